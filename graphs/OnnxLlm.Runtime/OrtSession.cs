@@ -1,0 +1,108 @@
+using System.Collections.Immutable;
+using Microsoft.ML.OnnxRuntime;
+using OnnxLlm.Graphs;
+
+namespace OnnxLlm.Runtime;
+
+/// <summary>
+/// One loaded model in ONNX Runtime: sequential execution on the CPU provider, every graph optimisation on.
+/// Nothing is logged; what goes wrong is thrown as <see cref="ModelRuntimeException"/> with the runtime's own message.
+/// Runs may overlap from several threads only through separate bindings.
+/// </summary>
+public sealed class OrtSession : IDisposable
+{
+    private static readonly OrtEnv Environment = CreateEnvironment();
+
+    private readonly InferenceSession _session;
+
+    /// <summary>Loads a serialized model of at most 2 GB without external data.</summary>
+    public OrtSession(byte[] model, SessionSettings settings)
+        : this("a model in memory", settings, options => new InferenceSession(model, options)) { }
+
+    /// <summary>Loads a model file; external data is looked for beside it.</summary>
+    public OrtSession(string path, SessionSettings settings)
+        : this(path, settings, options => new InferenceSession(path, options)) { }
+
+    private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load)
+    {
+        using SessionOptions options = Options(settings);
+        _session = Try($"ONNX Runtime cannot load {name}", () => load(options));
+        Inputs = Describe(_session.InputNames, _session.InputMetadata);
+        Outputs = Describe(_session.OutputNames, _session.OutputMetadata);
+    }
+
+    /// <summary>Version of the native library, for run records.</summary>
+    public static string RuntimeVersion => Environment.GetVersionString();
+
+    public IReadOnlyList<TensorInfo> Inputs { get; }
+
+    public IReadOnlyList<TensorInfo> Outputs { get; }
+
+    /// <summary>Runs once and copies every output into a new buffer that the caller disposes. For tests and tools; loops use <see cref="Bind"/>.</summary>
+    public IReadOnlyDictionary<string, TensorBuffer> Run(IReadOnlyDictionary<string, TensorBuffer> feeds)
+    {
+        using BoundSession bound = Bind();
+        foreach ((string name, TensorBuffer buffer) in feeds)
+            bound.Input(name, buffer);
+        return bound.RunAndCopy();
+    }
+
+    /// <summary>A new set of bound buffers; the session must outlive it.</summary>
+    public BoundSession Bind() => new(this, _session);
+
+    /// <summary>Completes the profile started by <see cref="SessionSettings.ProfilePrefix"/> and returns its path.</summary>
+    public string EndProfiling() => Try("Profiling", _session.EndProfiling);
+
+    public void Dispose() => _session.Dispose();
+
+    internal TensorInfo Input(string name) => Find("input", name, Inputs);
+
+    internal TensorInfo Output(string name) => Find("output", name, Outputs);
+
+    internal static T Try<T>(string what, Func<T> action)
+    {
+        try
+        {
+            return action();
+        }
+        catch (OnnxRuntimeException error)
+        {
+            throw new ModelRuntimeException($"{what}: {error.Message}", error);
+        }
+    }
+
+    private static TensorInfo Find(string kind, string name, IReadOnlyList<TensorInfo> all) =>
+        all.FirstOrDefault(info => info.Name == name)
+        ?? throw new ModelRuntimeException($"The model has no {kind} {name}; it has {string.Join(", ", all.Take(20).Select(info => info.Name))}.");
+
+    private static OrtEnv CreateEnvironment()
+    {
+        if (OrtEnv.IsCreated) return OrtEnv.Instance();
+        var options = new EnvironmentCreationOptions { logId = "onnxllm", logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+        return OrtEnv.CreateInstanceWithOptions(ref options);
+    }
+
+    private static SessionOptions Options(SessionSettings settings)
+    {
+        _ = Environment; // its log level must be in force before the first session
+        var options = new SessionOptions
+        {
+            ExecutionMode = ExecutionMode.ORT_SEQUENTIAL,
+            GraphOptimizationLevel = GraphOptimizationLevel.ORT_ENABLE_ALL,
+            LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL,
+            EnableMemoryPattern = settings.MemoryPattern,
+            IntraOpNumThreads = settings.Threads > 0 ? settings.Threads : System.Environment.ProcessorCount,
+        };
+        options.AddSessionConfigEntry("session.intra_op.allow_spinning", settings.Spinning ? "1" : "0");
+        if (settings.ProfilePrefix is { } prefix)
+            (options.ProfileOutputPathPrefix, options.EnableProfiling) = (prefix, true);
+        return options;
+    }
+
+    private static ImmutableArray<TensorInfo> Describe(IReadOnlyList<string> names, IReadOnlyDictionary<string, NodeMetadata> metadata) =>
+        [.. names.Select(name => Describe(name, metadata[name]))];
+
+    private static TensorInfo Describe(string name, NodeMetadata metadata) => metadata.IsTensor
+        ? new TensorInfo(name, (ElementType)metadata.ElementDataType, [.. metadata.Dimensions.Select(size => (long)size)])
+        : throw new ModelRuntimeException($"{name} is not a tensor.");
+}

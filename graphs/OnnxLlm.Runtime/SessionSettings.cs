@@ -1,0 +1,20 @@
+namespace OnnxLlm.Runtime;
+
+/// <summary>How a session runs. The defaults suit both training and serving on CPU.</summary>
+public sealed record SessionSettings
+{
+    /// <summary>Threads inside one operator, the caller's included; 0 = every core this process may use.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Registers the C# kernels of the <c>onnxllm</c> functions. Off: their bodies run instead, which double-typed graphs need.</summary>
+    public bool Kernels { get; init; } = true;
+
+    /// <summary>Prefix of the profile that <see cref="OrtSession.EndProfiling"/> completes; null = no profiling.</summary>
+    public string? ProfilePrefix { get; init; }
+
+    /// <summary>Plan all activations as one block per input shape. Off by default: it costs nearly twice the memory for no speed.</summary>
+    public bool MemoryPattern { get; init; }
+
+    /// <summary>Idle workers spin for a moment before they sleep: faster steps, at the price of other programs' time.</summary>
+    public bool Spinning { get; init; } = true;
+}

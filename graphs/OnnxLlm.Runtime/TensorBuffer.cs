@@ -1,0 +1,132 @@
+using System.Collections.Immutable;
+using OnnxLlm.Graphs;
+
+namespace OnnxLlm.Runtime;
+
+/// <summary>
+/// A tensor in native memory, aligned to 64 bytes. Whoever creates one disposes it; there is no finalizer.
+/// A view shares its owner's memory: disposing the view does nothing, and after the owner is disposed every use of a view throws.
+/// Not safe to dispose while a session runs on it.
+/// </summary>
+public sealed unsafe class TensorBuffer : IDisposable
+{
+    private readonly NativeBlock _block;
+    private readonly long _offset; // bytes
+    private readonly bool _owns;
+
+    private TensorBuffer(NativeBlock block, long offset, bool owns, ElementType type, ImmutableArray<long> shape)
+    {
+        (_block, _offset, _owns, Type, Shape) = (block, offset, owns, type, shape);
+        Count = CountOf(shape.AsSpan());
+    }
+
+    public ElementType Type { get; }
+
+    public ImmutableArray<long> Shape { get; }
+
+    /// <summary>Number of elements.</summary>
+    public long Count { get; }
+
+    /// <summary>Size in bytes.</summary>
+    public long Bytes => Count * Type.Size();
+
+    /// <summary>Address of the first element; throws once the memory is gone.</summary>
+    internal byte* Data => _block.Data + _offset;
+
+    public static TensorBuffer Zeros(ElementType type, params ReadOnlySpan<long> shape)
+    {
+        long bytes = checked(CountOf(shape) * type.Size());
+        return new TensorBuffer(new NativeBlock(bytes), 0, true, type, [.. shape]);
+    }
+
+    /// <summary>A buffer with a copy of <paramref name="data"/>, whose length must be the shape's element count.</summary>
+    public static TensorBuffer Of(ReadOnlySpan<float> data, params ReadOnlySpan<long> shape) => Copy(ElementType.Float, data, shape);
+
+    /// <inheritdoc cref="Of(ReadOnlySpan{float}, ReadOnlySpan{long})"/>
+    public static TensorBuffer Of(ReadOnlySpan<double> data, params ReadOnlySpan<long> shape) => Copy(ElementType.Double, data, shape);
+
+    /// <inheritdoc cref="Of(ReadOnlySpan{float}, ReadOnlySpan{long})"/>
+    public static TensorBuffer Of(ReadOnlySpan<long> data, params ReadOnlySpan<long> shape) => Copy(ElementType.Int64, data, shape);
+
+    /// <inheritdoc cref="Of(ReadOnlySpan{float}, ReadOnlySpan{long})"/>
+    public static TensorBuffer Of(ReadOnlySpan<int> data, params ReadOnlySpan<long> shape) => Copy(ElementType.Int32, data, shape);
+
+    /// <inheritdoc cref="Of(ReadOnlySpan{float}, ReadOnlySpan{long})"/>
+    public static TensorBuffer Of(ReadOnlySpan<bool> data, params ReadOnlySpan<long> shape) => Copy(ElementType.Bool, data, shape);
+
+    /// <summary>All elements; <typeparamref name="T"/> must be the element type (ushort or Half for the 16-bit floats).</summary>
+    public Span<T> Span<T>() where T : unmanaged
+    {
+        if (!Holds<T>())
+            throw new ModelRuntimeException($"A buffer of {Type} cannot be read as {typeof(T).Name}.");
+        return new Span<T>(Data, Length(Count));
+    }
+
+    /// <summary>The memory as bytes, whatever the element type.</summary>
+    public Span<byte> RawBytes() => new(Data, Length(Bytes));
+
+    /// <summary>View of <paramref name="count"/> rows of the first dimension.</summary>
+    public TensorBuffer Rows(long start, long count)
+    {
+        if (Shape.IsEmpty || start < 0 || count < 0 || start > Shape[0] - count)
+            throw new ModelRuntimeException($"Rows {start} to {start + count} are not in a buffer of shape {TensorInfo.Text(Shape)}.");
+        long row = Shape[0] == 0 ? 0 : Count / Shape[0];
+        return View(start * row, [count, .. Shape.AsSpan()[1..]]);
+    }
+
+    /// <summary>View of the elements from <paramref name="offset"/> on, read in another shape.</summary>
+    public TensorBuffer View(long offset, params ReadOnlySpan<long> shape)
+    {
+        if (offset < 0 || offset > Count - CountOf(shape))
+            throw new ModelRuntimeException($"Elements {offset} to {offset + CountOf(shape)} are not in a buffer of {Count}.");
+        return new TensorBuffer(_block, _offset + offset * Type.Size(), false, Type, [.. shape]);
+    }
+
+    /// <summary>Copies all elements of a buffer of the same type and count; the two may overlap.</summary>
+    public void CopyFrom(TensorBuffer source)
+    {
+        if (source.Type != Type || source.Count != Count)
+            throw new ModelRuntimeException($"Cannot copy {source.Count} of {source.Type} into {Count} of {Type}.");
+        Buffer.MemoryCopy(source.Data, Data, Bytes, Bytes);
+    }
+
+    public void Dispose()
+    {
+        if (_owns) _block.Dispose();
+    }
+
+    private static TensorBuffer Copy<T>(ElementType type, ReadOnlySpan<T> data, ReadOnlySpan<long> shape) where T : unmanaged
+    {
+        if (data.Length != CountOf(shape))
+            throw new ModelRuntimeException($"{data.Length} values do not fill the shape {TensorInfo.Text([.. shape])}.");
+        TensorBuffer buffer = Zeros(type, shape);
+        data.CopyTo(buffer.Span<T>());
+        return buffer;
+    }
+
+    private bool Holds<T>() => Type switch
+    {
+        ElementType.Float => typeof(T) == typeof(float),
+        ElementType.Double => typeof(T) == typeof(double),
+        ElementType.Int64 => typeof(T) == typeof(long),
+        ElementType.Int32 => typeof(T) == typeof(int),
+        ElementType.Bool => typeof(T) == typeof(bool),
+        ElementType.UInt8 => typeof(T) == typeof(byte),
+        ElementType.Int8 => typeof(T) == typeof(sbyte),
+        ElementType.Float16 => typeof(T) == typeof(Half) || typeof(T) == typeof(ushort),
+        ElementType.BFloat16 => typeof(T) == typeof(ushort),
+        _ => false,
+    };
+
+    private static int Length(long count) => count <= int.MaxValue
+        ? (int)count
+        : throw new ModelRuntimeException($"A span holds at most {int.MaxValue} elements, the buffer {count}; take a view of a part.");
+
+    private static long CountOf(ReadOnlySpan<long> shape)
+    {
+        long count = 1;
+        foreach (long size in shape)
+            count = size >= 0 ? checked(count * size) : throw new ModelRuntimeException($"The shape {TensorInfo.Text([.. shape])} has a negative size.");
+        return count;
+    }
+}
