@@ -1,0 +1,102 @@
+using System.Globalization;
+using System.Text.Json;
+using OnnxLlm.Training.Configuration;
+
+namespace OnnxLlm.Training.Checkpoints;
+
+/// <summary>A folder <c>checkpoints/step-00000100</c> and the state in it.</summary>
+internal sealed record Checkpoint(string Path, TrainingState State);
+
+/// <summary>
+/// The checkpoints of one run: published whole, verified by hash before they are loaded, and thinned out to the last few and the best.
+/// A process killed at any moment leaves the latest published one loadable.
+/// </summary>
+internal sealed class CheckpointStore(string folder, int keep)
+{
+    public const string StateFile = "state.json";
+
+    private const string Prefix = "step-";
+
+    /// <summary>Called before each operation on the disk; a seam for tests that fail or die there.</summary>
+    internal Action<string> BeforeOperation { get; init; } = _ => { };
+
+    /// <summary>Removes what a killed process left half-written.</summary>
+    public void Clean()
+    {
+        Directory.CreateDirectory(folder);
+        foreach (var leftover in Directory.GetDirectories(folder, SealedFolder.TemporaryPrefix + "*")) Directory.Delete(leftover, recursive: true);
+    }
+
+    /// <summary>Publishes a checkpoint of <paramref name="state"/>; <paramref name="writeTensors"/> puts its files into the folder it is given.</summary>
+    /// <exception cref="TrainingException">The disk is full or fails; earlier checkpoints are untouched.</exception>
+    public Checkpoint Save(TrainingState state, Action<string> writeTensors)
+    {
+        var path = PathOf(state.Step);
+        try
+        {
+            SealedFolder.Publish(path, temporary => Write(temporary, state, writeTensors), BeforeOperation);
+            Thin();
+            return new Checkpoint(path, state);
+        }
+        catch (IOException e)
+        {
+            throw new TrainingException($"The checkpoint of step {state.Step} could not be written: {e.Message.TrimEnd('.')}. Earlier checkpoints are untouched.", e);
+        }
+    }
+
+    /// <summary>The newest checkpoint whose files are as they were written; each refused one is reported to <paramref name="warn"/>.</summary>
+    public Checkpoint? Latest(Action<string> warn)
+    {
+        foreach (var path in Folders().Reverse())
+        {
+            if (SealedFolder.Defect(path) is not { } defect) return new Checkpoint(path, ReadState(path));
+            warn($"Checkpoint {Path.GetFileName(path)} is refused: {defect}.");
+        }
+        return null;
+    }
+
+    /// <summary>The checkpoint with the lowest validation loss among those kept, if any was validated.</summary>
+    public Checkpoint? Best() => Folders().Select(Readable).OfType<Checkpoint>().Where(c => c.State.ValidationLoss is not null).MinBy(c => c.State.ValidationLoss);
+
+    private void Write(string temporary, TrainingState state, Action<string> writeTensors)
+    {
+        BeforeOperation("tensors");
+        writeTensors(temporary);
+        BeforeOperation("state");
+        File.WriteAllText(Path.Combine(temporary, StateFile), JsonSerializer.Serialize(state, StrictJson.Options));
+    }
+
+    /// <summary>Removes all but the last few and the best.</summary>
+    private void Thin()
+    {
+        var best = Best()?.Path;
+        foreach (var path in Folders().SkipLast(keep).Where(path => path != best)) SealedFolder.Remove(path, BeforeOperation);
+    }
+
+    /// <summary>Published folders, oldest first.</summary>
+    private IEnumerable<string> Folders() =>
+        Directory.Exists(folder) ? Directory.GetDirectories(folder, Prefix + "*").Order(StringComparer.Ordinal) : [];
+
+    private string PathOf(long step) => Path.Combine(folder, Prefix + step.ToString("D8", CultureInfo.InvariantCulture));
+
+    /// <summary>A checkpoint that can be read, without verifying its files; null for a damaged one.</summary>
+    private static Checkpoint? Readable(string path)
+    {
+        try
+        {
+            return new Checkpoint(path, ReadState(path));
+        }
+        catch (Exception e) when (e is IOException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static TrainingState ReadState(string path)
+    {
+        var state = JsonSerializer.Deserialize<TrainingState>(File.ReadAllText(Path.Combine(path, StateFile)), StrictJson.Options)!;
+        return state.Format == TrainingState.CurrentFormat
+            ? state
+            : throw new TrainingException($"Checkpoint {Path.GetFileName(path)} has format {state.Format}; this version reads format {TrainingState.CurrentFormat}.");
+    }
+}

@@ -1,0 +1,68 @@
+using System.Collections.Immutable;
+
+namespace OnnxLlm.Training.Checkpoints;
+
+/// <summary>All that a run carries from step to step besides its tensors: <c>state.json</c> of a checkpoint.</summary>
+internal sealed record TrainingState
+{
+    public const int CurrentFormat = 1;
+
+    /// <summary>Length of <see cref="RecentLosses"/>.</summary>
+    private const int Recent = 100;
+
+    public int Format { get; init; } = CurrentFormat;
+
+    /// <summary>Steps taken, skipped ones included; the next step has this index.</summary>
+    public long Step { get; init; }
+
+    /// <summary>Optimizer updates applied: the t of Adam's bias correction. A skipped step makes none.</summary>
+    public long Updates { get; init; }
+
+    /// <summary>Sequences consumed: the position in the data.</summary>
+    public long Position { get; init; }
+
+    /// <summary>Tokens predicted.</summary>
+    public long Tokens { get; init; }
+
+    /// <summary>Steps skipped because the loss or the gradient was not finite.</summary>
+    public int Skipped { get; init; }
+
+    public int SkippedInRow { get; init; }
+
+    /// <summary>Where the run ends and the schedule with it; null while a time budget is still being calibrated.</summary>
+    public long? PlannedSteps { get; init; }
+
+    /// <summary>Wall clock spent so far, over all processes of the run.</summary>
+    public double ElapsedSeconds { get; init; }
+
+    /// <summary>Validation loss at exactly this step, where it was measured.</summary>
+    public double? ValidationLoss { get; init; }
+
+    /// <summary>Losses of the last finite steps, oldest first.</summary>
+    public ImmutableArray<double> RecentLosses { get; init; } = [];
+
+    /// <summary>SHA-256 of the run's config; a checkpoint continues only the run it belongs to.</summary>
+    public required string ConfigHash { get; init; }
+
+    /// <summary>The exact bits of the next micro-batch's loss: recomputed on resume and compared before continuing.</summary>
+    public string? NextLossBits { get; init; }
+
+    /// <summary>The state after a step that updated the weights.</summary>
+    public TrainingState Updated(double loss, int sequences, long tokens) => Advanced(sequences, tokens) with
+    {
+        Updates = Updates + 1,
+        SkippedInRow = 0,
+        RecentLosses = [.. RecentLosses.Skip(Math.Max(0, RecentLosses.Length - Recent + 1)), loss],
+    };
+
+    /// <summary>The state after a step whose update was left out.</summary>
+    public TrainingState WithSkip(int sequences, long tokens) => Advanced(sequences, tokens) with { Skipped = Skipped + 1, SkippedInRow = SkippedInRow + 1 };
+
+    private TrainingState Advanced(int sequences, long tokens) => this with
+    {
+        Step = Step + 1,
+        Position = Position + sequences,
+        Tokens = Tokens + tokens,
+        ValidationLoss = null,
+    };
+}

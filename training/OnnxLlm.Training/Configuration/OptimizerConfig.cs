@@ -1,0 +1,27 @@
+namespace OnnxLlm.Training.Configuration;
+
+public enum OptimizerKind
+{
+    AdamW,
+    Sgd,
+}
+
+/// <summary>How gradients become updates. Decay leaves norms and biases alone.</summary>
+public sealed record OptimizerConfig
+{
+    public OptimizerKind Type { get; init; } = OptimizerKind.AdamW;
+
+    /// <summary>The highest learning rate of the schedule.</summary>
+    public double LearningRate { get; init; } = 1e-3;
+
+    public double Beta1 { get; init; } = 0.9;
+
+    public double Beta2 { get; init; } = 0.95;
+
+    public double Epsilon { get; init; } = 1e-8;
+
+    public double WeightDecay { get; init; } = 0.1;
+
+    /// <summary>Largest global norm of the gradients; 0 does not clip.</summary>
+    public double ClipNorm { get; init; } = 1.0;
+}

@@ -1,0 +1,31 @@
+namespace OnnxLlm.Training.Data;
+
+/// <summary>The training data: the batch at a position is a pure function of (tokens, seed, position), so a position is all a resume needs.</summary>
+internal sealed class TokenDataset(TokenWindows windows, EpochOrder order, int globalBatch, int microBatch)
+{
+    /// <summary>Sequences per epoch.</summary>
+    public long Windows => windows.Count;
+
+    /// <summary>The batch of sequences position … position + globalBatch − 1; those from <paramref name="end"/> on are blank.</summary>
+    public GlobalBatch Batch(long position, long end = long.MaxValue) =>
+        new(position, [.. Enumerable.Range(0, globalBatch / microBatch).Select(i => MicroBatch(position + i * microBatch, end))]);
+
+    /// <summary>The micro-batch of sequences position … position + microBatch − 1.</summary>
+    public MicroBatch MicroBatch(long position, long end = long.MaxValue) =>
+        Pack(windows, microBatch, row => position + row < end ? order[position + row] : null);
+
+    /// <summary>Packs one window, or a blank row, into each of <paramref name="rows"/> rows.</summary>
+    public static MicroBatch Pack(TokenWindows windows, int rows, Func<int, long?> windowOfRow)
+    {
+        var time = windows.Length;
+        var (inputs, labels, valid) = (new long[rows * time], new long[rows * time], 0);
+        for (var row = 0; row < rows; row++)
+        {
+            var x = inputs.AsSpan(row * time, time);
+            var y = labels.AsSpan(row * time, time);
+            if (windowOfRow(row) is { } window) valid += windows.Fill(window, x, y);
+            else TokenWindows.Blank(x, y);
+        }
+        return new MicroBatch(inputs, labels, valid);
+    }
+}
