@@ -25,11 +25,11 @@ public sealed partial class ArchitectureTests
 
     [Fact]
     public void Graphs_References_OnlyTheFrameworkAndProtobuf() =>
-        Assert.Empty(ReferencesOf("OnnxLlm.Graphs").Where(r => r != "Google.Protobuf" && !r.StartsWith("System", StringComparison.Ordinal)));
+        Assert.DoesNotContain(ReferencesOf("OnnxLlm.Graphs"), r => r != "Google.Protobuf" && !r.StartsWith("System", StringComparison.Ordinal));
 
     [Fact]
     public void Text_References_OnlyTheFramework() =>
-        Assert.Empty(ReferencesOf("OnnxLlm.Text").Where(r => !r.StartsWith("System", StringComparison.Ordinal)));
+        Assert.DoesNotContain(ReferencesOf("OnnxLlm.Text"), r => !r.StartsWith("System", StringComparison.Ordinal));
 
     [Fact]
     public void Programs_NeverReference_EachOther()

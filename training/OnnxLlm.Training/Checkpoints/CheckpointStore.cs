@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using OnnxLlm.Runtime;
 using OnnxLlm.Training.Configuration;
 
 namespace OnnxLlm.Training.Checkpoints;
@@ -38,9 +39,10 @@ internal sealed class CheckpointStore(string folder, int keep)
             Thin();
             return new Checkpoint(path, state);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ModelRuntimeException)
         {
-            throw new TrainingException($"The checkpoint of step {state.Step} could not be written: {e.Message.TrimEnd('.')}. Earlier checkpoints are untouched.", e);
+            var cause = (e.InnerException as IOException ?? e).Message.TrimEnd('.');
+            throw new TrainingException($"The checkpoint of step {state.Step} could not be written: {cause}. Earlier checkpoints are untouched.", e);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Training.Checkpoints;
 
@@ -32,7 +33,7 @@ internal static class SealedFolder
             Flush(temporary, before);
             Replace(temporary, path, before);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or ModelRuntimeException)
         {
             Delete(temporary);          // a full disk: give back what we took
             throw;
@@ -73,9 +74,10 @@ internal static class SealedFolder
         foreach (var file in Directory.GetFiles(folder))
         {
             before("flush " + Path.GetFileName(file));
-            Disk.FlushFile(file);
+            using var handle = File.OpenHandle(file, access: FileAccess.ReadWrite);
+            RandomAccess.FlushToDisk(handle);
         }
-        Disk.FlushFolder(folder);
+        AtomicFile.FlushFolder(folder);
     }
 
     private static void Replace(string temporary, string path, Action<string> before)
@@ -83,7 +85,7 @@ internal static class SealedFolder
         if (Directory.Exists(path)) Remove(path, before);
         before("publish");
         Directory.Move(temporary, path);
-        Disk.FlushFolder(Path.GetDirectoryName(path)!);
+        AtomicFile.FlushFolder(Path.GetDirectoryName(path)!);
     }
 
     private static string Hash(string file)
