@@ -1,0 +1,131 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace OnnxLlm.Graphs.Models;
+
+/// <summary>The names that a family gives to the sizes of a model in <c>config.json</c>.</summary>
+internal sealed record ConfigNames(
+    string Width, string Layers, string Heads, string KeyValueHeads, string FeedForward, string MaxPositions, string NormEpsilon, string Activation)
+{
+    public (string Name, int Value)[] Sizes(ModelConfig c) =>
+    [
+        ("vocab_size", c.VocabularySize), (Width, c.Width), (Layers, c.Layers), (Heads, c.Heads), (KeyValueHeads, c.KeyValueHeads),
+        (FeedForward, c.FeedForward), (MaxPositions, c.MaxPositions),
+    ];
+}
+
+/// <summary>Reads and writes <see cref="ModelConfig"/> in Hugging Face's form.</summary>
+internal static class ModelConfigJson
+{
+    private static readonly ConfigNames Gpt2 = new(
+        "n_embd", "n_layer", "n_head", "n_head", "n_inner", "n_positions", "layer_norm_epsilon", "activation_function");
+
+    private static readonly ConfigNames Llama = new(
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "max_position_embeddings", "rms_norm_eps",
+        "hidden_act");
+
+    private static readonly (ModelFamily Family, string Type, string Architecture)[] Families =
+    [
+        (ModelFamily.Gpt2, "gpt2", "GPT2LMHeadModel"), (ModelFamily.Llama, "llama", "LlamaForCausalLM"), (ModelFamily.Qwen2, "qwen2", "Qwen2ForCausalLM"),
+    ];
+
+    public static string TypeOf(ModelFamily family) => Families.First(f => f.Family == family).Type;
+
+    public static ConfigNames NamesOf(ModelFamily family) => family == ModelFamily.Gpt2 ? Gpt2 : Llama;
+
+    public static ModelConfig Parse(JsonElement json, bool strict)
+    {
+        if (json.ValueKind != JsonValueKind.Object) throw new GraphException($"A model configuration is a JSON object, not {json.ValueKind}.");
+        if (json.TryGetProperty("preset", out var preset)) return Parse(Overlay(preset, json), strict);
+
+        var fields = new JsonFields(json);
+        var config = ReadFamily(fields) is { } family ? Read(fields, family) : null;
+        if (strict && config is not null) fields.RejectUnknown();
+        string[] mistakes = [.. fields.Mistakes, .. fields.Mistakes.Count == 0 ? config!.Mistakes() : []];
+        return mistakes.Length == 0 ? config! : throw new GraphException($"Model configuration: {string.Join(" ", mistakes)}");
+    }
+
+    public static JsonObject Write(ModelConfig c)
+    {
+        var names = NamesOf(c.Family);
+        var json = new JsonObject { ["architectures"] = new JsonArray(Families.First(f => f.Family == c.Family).Architecture), ["model_type"] = c.ModelType };
+        foreach (var (name, value) in names.Sizes(c)) json[name] = value;
+        json[names.Activation] = ActivationOf(c.Family);
+        json[names.NormEpsilon] = c.NormEpsilon;
+        if (c.IsRotary) json["rope_theta"] = c.RopeTheta;
+        else foreach (string dropout in Dropouts) json[dropout] = 0.0;
+        json["initializer_range"] = c.InitializerRange;
+        json["bos_token_id"] = c.BosTokenId;
+        json["eos_token_id"] = c.EosTokenId;
+        json["tie_word_embeddings"] = c.TiedEmbeddings;
+        json["torch_dtype"] = "float32";
+        return json;
+    }
+
+    private static readonly string[] Dropouts = ["attn_pdrop", "embd_pdrop", "resid_pdrop"];
+
+    private static string ActivationOf(ModelFamily family) => family == ModelFamily.Gpt2 ? "gelu_new" : "silu";
+
+    private static JsonElement Overlay(JsonElement preset, JsonElement changes)
+    {
+        if (preset.ValueKind != JsonValueKind.String) throw new GraphException("Model configuration: 'preset' must be a name.");
+        var merged = ModelPresets.Find(preset.GetString()!).ToJson();
+        foreach (var property in changes.EnumerateObject())
+            if (property.Name != "preset") merged[property.Name] = JsonSerializer.SerializeToNode(property.Value);
+        return JsonSerializer.SerializeToElement(merged);
+    }
+
+    private static ModelFamily? ReadFamily(JsonFields fields)
+    {
+        string? type = fields.Text("model_type");
+        if (type is null || Families.Any(f => f.Type == type)) return type is null ? null : Families.First(f => f.Type == type).Family;
+        fields.Mistakes.Add($"'model_type' is '{type}'; known are {string.Join(", ", Families.Select(f => f.Type))}.");
+        return null;
+    }
+
+    private static ModelConfig Read(JsonFields fields, ModelFamily family)
+    {
+        var names = NamesOf(family);
+        int width = fields.Int(names.Width), heads = fields.Int(names.Heads);
+        RefuseUnsupported(fields, family, names, headSize: heads > 0 ? width / heads : 0);
+        bool rotary = family != ModelFamily.Gpt2;
+        return new()
+        {
+            Family = family,
+            VocabularySize = fields.Int("vocab_size"),
+            Width = width,
+            Layers = fields.Int(names.Layers),
+            Heads = heads,
+            KeyValueHeads = rotary ? fields.Int(names.KeyValueHeads, heads) : heads,
+            FeedForward = rotary ? fields.Int(names.FeedForward) : fields.Int(names.FeedForward, 4 * width),
+            MaxPositions = fields.Int(names.MaxPositions),
+            NormEpsilon = fields.Number(names.NormEpsilon, family == ModelFamily.Gpt2 ? 1e-5 : 1e-6),
+            RopeTheta = rotary ? fields.Number("rope_theta", 10_000) : 10_000,
+            TiedEmbeddings = fields.Flag("tie_word_embeddings", !rotary),
+            InitializerRange = fields.Number("initializer_range", 0.02),
+            BosTokenId = fields.Token("bos_token_id"),
+            EosTokenId = fields.Token("eos_token_id"),
+        };
+    }
+
+    /// <summary>Settings of the families that change the arithmetic and that we do not have: better refused than silently wrong.</summary>
+    private static void RefuseUnsupported(JsonFields fields, ModelFamily family, ConfigNames names, int headSize)
+    {
+        fields.Ignore("architectures", "torch_dtype", "dtype", "transformers_version");
+        fields.Only(names.Activation, ActivationOf(family));
+        if (family == ModelFamily.Gpt2)
+        {
+            fields.Ignore([.. Dropouts, "n_ctx"]);
+            fields.Only("scale_attn_weights", true);
+            fields.Only("scale_attn_by_inverse_layer_idx", false);
+            fields.Only("reorder_and_upcast_attn", false);
+            return;
+        }
+        fields.Ignore("attention_dropout");
+        fields.Only("attention_bias", family == ModelFamily.Qwen2);
+        fields.Only("mlp_bias", false);
+        fields.Only("use_sliding_window", false);
+        fields.Only("rope_scaling", null);
+        fields.Only("head_dim", headSize);
+    }
+}

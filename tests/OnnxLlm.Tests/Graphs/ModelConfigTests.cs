@@ -1,0 +1,131 @@
+using System.Text.Json.Nodes;
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Models;
+
+namespace OnnxLlm.Tests.Graphs;
+
+public sealed class ModelConfigTests
+{
+    public static TheoryData<string> Presets => [.. ModelPresets.Names];
+
+    [Theory]
+    [MemberData(nameof(Presets))]
+    public void Preset_WrittenAndReadStrictly_IsEqual(string name)
+    {
+        var config = ModelConfig.Preset(name);
+        Assert.Equal(config, ModelConfig.Parse(config.ToJson(), strict: true));
+    }
+
+    [Fact]
+    public void HuggingFaceFile_IsRead_WithTheNamesOfItsFamily()
+    {
+        var gpt2 = ModelConfig.Load(Recorded("gpt2-tiny"));
+        var expected = new ModelConfig
+        {
+            Family = ModelFamily.Gpt2,
+            VocabularySize = 61,
+            Width = 32,
+            Layers = 2,
+            Heads = 4,
+            KeyValueHeads = 4,
+            FeedForward = 128,
+            MaxPositions = 24,
+            TiedEmbeddings = true,
+            BosTokenId = 0,
+            EosTokenId = 0,
+        };
+        Assert.Equal(expected, gpt2);
+
+        var qwen2 = ModelConfig.Load(Recorded("qwen2-tiny"));
+        expected = new ModelConfig
+        {
+            Family = ModelFamily.Qwen2,
+            VocabularySize = 61,
+            Width = 32,
+            Layers = 2,
+            Heads = 4,
+            KeyValueHeads = 2,
+            FeedForward = 80,
+            MaxPositions = 32,
+            NormEpsilon = 1e-6,
+            RopeTheta = 1e6,
+            TiedEmbeddings = true,
+            BosTokenId = 1,
+            EosTokenId = 2,
+        };
+        Assert.Equal(expected, qwen2);
+    }
+
+    [Fact]
+    public void UnknownKey_IsRefusedStrictly_AndIgnoredOtherwise()
+    {
+        var json = ModelConfig.Preset("llama-7b").ToJson();
+        json["num_hiden_layers"] = 3;
+        Assert.Contains("Did you mean 'num_hidden_layers'?", Error(json), StringComparison.Ordinal);
+        Assert.Equal(32, ModelConfig.Parse(json, strict: false).Layers);
+    }
+
+    [Fact]
+    public void AllMistakes_AreReported_AtOnce()
+    {
+        var json = ModelConfig.Preset("llama-7b").ToJson();
+        json["num_attention_heads"] = 30;
+        json["num_key_value_heads"] = 7;
+        json["num_hidden_layers"] = 0;
+        json["bos_token_id"] = 32_000;
+        string error = Error(json);
+        Assert.Contains("'num_attention_heads' 30 must divide 'hidden_size' 4096.", error, StringComparison.Ordinal);
+        Assert.Contains("'num_key_value_heads' 7 must divide 'num_attention_heads' 30.", error, StringComparison.Ordinal);
+        Assert.Contains("'num_hidden_layers' must be at least 1, got 0.", error, StringComparison.Ordinal);
+        Assert.Contains("'bos_token_id' 32000 is outside the vocabulary", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void WrongKinds_AreReported_AtOnce()
+    {
+        var json = ModelConfig.Preset("gpt2").ToJson();
+        json["n_embd"] = "768";
+        json["n_layer"] = 1.5;
+        json.Remove("vocab_size");
+        json["tie_word_embeddings"] = 1;
+        string error = Error(json);
+        foreach (string name in new[] { "n_embd", "n_layer", "vocab_size", "tie_word_embeddings" })
+            Assert.Contains($"'{name}'", error, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("hidden_act", "\"gelu\"")]
+    [InlineData("attention_bias", "true")]
+    [InlineData("rope_scaling", "{\"factor\":2}")]
+    [InlineData("head_dim", "64")]
+    public void Setting_ThatWouldChangeTheArithmetic_IsRefused(string name, string value)
+    {
+        var json = ModelConfig.Preset("llama-7b").ToJson();
+        json[name] = JsonNode.Parse(value);
+        var e = Assert.Throws<GraphException>(() => ModelConfig.Parse(json, strict: false));
+        Assert.Contains($"'{name}' {value} is not supported", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void OddHeadSize_IsRefused_OnlyForRotaryPositions()
+    {
+        var llama = ModelConfig.Preset("llama-7b") with { Width = 12, Heads = 4, KeyValueHeads = 4 };
+        Assert.Contains("must be even", Assert.Throws<GraphException>(llama.Validated).Message, StringComparison.Ordinal);
+        _ = (ModelConfig.Preset("gpt2") with { Width = 12, Heads = 4, KeyValueHeads = 4 }).Validated();
+    }
+
+    [Fact]
+    public void PresetKey_IsTheBase_ThatOtherKeysReplace()
+    {
+        var config = ModelConfig.Parse(new JsonObject { ["preset"] = "gpt2", ["n_layer"] = 2, ["vocab_size"] = 60_000 }, strict: true);
+        Assert.Equal(ModelConfig.Preset("gpt2") with { Layers = 2, VocabularySize = 60_000 }, config);
+    }
+
+    [Fact]
+    public void UnknownPreset_Suggests_TheNearest() =>
+        Assert.Contains("'llama-7b'", Assert.Throws<GraphException>(() => ModelConfig.Preset("llama7b")).Message, StringComparison.Ordinal);
+
+    private static string Error(JsonObject json) => Assert.Throws<GraphException>(() => ModelConfig.Parse(json, strict: true)).Message;
+
+    private static string Recorded(string model) => Path.Combine(AppContext.BaseDirectory, "Recorded", model, "config.json");
+}
