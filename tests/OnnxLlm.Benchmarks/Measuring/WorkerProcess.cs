@@ -1,0 +1,81 @@
+using System.Diagnostics;
+using System.Text.Json;
+
+namespace OnnxLlm.Benchmarks.Measuring;
+
+/// <summary>One line of a worker's standard output: who it is, a step it made, or that it is done.</summary>
+internal sealed record WorkerLine
+{
+    private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web)
+    {
+        DefaultIgnoreCondition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingNull,
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+    };
+
+    public string? About { get; init; }
+    public string? LinearAlgebra { get; init; }
+    public int? Step { get; init; }
+    public double? Loss { get; init; }
+    public double? Milliseconds { get; init; }
+    public IReadOnlyList<string>? Profiles { get; init; }
+    public bool? Done { get; init; }
+
+    public static WorkerLine Parse(string line) => JsonSerializer.Deserialize<WorkerLine>(line, Format)!;
+
+    public override string ToString() => JsonSerializer.Serialize(this, Format);
+}
+
+/// <summary>All lines of one worker, and the most memory it had resident.</summary>
+internal sealed record WorkerRun(IReadOnlyList<WorkerLine> Lines, long PeakBytes)
+{
+    public IEnumerable<WorkerLine> Steps => Lines.Where(line => line.Step is not null);
+}
+
+/// <summary>
+/// A program measured in a process of its own, so that its memory is its own. It prints <see cref="WorkerLine"/>s and, after
+/// "done", stays until its standard input is closed: its peak is read at that moment, exactly, by the parent.
+/// </summary>
+internal sealed record WorkerProcess(string Name, string Program, IReadOnlyList<string> Arguments, IReadOnlyDictionary<string, string> Environment)
+{
+    /// <summary>This program itself, started again with other arguments.</summary>
+    public static WorkerProcess Self(string name, params IReadOnlyList<string> arguments)
+    {
+        string program = System.Environment.ProcessPath!;
+        bool host = Path.GetFileNameWithoutExtension(program) == "dotnet";
+        return new(name, program, host ? [typeof(WorkerProcess).Assembly.Location, .. arguments] : arguments, new Dictionary<string, string>());
+    }
+
+    public WorkerRun Run()
+    {
+        using Process process = Start();
+        var lines = new List<WorkerLine>();
+        long peak = 0;
+        while (process.StandardOutput.ReadLine() is { } text)
+        {
+            lines.Add(WorkerLine.Parse(text));
+            if (lines[^1].Done != true) continue;
+            process.Refresh();
+            peak = process.PeakWorkingSet64;
+            process.StandardInput.Close();
+        }
+        process.WaitForExit();
+        if (process.ExitCode != 0 || peak == 0)
+            throw new BenchmarkException($"{Name} ended with exit code {process.ExitCode} after {lines.Count} lines.");
+        return new WorkerRun(lines, peak);
+    }
+
+    private Process Start()
+    {
+        var start = new ProcessStartInfo(Program, Arguments) { RedirectStandardInput = true, RedirectStandardOutput = true };
+        foreach ((string name, string value) in Environment)
+            start.Environment[name] = value;
+        try
+        {
+            return Process.Start(start)!;
+        }
+        catch (System.ComponentModel.Win32Exception error)
+        {
+            throw new BenchmarkException($"{Name} cannot be started: {Program}: {error.Message}");
+        }
+    }
+}

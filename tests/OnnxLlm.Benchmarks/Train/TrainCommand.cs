@@ -1,0 +1,37 @@
+using System.CommandLine;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Train;
+
+/// <summary>`train`, and the hidden `train-worker` that it starts for our side.</summary>
+internal static class TrainCommand
+{
+    public static Command Create()
+    {
+        var size = new Option<string>("--size") { DefaultValueFactory = _ => "S", Description = "XS, S or M" };
+        var steps = new Option<int>("--steps") { DefaultValueFactory = _ => 50, Description = "steps of each run" };
+        var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 4, Description = "runs of each side, in turn" };
+        var threads = new Option<int>("--threads") { DefaultValueFactory = _ => 2, Description = "threads of each side" };
+        var python = new Option<string>("--python") { DefaultValueFactory = _ => "/usr/bin/python3", Description = "a Python that has PyTorch" };
+        var report = new Option<string>("--report") { DefaultValueFactory = _ => BenchmarkDocument.DefaultPath, Description = "file whose section is rewritten" };
+        var quick = new Option<bool>("--no-report") { Description = "write no file" };
+        var command = new Command("train", "One training step of GPT-2 against PyTorch.") { size, steps, rounds, threads, python, report, quick };
+        command.SetAction(parsed => new TrainSuite(
+            new TrainOptions(
+                TrainSize.Named(parsed.GetValue(size)!), parsed.GetValue(steps), parsed.GetValue(rounds), parsed.GetValue(threads),
+                parsed.GetValue(python)!, parsed.GetValue(quick) ? null : parsed.GetValue(report)),
+            TimeProvider.System, Console.Out).Run());
+        return command;
+    }
+
+    public static Command CreateWorker()
+    {
+        var folder = new Argument<string>("folder");
+        var steps = new Argument<int>("steps");
+        var profile = new Option<string?>("--profile");
+        var command = new Command("train-worker") { folder, steps, profile };
+        command.Hidden = true;
+        command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), TimeProvider.System).Run(parsed.GetValue(steps)));
+        return command;
+    }
+}

@@ -1,0 +1,34 @@
+using System.Text.Json;
+
+namespace OnnxLlm.Benchmarks.Train;
+
+/// <summary>What both sides are to do: sizes, optimizer and threads. job.json in the job folder; the Python side reads the same file.</summary>
+internal sealed record TrainJob
+{
+    private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
+
+    public required int Layers { get; init; }
+    public required int Width { get; init; }
+    public required int Heads { get; init; }
+    public required int Time { get; init; }
+    public required int Vocabulary { get; init; }
+    public required int Batch { get; init; }
+    public required int Threads { get; init; }
+    public float LearningRate { get; init; } = 3e-4f;
+    public float Beta1 { get; init; } = 0.9f;
+    public float Beta2 { get; init; } = 0.95f;
+    public float Epsilon { get; init; } = 1e-8f;
+    public float WeightDecay { get; init; } = 0.1f;
+    public float ClipNorm { get; init; } = 1;
+
+    public static TrainJob Of(TrainSize size, int threads) => new()
+    {
+        Layers = size.Layers, Width = size.Width, Heads = size.Heads, Time = size.Time,
+        Vocabulary = size.Vocabulary, Batch = size.Batch, Threads = threads,
+    };
+
+    public static TrainJob Read(string folder) =>
+        JsonSerializer.Deserialize<TrainJob>(File.ReadAllText(Path.Combine(folder, "job.json")), Format)!;
+
+    public void Write(string folder) => File.WriteAllText(Path.Combine(folder, "job.json"), JsonSerializer.Serialize(this, Format));
+}

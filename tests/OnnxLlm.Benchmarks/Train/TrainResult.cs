@@ -1,0 +1,49 @@
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Train;
+
+/// <summary>What the rounds measured, reduced to the figures of the report.</summary>
+internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, IReadOnlyList<OperatorTime> Profile, double PeakRate)
+{
+    private const double LossTolerance = 1e-4;
+
+    public IReadOnlyList<Goal> Goals =>
+    [
+        Goal.Most($"train-{Size.Name}-step-time-ratio", TimeRatio, 0.65),
+        Goal.Most($"train-{Size.Name}-peak-memory-ratio", Ours.PeakBytes / Peer.PeakBytes, 0.6),
+        Goal.Most($"train-{Size.Name}-loss-difference", LossDifference, LossTolerance),
+    ];
+
+    public Side Peer => Side.Of(Rounds.Select(round => round.Peer));
+
+    public Side Ours => Side.Of(Rounds.Select(round => round.Ours));
+
+    /// <summary>Ours over the peer's median step of the same round; the median over the rounds.</summary>
+    public double TimeRatio => Summary.Of(Rounds.Select(RoundRatio)).Median;
+
+    public double MinimumRatio => Ours.Step.Minimum / Peer.Step.Minimum;
+
+    /// <summary>Largest difference of the losses of the same step, over all rounds.</summary>
+    public double LossDifference => Rounds.SelectMany(round => round.Peer.Steps.Zip(round.Ours.Steps)).Max(pair => Difference(pair.First, pair.Second));
+
+    public static Summary StepTime(WorkerRun run) => Summary.Of(run.Steps.Skip(TrainSuite.WarmUp).Select(step => step.Milliseconds!.Value));
+
+    private static double RoundRatio(Round<WorkerRun> round) => StepTime(round.Ours).Median / StepTime(round.Peer).Median;
+
+    private static double Difference(WorkerLine a, WorkerLine b) =>
+        double.IsFinite(a.Loss!.Value - b.Loss!.Value) ? Math.Abs(a.Loss.Value - b.Loss.Value) : double.PositiveInfinity;
+}
+
+/// <summary>One side over all rounds: the median and minimum step in milliseconds, and the median peak.</summary>
+internal sealed record Side(string About, Summary Step, double PeakBytes)
+{
+    public static Side Of(IEnumerable<WorkerRun> runs)
+    {
+        WorkerRun[] all = [.. runs];
+        Summary[] steps = [.. all.Select(TrainResult.StepTime)];
+        var step = new Summary(Summary.Of(steps.Select(summary => summary.Median)).Median, steps.Min(summary => summary.Minimum));
+        WorkerLine first = all[0].Lines[0];
+        string about = first.LinearAlgebra is { } library ? $"{first.About} ({library})" : first.About!;
+        return new Side(about, step, Summary.Of(all.Select(run => (double)run.PeakBytes)).Median);
+    }
+}

@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Runtime.Intrinsics.X86;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Train;
+
+internal sealed record TrainOptions(TrainSize Size, int Steps, int Rounds, int Threads, string Python, string? Report);
+
+/// <summary>
+/// One training step of GPT-2 against PyTorch: same weights, batches and optimizer, each side in its own process, in turn.
+/// The losses of every step must agree, or the times would compare different work.
+/// </summary>
+internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWriter output)
+{
+    /// <summary>Steps at the start of a run that are not timed: allocation, thread pools, just-in-time compilation.</summary>
+    public const int WarmUp = 3;
+    private const int ProfiledSteps = 10;
+
+    /// <summary>Exit code: 0 = every goal met.</summary>
+    public int Run()
+    {
+        DirectoryInfo folder = Directory.CreateTempSubdirectory("onnxllm-train-");
+        try
+        {
+            TrainJob job = TrainJob.Of(options.Size, options.Threads);
+            job.Write(folder.FullName);
+            _ = job;
+            TrainResult result = Measure(folder.FullName);
+            return Publish(result);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private TrainResult Measure(string folder)
+    {
+        var machine = new QuietMachine(time, options.Threads, output);
+        IReadOnlyList<Round<WorkerRun>> rounds = Alternation.Run(options.Rounds, machine, () => Logged(Peer(folder)), () => Logged(Ours(folder)));
+        output.WriteLine($"  profile of {ProfiledSteps} steps");
+        WorkerRun profiled = Ours(folder, ProfiledSteps, "--profile", Path.Combine(folder, "profile")).Run();
+        return new TrainResult(options.Size, rounds, OrtProfile.Read(profiled.Lines[^1].Profiles!), machine.PeakRate);
+    }
+
+    private int Publish(TrainResult result)
+    {
+        string section = TrainReport.Section(result, options, time.GetLocalNow());
+        output.WriteLine(section);
+        if (options.Report is { } path)
+            BenchmarkDocument.Replace(path, $"train {options.Size.Name}", section);
+        foreach (Goal goal in result.Goals)
+            output.WriteLine(goal);
+        return result.Goals.All(goal => goal.Met) ? 0 : 1;
+    }
+
+    private WorkerRun Logged(WorkerProcess worker)
+    {
+        WorkerRun run = worker.Run();
+        Summary step = TrainResult.StepTime(run);
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"  {worker.Name}: {step.Median:F1} ms a step (minimum {step.Minimum:F1}), {run.PeakBytes / 1e6:F0} MB, loss {run.Steps.First().Loss:F5} to {run.Steps.Last().Loss:F5}"));
+        if (run.Lines[0].LinearAlgebra is "libblas" or "openblas-pthread")
+            throw new BenchmarkException($"PyTorch runs on {run.Lines[0].LinearAlgebra}, which is many times slower than it can be; install libopenblas0-openmp.");
+        return run;
+    }
+
+    private WorkerProcess Ours(string folder) => Ours(folder, options.Steps);
+
+    private static WorkerProcess Ours(string folder, int steps, params IReadOnlyList<string> more) =>
+        WorkerProcess.Self("ours", ["train-worker", folder, steps.ToString(CultureInfo.InvariantCulture), .. more]);
+
+    /// <summary>PyTorch with what makes it fastest: one OpenMP team, and AVX-512 kernels, which 1.13 does not choose by itself.</summary>
+    private WorkerProcess Peer(string folder)
+    {
+        string script = Path.Combine(AppContext.BaseDirectory, "peers", "train_gpt2.py");
+        var environment = new Dictionary<string, string> { ["OMP_NUM_THREADS"] = options.Threads.ToString(CultureInfo.InvariantCulture) };
+        if (Avx512F.IsSupported)
+            environment["ATEN_CPU_CAPABILITY"] = "avx512";
+        return new("PyTorch", options.Python, [script, folder, options.Steps.ToString(CultureInfo.InvariantCulture)], environment);
+    }
+}
