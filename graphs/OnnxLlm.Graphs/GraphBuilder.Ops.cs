@@ -81,7 +81,7 @@ public sealed partial class GraphBuilder
         return Emit("Gemm", bias is null ? [a, b] : [a, b, bias], a.Type, [m, n], ("transA", transposeA ? 1 : 0), ("transB", transposeB ? 1 : 0));
     }
 
-    // ---- reduction and normalisation
+    // ---- reduction (over all axes when none is given) and normalisation
     public Value ReduceSum(Value x, bool keepDimensions, params int[] axes) => Reduce("ReduceSum", x, keepDimensions, axes);
 
     public Value ReduceMean(Value x, bool keepDimensions, params int[] axes) => Reduce("ReduceMean", x, keepDimensions, axes);
@@ -102,7 +102,7 @@ public sealed partial class GraphBuilder
     public Value SwapLastTwo(Value x) => Transpose(x, [.. Enumerable.Range(0, x.Rank - 2), x.Rank - 1, x.Rank - 2]);
 
     public Value Concat(int axis, params ImmutableArray<Value> xs) =>
-        Emit("Concat", [.. xs], xs[0].Type, xs[0].Shape.With(axis, xs.Sum(x => x.Shape[x.Shape.Axis(axis)].Value)), ("axis", axis));
+        Emit("Concat", [.. xs], xs[0].Type, xs[0].Shape.With(axis, Dimension.Sum(xs.Select(x => x.Shape[x.Shape.Axis(axis)]))), ("axis", axis));
 
     /// <summary>Elements <paramref name="start"/> up to, not including, <paramref name="end"/> of an axis; a negative start counts from the end.</summary>
     public Value Slice(Value x, int axis, long start, long end) =>
@@ -120,8 +120,19 @@ public sealed partial class GraphBuilder
         return Emit("Pad", [x, Int64s(pads)], x.Type, x.Shape.With(at, x.Shape[at].Value + before + after));
     }
 
-    public Value Unsqueeze(Value x, int axis) =>
-        Emit("Unsqueeze", [x, Int64s(axis)], x.Type, [.. x.Shape[..axis], 1, .. x.Shape[axis..]]);
+    /// <summary>Inserts an axis of extent 1; <paramref name="axis"/> may be −1 for a new last one.</summary>
+    public Value Unsqueeze(Value x, int axis)
+    {
+        int at = axis < 0 ? axis + x.Rank + 1 : axis;
+        return Emit("Unsqueeze", [x, Int64s(at)], x.Type, [.. x.Shape[..at], 1, .. x.Shape[at..]]);
+    }
+
+    /// <summary>A matrix whose columns are the axes from <paramref name="axis"/> on.</summary>
+    public Value Flatten(Value x, int axis)
+    {
+        int at = x.Shape.Axis(axis);
+        return Emit("Flatten", [x], x.Type, [Dimension.Product(x.Shape[..at]), Dimension.Product(x.Shape[at..])], ("axis", axis));
+    }
 
     // ---- lookup
     /// <summary>Rows of <paramref name="table"/> [V, ...] chosen by <paramref name="ids"/>.</summary>
@@ -132,7 +143,11 @@ public sealed partial class GraphBuilder
 
     /// <summary><paramref name="into"/> [V, ...] with each slice of <paramref name="rows"/> [N, ...] added at row <paramref name="ids"/> [N].</summary>
     public Value ScatterAddRows(Value into, Value ids, Value rows) =>
-        Emit("ScatterND", [into, Unsqueeze(ids, ids.Rank), rows], into.Type, into.Shape, ("reduction", "add"));
+        Emit("ScatterND", [into, Unsqueeze(ids, -1), rows], into.Type, into.Shape, ("reduction", "add"));
+
+    /// <summary><paramref name="into"/> with the elements of <paramref name="updates"/> put, or added, where <paramref name="ids"/> points along an axis.</summary>
+    public Value ScatterElements(Value into, Value ids, Value updates, int axis, bool add = false) =>
+        Emit("ScatterElements", [into, ids, updates], into.Type, into.Shape, ("axis", axis), ("reduction", add ? "add" : "none"));
 
     // ---- shapes
     /// <summary>A tensor of zeros of the type of <paramref name="like"/>, made when the graph runs.</summary>
@@ -140,6 +155,10 @@ public sealed partial class GraphBuilder
         Emit("ConstantOfShape", [Int64s(shape.ToArray())], like.Type, shape, ("value", TensorData.Scalar(0, like.Type) with { Shape = [1] }));
 
     public Value ShapeOf(Value x) => Emit("Shape", [x], ElementType.Int64, [x.Rank]);
+
+    /// <summary>One extent, as an int64 tensor of shape [1].</summary>
+    public Value ExtentOf(Value x, int axis) =>
+        Emit("Shape", [x], ElementType.Int64, [1], axis == -1 ? [("start", axis)] : [("start", axis), ("end", axis + 1)]);
 
     public Value Range(Value start, Value limit, Value delta, Dimension length) => Emit("Range", [start, limit, delta], start.Type, [length]);
 
@@ -167,6 +186,7 @@ public sealed partial class GraphBuilder
 
     private Value Reduce(string op, Value x, bool keepDimensions, int[] axes)
     {
+        if (axes.Length == 0) axes = [.. Enumerable.Range(0, x.Rank)];
         int[] counted = [.. axes.Select(x.Shape.Axis)];
         var kept = x.Shape.Select((d, i) => (d, reduced: counted.Contains(i))).Where(p => keepDimensions || !p.reduced);
         return Emit(

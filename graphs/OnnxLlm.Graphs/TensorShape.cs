@@ -27,6 +27,15 @@ public readonly record struct Dimension
 
     public static bool operator !=(Dimension d, long value) => !(d == value);
 
+    /// <summary>The extent of a concatenation; a symbol when one of them is.</summary>
+    public static Dimension Sum(IEnumerable<Dimension> dimensions) => Combine(dimensions, "+", (a, b) => a + b, 0);
+
+    /// <summary>The extent of several axes made one; a symbol when one of them is.</summary>
+    public static Dimension Product(IEnumerable<Dimension> dimensions) => Combine(dimensions, "*", (a, b) => a * b, 1);
+
+    private static Dimension Combine(IEnumerable<Dimension> dimensions, string sign, Func<long, long, long> combine, long start) =>
+        dimensions.All(d => d.IsKnown) ? dimensions.Select(d => d.Value).Aggregate(start, combine) : string.Join(sign, dimensions);
+
     public override string ToString() => Symbol ?? _value.ToString(System.Globalization.CultureInfo.InvariantCulture);
 }
 

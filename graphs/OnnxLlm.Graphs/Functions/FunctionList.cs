@@ -1,0 +1,19 @@
+using System.Collections.Immutable;
+
+namespace OnnxLlm.Graphs.Functions;
+
+/// <summary>Every fused operator. Tests hold each to its gradient rule, and each kernel of the runtime to its function's body.</summary>
+public static class FunctionList
+{
+    public static ImmutableArray<Function> All { get; } =
+    [
+        RmsNorm.Forward, RmsNorm.Backward,
+        LayerNorm.Forward, LayerNorm.Backward,
+        Gelu.Forward, Gelu.Backward,
+        SwiGlu.Forward, SwiGlu.Backward,
+        RotaryEmbedding.Forward,
+        CausalAttention.Forward, CausalAttention.Backward,
+        SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
+        SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
+    ];
+}

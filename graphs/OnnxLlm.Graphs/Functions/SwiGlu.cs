@@ -1,0 +1,33 @@
+namespace OnnxLlm.Graphs.Functions;
+
+/// <summary>The gated activation of LLaMA (Shazeer, 2020): y = silu(gate)·up, silu(x) = x·σ(x).</summary>
+internal static class SwiGlu
+{
+    internal static Function Forward { get; } = new()
+    {
+        Name = "SwiGlu",
+        Inputs = [new("gate", ["N", "F"]), new("up", ["N", "F"])],
+        Outputs = ["y"],
+        Infer = (inputs, _) => inputs[0].Shape.Equals(inputs[1].Shape)
+            ? [(inputs[0].Type, inputs[0].Shape)]
+            : throw new GraphException($"SwiGlu needs two tensors of one shape, got {inputs[0].Shape} and {inputs[1].Shape}."),
+
+        // Not gate·σ(gate) first: the runtime would fuse that to an operator which it has in single precision only.
+        Body = (g, inputs) => [inputs[0] * (g.Sigmoid(inputs[0]) * inputs[1])],
+        Gradient = (g, n, dy) => [.. Backward!.Call(g, [dy, n[0], n[1]])],
+    };
+
+    internal static Function Backward { get; } = new()
+    {
+        Name = "SwiGluGrad",
+        Inputs = [new("dy", ["N", "F"]), new("gate", ["N", "F"]), new("up", ["N", "F"])],
+        Outputs = ["dgate", "dup"],
+        Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape), (inputs[2].Type, inputs[2].Shape)],
+        Body = (g, inputs) =>
+        {
+            var (dy, gate, up) = (inputs[0], inputs[1], inputs[2]);
+            var s = g.Sigmoid(gate);
+            return [dy * up * s * (gate * (1 - s) + 1), dy * gate * s];
+        },
+    };
+}

@@ -1,0 +1,125 @@
+using System.Buffers;
+using System.Security.Cryptography;
+using System.Text;
+using OnnxLlm.Text.Bpe;
+using OnnxLlm.Text.Files;
+
+namespace OnnxLlm.Text;
+
+/// <summary>
+/// Text to token ids and back by byte-level BPE with GPT-2's pre-tokenisation. Every byte string has ids and comes back unchanged.
+/// Safe for several threads.
+/// </summary>
+public sealed class Tokenizer
+{
+    private readonly TokenizerModel _model;
+    private readonly MergeTable _merges;
+    private readonly AddedTokens _added;
+    private readonly bool[] _special;
+    private readonly PieceCache _cache = new();
+    private readonly Lazy<string> _hash;
+
+    internal Tokenizer(TokenizerModel model)
+    {
+        _model = model;
+        _merges = new MergeTable(model.Merges, model.ByteIds());
+        _added = new AddedTokens(model.Added);
+        _special = new bool[model.Tokens.Length];
+        foreach (var token in model.Added.Where(t => t.Special))
+            _special[token.Id] = true;
+        _hash = new(() => Convert.ToHexStringLower(SHA256.HashData(TokenizerWriter.Canonical(model))));
+    }
+
+    /// <summary>
+    /// Reads a folder with <c>tokenizer.json</c>, or <c>vocab.json</c> and <c>merges.txt</c> (or, with GPT-2's own names, <c>encoder.json</c>
+    /// and <c>vocab.bpe</c>); <c>tokenizer_config.json</c>, where present, gives the special tokens' roles and the chat template.
+    /// </summary>
+    /// <exception cref="TextException">A file is missing, malformed, or asks for what this tokenizer does not do.</exception>
+    public static Tokenizer Load(string folder) => new(TokenizerReader.Read(folder));
+
+    /// <summary>Writes tokenizer.json, vocab.json, merges.txt and tokenizer_config.json, each replaced atomically.</summary>
+    public void Save(string folder) => TokenizerWriter.Write(_model, folder);
+
+    /// <summary>Ids are below this number.</summary>
+    public int VocabularySize => _model.Tokens.Length;
+
+    public SpecialTokens Special => _model.Special;
+
+    /// <summary>The Jinja template that turns chat messages into a prompt, or null where the tokenizer has none.</summary>
+    public string? ChatTemplate => _model.ChatTemplate;
+
+    /// <summary>SHA-256 (hex) of vocabulary, merges and special tokens: equal hashes, equal ids for every text.</summary>
+    public string Hash => _hash.Value;
+
+    /// <summary>The ids of a text. Lone surrogates count as U+FFFD.</summary>
+    /// <param name="text">Any text.</param>
+    /// <param name="allowSpecial">
+    /// True where the text is a trusted template: spellings of special tokens become those tokens. False (the default) for what users
+    /// write: such spellings are ordinary characters.
+    /// </param>
+    public int[] Encode(string text, bool allowSpecial = false)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>((text.Length / 3) + 8);
+        int start = 0;
+        while (_added.Find(text, start, allowSpecial, out int position) is { } token)
+        {
+            EncodeOrdinary(text.AsSpan(start, position - start), ids);
+            ids.Add(token.Id);
+            start = position + token.Content.Length;
+        }
+        EncodeOrdinary(text.AsSpan(start), ids);
+        return [.. ids];
+    }
+
+    /// <summary>The ids of any bytes, valid UTF-8 or not. Special tokens are never produced.</summary>
+    public int[] Encode(ReadOnlySpan<byte> bytes)
+    {
+        var ids = new List<int>((bytes.Length / 3) + 8);
+        EncodeOrdinary(bytes, ids);
+        return [.. ids];
+    }
+
+    /// <summary>The text of token ids; bytes that are not valid UTF-8 become U+FFFD.</summary>
+    public string Decode(ReadOnlySpan<int> ids, bool skipSpecial = true) => Encoding.UTF8.GetString(DecodeBytes(ids, skipSpecial));
+
+    /// <summary>The bytes of token ids: of <see cref="Encode(ReadOnlySpan{byte})"/> the exact inverse.</summary>
+    public byte[] DecodeBytes(ReadOnlySpan<int> ids, bool skipSpecial = true)
+    {
+        var bytes = new List<byte>(ids.Length * 4);
+        foreach (int id in ids)
+            if (!(skipSpecial && IsSpecial(id)))
+                bytes.AddRange(Bytes(id));
+        return [.. bytes];
+    }
+
+    /// <summary>The bytes that a token stands for; for a special token its spelling; none for an id that the vocabulary skips.</summary>
+    /// <exception cref="TextException">The id is outside the vocabulary.</exception>
+    public ReadOnlySpan<byte> Bytes(int id) => (uint)id < (uint)_model.Tokens.Length ? _model.Tokens[id] : throw Outside(id);
+
+    /// <exception cref="TextException">The id is outside the vocabulary.</exception>
+    public bool IsSpecial(int id) => (uint)id < (uint)_special.Length ? _special[id] : throw Outside(id);
+
+    /// <summary>Starts an incremental decoding.</summary>
+    public TokenStream Stream(bool skipSpecial = true) => new(this, skipSpecial);
+
+    private void EncodeOrdinary(ReadOnlySpan<char> text, List<int> ids)
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
+        int length = Encoding.UTF8.GetBytes(text, buffer);
+        EncodeOrdinary(buffer.AsSpan(0, length), ids);
+        ArrayPool<byte>.Shared.Return(buffer);
+    }
+
+    private void EncodeOrdinary(ReadOnlySpan<byte> bytes, List<int> ids)
+    {
+        foreach (var piece in new Pieces(bytes))
+        {
+            if (!_cache.TryGet(piece, out int[]? known))
+                _cache.Add(piece, known = _merges.Apply(piece));
+            ids.AddRange(known);
+        }
+    }
+
+    private TextException Outside(int id) => new($"token id {id} is outside the vocabulary of {VocabularySize}");
+}

@@ -1,0 +1,31 @@
+using OnnxLlm.Text.Bpe;
+
+namespace OnnxLlm.Text;
+
+/// <summary>All that a tokenizer's files say.</summary>
+internal sealed record TokenizerModel
+{
+    /// <summary>The bytes of each token by id; empty where the vocabulary skips an id.</summary>
+    public required byte[][] Tokens { get; init; }
+
+    /// <summary>In order of precedence.</summary>
+    public required Merge[] Merges { get; init; }
+
+    public required AddedToken[] Added { get; init; }
+
+    public required SpecialTokens Special { get; init; }
+
+    public string? ChatTemplate { get; init; }
+
+    /// <summary>The token of each of the 256 bytes, -1 where one has none. Added tokens are no candidates: only BPE's own may stand for text.</summary>
+    public int[] ByteIds()
+    {
+        var ids = new int[256];
+        Array.Fill(ids, -1);
+        var added = Added.Select(t => t.Id).ToHashSet();
+        for (int id = Tokens.Length - 1; id >= 0; id--)
+            if (Tokens[id].Length == 1 && !added.Contains(id))
+                ids[Tokens[id][0]] = id;
+        return ids;
+    }
+}
