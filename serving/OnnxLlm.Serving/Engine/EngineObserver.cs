@@ -1,0 +1,67 @@
+using OnnxLlm.Serving.Metrics;
+
+namespace OnnxLlm.Serving.Engine;
+
+/// <summary>Turns what the loop does into time stamps and metrics. It decides nothing.</summary>
+internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
+{
+    public void Arrived(Sequence sequence) => sequence.Times.Arrived = time.GetTimestamp();
+
+    public void Planned(StepPlan plan)
+    {
+        if (plan.Tokens > 0) metrics.IterationTokens.Observe(plan.Tokens);
+        if (plan.Decode.Count > 0)
+        {
+            metrics.BatchSize.Observe(plan.Decode.Count);
+            metrics.Executions.Add(1, "decode");
+        }
+
+        if (plan.Prefill is not { } chunk) return;
+        metrics.Executions.Add(1, "prefill");
+        if (chunk.Start == 0) Admitted(chunk.Sequence);
+    }
+
+    public void Generated(Sequence sequence)
+    {
+        if (sequence.IsProbe) return;
+        var (times, now) = (sequence.Times, time.GetTimestamp());
+        metrics.GenerationTokens.Add(1);
+        if (sequence.Generated == 1)
+        {
+            metrics.TimeToFirstToken.Observe(Seconds(times.Arrived, now));
+            metrics.PrefillTime.Observe(Seconds(times.Admitted, now));
+            times.FirstToken = now;
+        }
+        else
+        {
+            metrics.InterTokenLatency.Observe(Seconds(times.LastToken, now));
+        }
+
+        times.LastToken = now;
+    }
+
+    public void Finished(Sequence sequence)
+    {
+        if (sequence.IsProbe) return;
+        var (times, now) = (sequence.Times, time.GetTimestamp());
+        metrics.RequestLatency.Observe(Seconds(times.Arrived, now));
+        metrics.InferenceTime.Observe(Seconds(times.Admitted, now));
+        metrics.RequestGenerationTokens.Observe(sequence.Generated);
+        if (sequence.Generated > 0) metrics.DecodeTime.Observe(Seconds(times.FirstToken, now));
+        if (sequence.Generated > 1)
+            metrics.TimePerOutputToken.Observe(Seconds(times.FirstToken, times.LastToken) / (sequence.Generated - 1));
+    }
+
+    public void Faulted() => metrics.EngineFaults.Add(1);
+
+    private void Admitted(Sequence sequence)
+    {
+        sequence.Times.Admitted = time.GetTimestamp();
+        if (sequence.IsProbe) return;
+        metrics.QueueTime.Observe(Seconds(sequence.Times.Arrived, sequence.Times.Admitted));
+        metrics.PromptTokens.Add(sequence.Prompt.Length);
+        metrics.RequestPromptTokens.Observe(sequence.Prompt.Length);
+    }
+
+    private double Seconds(long from, long to) => time.GetElapsedTime(from, to).TotalSeconds;
+}

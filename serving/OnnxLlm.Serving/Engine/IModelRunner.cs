@@ -1,0 +1,26 @@
+namespace OnnxLlm.Serving.Engine;
+
+/// <summary>
+/// The seam between the engine and a model: key/value slots numbered from 0 and forward passes over them.
+/// A runner is used by one thread. Returned logits are valid until the next call.
+/// </summary>
+internal interface IModelRunner : IDisposable
+{
+    int Slots { get; }
+
+    /// <summary>Positions a slot can hold.</summary>
+    int MaxLength { get; }
+
+    int VocabularySize { get; }
+
+    /// <summary>Appends <paramref name="tokens"/> to a slot that already holds <paramref name="past"/> positions.</summary>
+    /// <returns>[V] scores of the token after the last one.</returns>
+    ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past);
+
+    /// <summary>Appends one token to each of the first <c>tokens.Length</c> slots.</summary>
+    /// <returns>[n, V] scores, one row per slot.</returns>
+    ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts);
+
+    /// <summary>Copies what slot <paramref name="from"/> holds over slot <paramref name="to"/>.</summary>
+    void Move(int from, int to);
+}

@@ -1,0 +1,215 @@
+using System.Threading.Channels;
+using OnnxLlm.Serving.Metrics;
+
+namespace OnnxLlm.Serving.Engine;
+
+/// <summary>
+/// The loop: plan, run, commit, on a thread of its own that alone touches scheduler, runner and sequences.
+/// It owns the runner and the order of things. Requests come in by a bounded channel; tokens leave by the channel of their request.
+/// It knows nothing of text, HTTP or stop strings.
+/// </summary>
+internal sealed class InferenceEngine : IDisposable
+{
+    private readonly IModelRunner _runner;
+    private readonly EngineSettings _settings;
+    private readonly EngineObserver _observer;
+    private readonly ILogger _logger;
+    private readonly Scheduler _scheduler;
+    private readonly Sampler _sampler;
+    private readonly Channel<Sequence> _requests;
+    private readonly Thread _thread;
+    private readonly int[] _tokens;
+    private readonly int[] _pasts;
+    private int _queued;
+    private int _running;
+    private bool _stopping;
+
+    public InferenceEngine(IModelRunner runner, EngineSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
+    {
+        (_runner, _settings, _logger) = (runner, settings, logger);
+        _observer = new EngineObserver(metrics, time);
+        _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk);
+        _sampler = new Sampler(runner.VocabularySize);
+        _requests = Channel.CreateBounded<Sequence>(new BoundedChannelOptions(settings.QueueLimit) { SingleReader = true });
+        (_tokens, _pasts) = (new int[runner.Slots], new int[runner.Slots]);
+        Health = new EngineHealth(time);
+        _thread = new Thread(Loop) { IsBackground = true, Name = "inference" };
+        _thread.Start();
+    }
+
+    public EngineHealth Health { get; }
+
+    /// <summary>Positions a sequence may have, prompt and answer together.</summary>
+    public int MaxLength => _runner.MaxLength;
+
+    public int VocabularySize => _runner.VocabularySize;
+
+    public int Slots => _runner.Slots;
+
+    /// <summary>Sequences that hold a slot.</summary>
+    public int Running => Volatile.Read(ref _running);
+
+    /// <summary>Sequences that wait for one.</summary>
+    public int Waiting => Volatile.Read(ref _queued);
+
+    /// <summary>Queues all sequences of a request, or none.</summary>
+    public Admission Submit(IReadOnlyList<Sequence> sequences)
+    {
+        if (Health.IsDead) return Admission.EngineDead;
+        if (Interlocked.Add(ref _queued, sequences.Count) > _settings.QueueLimit)
+        {
+            Interlocked.Add(ref _queued, -sequences.Count);
+            return Admission.QueueFull;
+        }
+
+        foreach (var sequence in sequences)
+        {
+            _observer.Arrived(sequence);
+            if (!_requests.Writer.TryWrite(sequence)) return Admission.EngineDead;
+        }
+
+        return Admission.Accepted;
+    }
+
+    /// <summary>Abandons what runs and waits for the loop to end.</summary>
+    public void Dispose()
+    {
+        Volatile.Write(ref _stopping, true);
+        _requests.Writer.TryComplete();
+        _thread.Join();
+        _runner.Dispose();
+    }
+
+    private void Loop()
+    {
+        while (Receive()) Step();
+        Close();
+    }
+
+    /// <summary>Takes in what has arrived; without work it waits. False when the engine is to end.</summary>
+    private bool Receive()
+    {
+        if (!_scheduler.HasWork) WaitForRequest();
+        Health.Beat(idle: false);
+        while (_requests.Reader.TryRead(out var sequence)) _scheduler.Enqueue(sequence);
+        return !Volatile.Read(ref _stopping) && !Health.IsDead;
+    }
+
+    private void WaitForRequest()
+    {
+        Health.Beat(idle: true);
+        _requests.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    private void Step()
+    {
+        var plan = Plan();
+        if (plan.IsEmpty) return;
+        try
+        {
+            var samples = Run(plan);
+            var ended = _scheduler.Commit(plan, samples);
+            Health.Passed();
+            Volatile.Write(ref _running, _scheduler.Running);
+            Publish(samples, ended);
+        }
+        catch (Exception fault)
+        {
+            Fail(fault);
+        }
+    }
+
+    private StepPlan Plan()
+    {
+        var waiting = _scheduler.Waiting;
+        var plan = _scheduler.Plan();
+        Interlocked.Add(ref _queued, _scheduler.Waiting - waiting);
+        Volatile.Write(ref _running, _scheduler.Running);
+        _observer.Planned(plan);
+        return plan;
+    }
+
+    private List<Sample> Run(StepPlan plan)
+    {
+        var samples = new List<Sample>(plan.Decode.Count + 1);
+        foreach (var (from, to) in plan.Moves) _runner.Move(from, to);
+        if (plan.Prefill is { } chunk) Prefill(chunk, samples);
+        if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
+        return samples;
+    }
+
+    private void Prefill(PrefillChunk chunk, List<Sample> samples)
+    {
+        var logits = _runner.Prefill(chunk.Slot, chunk.Tokens, chunk.Start);
+        if (chunk.Sequence.ScoresPrompt) PublishPrompt(chunk, logits);
+        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) samples.Add(Choose(logits, chunk.Sequence));
+    }
+
+    private void Decode(IReadOnlyList<Sequence> sequences, List<Sample> samples)
+    {
+        for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
+        var logits = _runner.Decode(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count));
+        for (var i = 0; i < sequences.Count; i++)
+            samples.Add(Choose(logits.Slice(i * VocabularySize, VocabularySize), sequences[i]));
+    }
+
+    private Sample Choose(ReadOnlySpan<float> logits, Sequence sequence)
+    {
+        var token = _sampler.Choose(logits, sequence);
+        var score = sequence.Alternatives is { } count ? LogProbs.Score(logits, token, count) : null;
+        return new Sample(sequence, token, score);
+    }
+
+    private void Publish(List<Sample> samples, IReadOnlyList<Sequence> ended)
+    {
+        foreach (var (sequence, token, score) in samples)
+        {
+            if (sequence.Finish == FinishReason.Stop) continue;
+            _observer.Generated(sequence);
+            sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, token, score));
+        }
+
+        foreach (var sequence in ended)
+        {
+            _observer.Finished(sequence);
+            sequence.Output.TryWrite(new SequenceFinished(sequence.Choice, sequence.Finish!.Value));
+        }
+    }
+
+    /// <summary>The chunk is one prompt token; its logits score the next one. The first has no score.</summary>
+    private static void PublishPrompt(PrefillChunk chunk, ReadOnlySpan<float> logits)
+    {
+        var sequence = chunk.Sequence;
+        if (chunk.Start == 0)
+            sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, sequence.Prompt[0], null, IsPrompt: true));
+        if (chunk.IsLast) return;
+        var token = sequence.Prompt[chunk.Start + 1];
+        var score = LogProbs.Score(logits, token, sequence.Alternatives ?? 0);
+        sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, token, score, IsPrompt: true));
+    }
+
+    /// <summary>What the slots hold is unknown after a fault, so everyone in them gets the error.</summary>
+    private void Fail(Exception fault)
+    {
+        Health.Faulted(fault);
+        _observer.Faulted();
+        _logger.LogError(fault, "A step of the engine failed.");
+        Drop(_scheduler.TakeRunning(), fault);
+        Volatile.Write(ref _running, 0);
+    }
+
+    private void Close()
+    {
+        _requests.Writer.TryComplete();
+        while (_requests.Reader.TryRead(out var sequence)) _scheduler.Enqueue(sequence);
+        var fault = new ServingException(Health.IsDead ? "The engine has failed and takes no more work." : "The server is stopping.");
+        Drop([.. _scheduler.TakeRunning(), .. _scheduler.TakeWaiting()], fault);
+        Volatile.Write(ref _running, 0);
+        Volatile.Write(ref _queued, 0);
+    }
+
+    private static void Drop(IReadOnlyList<Sequence> sequences, Exception fault)
+    {
+        foreach (var sequence in sequences) sequence.Output.TryWrite(new SequenceFailed(sequence.Choice, fault));
+    }
+}

@@ -1,0 +1,99 @@
+using System.Collections.Immutable;
+using System.Threading.Channels;
+
+namespace OnnxLlm.Serving.Engine;
+
+/// <summary>
+/// One choice of one request inside the engine: what was asked, and how far it has come.
+/// It owns its token history and its end. Slots belong to the pool, text and stop strings to the request.
+/// Only the engine's thread changes it.
+/// </summary>
+internal sealed class Sequence
+{
+    private readonly Dictionary<int, int> _counts = [];
+    private HashSet<int>? _seen;
+
+    public required ImmutableArray<int> Prompt { get; init; }
+
+    /// <summary>Index of the choice in the answer; also part of the random number's counter.</summary>
+    public int Choice { get; init; }
+
+    public SamplingSettings Sampling { get; init; } = new();
+
+    public required int MaxTokens { get; init; }
+
+    /// <summary>End tokens cannot be chosen before this many tokens.</summary>
+    public int MinTokens { get; init; }
+
+    /// <summary>Tokens that end the answer and are not part of it.</summary>
+    public ImmutableArray<int> EndTokens { get; init; } = [];
+
+    /// <summary>How many alternatives to score with each token; null for no scores.</summary>
+    public int? Alternatives { get; init; }
+
+    /// <summary>Score the prompt's tokens as well. Its prefill then goes token by token.</summary>
+    public bool ScoresPrompt { get; init; }
+
+    public required ChannelWriter<SequenceEvent> Output { get; init; }
+
+    public CancellationToken Cancelled { get; init; }
+
+    /// <summary>Positions held in the key/value slot.</summary>
+    public int Past { get; private set; }
+
+    public int Generated { get; private set; }
+
+    public int LastToken { get; private set; }
+
+    public FinishReason? Finish { get; private set; }
+
+    /// <summary>The server's own question to the model; not counted.</summary>
+    public bool IsProbe { get; init; }
+
+    public SequenceTimes Times { get; } = new();
+
+    /// <summary>How often each token was generated; kept only where a penalty needs it.</summary>
+    public IReadOnlyDictionary<int, int> Counts => _counts;
+
+    /// <summary>The distinct tokens of prompt and answer.</summary>
+    public IReadOnlyCollection<int> Seen => _seen ??= [.. Prompt];
+
+    public void Advance(int positions) => Past += positions;
+
+    /// <summary>Takes the chosen token and decides whether the sequence ends with it.</summary>
+    public void Append(int token)
+    {
+        if (EndTokens.Contains(token))
+        {
+            Finish = FinishReason.Stop;
+            return;
+        }
+
+        LastToken = token;
+        Generated++;
+        if (Sampling.HasPenalty) Count(token);
+        if (Generated >= MaxTokens) Finish = FinishReason.Length;
+    }
+
+    /// <summary>Ends a sequence that asked for no tokens at all, once its prompt is scored.</summary>
+    public void FinishPrompt() => Finish = FinishReason.Length;
+
+    private void Count(int token)
+    {
+        _counts[token] = _counts.GetValueOrDefault(token) + 1;
+        _seen ??= [.. Prompt];
+        _seen.Add(token);
+    }
+}
+
+/// <summary>Time stamps of a sequence, written by the engine's loop.</summary>
+internal sealed class SequenceTimes
+{
+    public long Arrived { get; set; }
+
+    public long Admitted { get; set; }
+
+    public long FirstToken { get; set; }
+
+    public long LastToken { get; set; }
+}
