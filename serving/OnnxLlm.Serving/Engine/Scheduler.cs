@@ -2,7 +2,7 @@ namespace OnnxLlm.Serving.Engine;
 
 /// <summary>
 /// Decides what each step does: who comes in, which piece of which prompt is read, who is decoded, who has ended.
-/// It owns the waiting line and the pool. It has no clock, no lock, no model and no channel: the same calls always give the same plans.
+/// It owns the waiting line and the pool. It knows no time, no thread, no model and no client: the same calls always give the same plans.
 /// </summary>
 /// <remarks>Prompts are read first come, first served, one chunk between two decodes, so a long prompt delays nobody by more than a chunk.</remarks>
 internal sealed class Scheduler(int slots, int prefillChunk)

@@ -1,0 +1,209 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging.Abstractions;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Tests.Support;
+using static OnnxLlm.Tests.Serving.SequenceFactory;
+
+namespace OnnxLlm.Tests.Serving;
+
+public sealed class InferenceEngineTests
+{
+    private readonly ServingMetrics _metrics = new();
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(3, 2)]
+    [InlineData(8, 5)]
+    public async Task Answers_ManyAtOnce_EqualSoloAnswers(int slots, int chunk)
+    {
+        var requests = Enumerable.Range(0, 40).Select(Request).ToArray();
+        var expected = requests.Select(request => Alone(request.Prompt, request.MaxTokens, request.Sampling)).ToArray();
+
+        using var engine = Engine(new NoiseModel(slots), new() { PrefillChunk = chunk });
+        var answers = await Task.WhenAll(requests.Select(r => AnswerAsync(engine, r.Prompt, r.MaxTokens, r.Sampling, [0])));
+        Assert.Equal(expected, answers.Select(answer => answer.Tokens));
+    }
+
+    [Fact]
+    public async Task Decode_OfConcurrentSequences_SharesForwardPasses()
+    {
+        var model = new NoiseModel(slots: 8);
+        using var engine = Engine(model);
+        await Task.WhenAll(Enumerable.Range(0, 32).Select(i => AnswerAsync(engine, [i + 1], 40)));
+        Assert.Equal(8, model.LargestBatch);
+        Assert.True(model.DecodePasses < 32 * 39 / 4, $"{model.DecodePasses} passes for {32 * 39} tokens.");
+    }
+
+    [Fact]
+    public async Task ShortRequest_SentDuringALongOne_FinishesFirst()
+    {
+        using var engine = Engine(new NoiseModel(slots: 2, maxLength: 4096));
+        var output = Channel.CreateUnbounded<SequenceEvent>();
+        engine.Submit([Create([1], 4000, output: output)]);
+        await output.Reader.ReadAsync();
+        await AnswerAsync(engine, [2], 3);
+        Assert.Equal(1, engine.Running);
+        Assert.DoesNotContain(Arrived(output), e => e is SequenceFinished);
+    }
+
+    [Fact]
+    public async Task Cancel_OfARunningSequence_FreesItsSlotWithinAStep()
+    {
+        using var steps = new SemaphoreSlim(0);
+        using var cancel = new CancellationTokenSource();
+        var model = new NoiseModel(slots: 1) { BeforePass = () => steps.Wait(Patience) };
+        using var engine = Engine(model);
+        var output = Channel.CreateUnbounded<SequenceEvent>();
+        engine.Submit([Create([1], 200, output: output, cancelled: cancel.Token)]);
+        steps.Release(3);
+        for (var i = 0; i < 3; i++) await output.Reader.ReadAsync();
+
+        cancel.Cancel();
+        steps.Release(1 + 2);                   // at most the step that had already begun, then the other's two
+        var (tokens, _) = await AnswerAsync(engine, [2], 2);
+        Assert.Equal(2, tokens.Length);
+        Assert.InRange(Arrived(output).Count, 0, 1);
+        steps.Release(100);
+    }
+
+    [Fact]
+    public void Submit_BeyondTheQueue_IsRefusedAsAWhole()
+    {
+        using var steps = new SemaphoreSlim(0);
+        var model = new NoiseModel(slots: 1) { BeforePass = () => steps.Wait(Patience) };
+        using var engine = Engine(model, new() { QueueLimit = 3 });
+        engine.Submit([Create([1], 1)]);
+        SpinWait.SpinUntil(() => engine.Running == 1, Patience);
+
+        Assert.Equal(Admission.Accepted, engine.Submit([Create([1], 1), Create([1], 1)]));
+        Assert.Equal(Admission.QueueFull, engine.Submit([Create([1], 1), Create([1], 1)]));
+        Assert.Equal(Admission.Accepted, engine.Submit([Create([1], 1)]));
+        Assert.Equal(3, engine.Waiting);
+        steps.Release(100);
+    }
+
+    [Fact]
+    public async Task Fault_OfAStep_FailsThoseInSlotsAndTheEngineGoesOn()
+    {
+        var model = new NoiseModel();
+        using var engine = Engine(model);
+        model.BeforePass = () => throw new InvalidOperationException("injected");
+        await Assert.ThrowsAsync<InvalidOperationException>(() => AnswerAsync(engine, [1], 4));
+        Assert.False(engine.Health.IsHealthy);
+        Assert.True(engine.Health.IsAlive);
+
+        model.BeforePass = null;
+        Assert.Equal(4, (await AnswerAsync(engine, [1], 4)).Tokens.Length);
+        Assert.True(engine.Health.IsHealthy);
+    }
+
+    [Fact]
+    public async Task Fault_ThreeTimesInARow_EndsTheEngine()
+    {
+        using var engine = Engine(new NoiseModel { BeforePass = () => throw new InvalidOperationException("injected") });
+        for (var i = 0; i < 3; i++) await Assert.ThrowsAsync<InvalidOperationException>(() => AnswerAsync(engine, [1], 4));
+        Assert.True(engine.Health.IsDead);
+        Assert.False(engine.Health.IsAlive);
+        Assert.Equal(Admission.EngineDead, engine.Submit([Create([1], 1)]));
+    }
+
+    [Fact]
+    public async Task Answer_ToAnEndToken_StopsWithoutIt()
+    {
+        using var engine = Engine(new ParrotModel([1, 2, 3, 4], end: 0, vocabularySize: 5));
+        var (tokens, finish) = await AnswerAsync(engine, [1, 2], 10, ends: [0]);
+        Assert.Equal([3, 4], tokens);
+        Assert.Equal(FinishReason.Stop, finish);
+    }
+
+    [Fact]
+    public async Task ScoredPrompt_HasAScoreForEveryTokenButTheFirst()
+    {
+        using var engine = Engine(new FixedModel([0, MathF.Log(3)]));
+        var output = Channel.CreateUnbounded<SequenceEvent>();
+        engine.Submit([new Sequence { Prompt = [0, 1, 0], MaxTokens = 0, ScoresPrompt = true, Alternatives = 1, Output = output }]);
+        var events = new List<SequenceEvent>();
+        while (events is not [.., SequenceFinished]) events.Add(await output.Reader.ReadAsync().AsTask().WaitAsync(Patience));
+
+        var scores = events.OfType<TokenGenerated>().Select(e => e.Score?.LogProb).ToArray();
+        Assert.Equal(3, scores.Length);
+        Assert.Null(scores[0]);
+        Assert.Equal(Math.Log(0.75), scores[1]!.Value, 1e-6);
+        Assert.Equal(Math.Log(0.25), scores[2]!.Value, 1e-6);
+    }
+
+    [Fact]
+    public async Task Metrics_AfterARun_CountItsTokens()
+    {
+        using var engine = Engine(new NoiseModel());
+        await AnswerAsync(engine, [1, 2, 3], 5);
+        await AnswerAsync(engine, [1, 2], 4);
+        Assert.Equal((5, 9), (_metrics.PromptTokens.Value(), _metrics.GenerationTokens.Value()));
+        Assert.Equal((2, 7), (_metrics.TimeToFirstToken.Count, _metrics.InterTokenLatency.Count));
+        Assert.Equal(9, _metrics.RequestGenerationTokens.Sum);
+    }
+
+    [Fact]
+    public async Task Probe_WhenThePassIsOld_AsksTheModelOnce()
+    {
+        var time = new ManualTime();
+        var model = new NoiseModel();
+        using var engine = Engine(model, time: time);
+        var probe = new EngineProbe(engine, time);
+        Assert.True(await probe.IsReadyAsync());
+        Assert.True(await probe.IsReadyAsync());
+        Assert.Equal(1, model.PrefillPasses);
+
+        time.Advance(TimeSpan.FromSeconds(31));
+        model.BeforePass = () => throw new InvalidOperationException("injected");
+        Assert.False(await probe.IsReadyAsync());
+        Assert.True(engine.Health.IsAlive);
+        Assert.Equal(0, _metrics.GenerationTokens.Value());
+    }
+
+    [Fact]
+    public async Task Dispose_WithWorkInHand_EndsTheSequences()
+    {
+        var engine = Engine(new NoiseModel(slots: 1, maxLength: 4096));
+        var answers = Enumerable.Range(0, 3).Select(i => AnswerAsync(engine, [i], 4000)).ToArray();
+        engine.Dispose();
+        foreach (var answer in answers) await Assert.ThrowsAsync<InvalidOperationException>(() => answer);
+    }
+
+    private InferenceEngine Engine(ToyModel model, EngineSettings? settings = null, TimeProvider? time = null) =>
+        new(model, settings ?? new(), _metrics, time ?? TimeProvider.System, NullLogger.Instance);
+
+    private static (int[] Prompt, int MaxTokens, SamplingSettings Sampling) Request(int i)
+    {
+        var random = new Random(i);
+        int[] prompt = [.. Enumerable.Range(0, 1 + random.Next(20)).Select(_ => random.Next(50))];
+        var sampling = i % 3 == 0 ? Greedy : new() { Temperature = 0.9, TopP = i % 3 == 1 ? 0.9 : 1, PresencePenalty = i % 2, Seed = (ulong)i };
+        return (prompt, 1 + random.Next(60), sampling);
+    }
+
+    /// <summary>The answer by definition: one sequence, no engine, no slots but one.</summary>
+    private static int[] Alone(int[] prompt, int maxTokens, SamplingSettings sampling)
+    {
+        using var model = new NoiseModel(slots: 1);
+        var sampler = new Sampler(model.VocabularySize);
+        var sequence = Create(prompt, maxTokens, sampling, [0]);
+        var tokens = new List<int>();
+        var logits = model.Prefill(0, prompt, 0);
+        while (true)
+        {
+            sequence.Append(sampler.Choose(logits, sequence));
+            if (sequence.Finish != FinishReason.Stop) tokens.Add(sequence.LastToken);
+            if (sequence.Finish is not null) return [.. tokens];
+            int[] token = [sequence.LastToken], past = [prompt.Length + tokens.Count - 1];
+            logits = model.Decode(token, past);
+        }
+    }
+
+    private static List<SequenceEvent> Arrived(Channel<SequenceEvent> output)
+    {
+        var events = new List<SequenceEvent>();
+        while (output.Reader.TryRead(out var e)) events.Add(e);
+        return events;
+    }
+}

@@ -1,0 +1,130 @@
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Tests.Support;
+
+/// <summary>
+/// A language model small enough to be read: its scores are a plain function of all tokens so far. Like a real runner it knows a
+/// sequence only by its slot, so a wrong slot, position or move changes the answer or throws.
+/// </summary>
+internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) : IModelRunner
+{
+    private readonly int[][] _slots = [.. Enumerable.Range(0, slots).Select(_ => new int[maxLength])];
+    private readonly int[] _held = new int[slots];
+    private readonly float[] _logits = new float[slots * vocabularySize];
+
+    public int Slots => slots;
+
+    public int MaxLength => maxLength;
+
+    public int VocabularySize => vocabularySize;
+
+    /// <summary>Runs on the engine's thread before each forward pass; a test may wait in it, or throw.</summary>
+    public Action? BeforePass { get; set; }
+
+    public int PrefillPasses { get; private set; }
+
+    public int DecodePasses { get; private set; }
+
+    public int LargestBatch { get; private set; }
+
+    public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        BeforePass?.Invoke();
+        PrefillPasses++;
+        Append(slot, tokens, past);
+        return Scores(1, slot);
+    }
+
+    public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
+        BeforePass?.Invoke();
+        DecodePasses++;
+        LargestBatch = Math.Max(LargestBatch, tokens.Length);
+        for (var slot = 0; slot < tokens.Length; slot++) Append(slot, tokens.Slice(slot, 1), pasts[slot]);
+        return Scores(tokens.Length, 0);
+    }
+
+    public void Move(int from, int to)
+    {
+        _slots[from].CopyTo(_slots[to], 0);
+        _held[to] = _held[from];
+    }
+
+    public void Dispose()
+    {
+    }
+
+    /// <summary>Writes the scores of the token after <paramref name="history"/>.</summary>
+    protected abstract void Score(ReadOnlySpan<int> history, Span<float> logits);
+
+    private void Append(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        if (past > _held[slot]) throw new InvalidOperationException($"Slot {slot} holds {_held[slot]} positions, not {past}.");
+        tokens.CopyTo(_slots[slot].AsSpan(past));
+        _held[slot] = past + tokens.Length;
+    }
+
+    private ReadOnlySpan<float> Scores(int rows, int firstSlot)
+    {
+        for (var row = 0; row < rows; row++)
+            Score(_slots[firstSlot + row].AsSpan(0, _held[firstSlot + row]), _logits.AsSpan(row * vocabularySize, vocabularySize));
+        return _logits.AsSpan(0, rows * vocabularySize);
+    }
+}
+
+/// <summary>Scores that are noise, but the same noise for the same whole history.</summary>
+internal sealed class NoiseModel(int slots = 8, int maxLength = 256, int vocabularySize = 50, ulong seed = 1) : ToyModel(slots, maxLength, vocabularySize)
+{
+    protected override void Score(ReadOnlySpan<int> history, Span<float> logits)
+    {
+        var state = seed;
+        foreach (var token in history) state = Mix(state ^ (ulong)(token + 1));
+        for (var token = 0; token < logits.Length; token++)
+            logits[token] = 6 * (float)((Mix(state + (ulong)token) >> 11) * (1.0 / (1L << 53)));
+    }
+
+    private static ulong Mix(ulong x)
+    {
+        x = (x ^ (x >> 31)) * 0x7FB5D329728EA185 + 0x9E3779B97F4A7C15;
+        x = (x ^ (x >> 27)) * 0x81DADEF4BC2DD44D;
+        return x ^ (x >> 33);
+    }
+}
+
+/// <summary>
+/// Knows one text by heart: it continues the longest piece of history found in the text, and after the text's end, or
+/// when it recognises nothing, it says <paramref name="end"/>.
+/// </summary>
+internal sealed class ParrotModel(int[] text, int end, int vocabularySize, int slots = 4, int maxLength = 256) : ToyModel(slots, maxLength, vocabularySize)
+{
+    protected override void Score(ReadOnlySpan<int> history, Span<float> logits)
+    {
+        logits.Clear();
+        logits[Next(history)] = 20;
+    }
+
+    private int Next(ReadOnlySpan<int> history)
+    {
+        var (best, next) = (0, end);
+        for (var i = 1; i <= text.Length; i++)
+        {
+            var match = Match(history, text.AsSpan(0, i));
+            if (match > best) (best, next) = (match, i < text.Length ? text[i] : end);
+        }
+
+        return next;
+    }
+
+    private static int Match(ReadOnlySpan<int> history, ReadOnlySpan<int> known)
+    {
+        var length = 0;
+        while (length < Math.Min(history.Length, known.Length) && history[^(length + 1)] == known[^(length + 1)]) length++;
+        return length;
+    }
+}
+
+/// <summary>The same scores whatever was said.</summary>
+internal sealed class FixedModel(float[] scores, int slots = 1, int maxLength = 64) : ToyModel(slots, maxLength, scores.Length)
+{
+    protected override void Score(ReadOnlySpan<int> history, Span<float> logits) => scores.CopyTo(logits);
+}
