@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLlm.Graphs;
+using OnnxLlm.Runtime.Kernels;
 
 namespace OnnxLlm.Runtime;
 
@@ -94,6 +95,7 @@ public sealed class OrtSession : IDisposable
             IntraOpNumThreads = settings.Threads > 0 ? settings.Threads : System.Environment.ProcessorCount,
         };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", settings.Spinning ? "1" : "0");
+        if (settings.Kernels) CustomOperators.Register(options);
         if (settings.ProfilePrefix is { } prefix)
             (options.ProfileOutputPathPrefix, options.EnableProfiling) = (prefix, true);
         return options;
