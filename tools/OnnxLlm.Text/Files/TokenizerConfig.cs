@@ -21,10 +21,7 @@ internal sealed record TokenizerConfig
 
     public AddedToken[] AddedTokens { get; init; } = [];
 
-    /// <summary>Whether the file gives any role; if so, a role it leaves out is one that the tokenizer does not have.</summary>
-    public bool NamesRoles => Roles.Any();
-
-    /// <summary>The spellings that have a role.</summary>
+    /// <summary>The spellings that have a role. Where there are any, a role left out is one that the tokenizer does not have.</summary>
     public IEnumerable<string> Roles => new[] { Bos, Eos, Pad, Unk }.OfType<string>();
 
     public static TokenizerConfig Read(string folder)

@@ -3,13 +3,6 @@ namespace OnnxLlm.Text.Files;
 /// <summary>Reads a tokenizer folder in any of the three forms it comes in.</summary>
 internal static class TokenizerReader
 {
-    // What well-known spellings mean where tokenizer_config.json says nothing.
-    private static readonly (string Spelling, bool Bos, bool Eos, bool Pad, bool Unk)[] KnownRoles =
-    [
-        ("<|endoftext|>", true, true, false, false), ("<s>", true, false, false, false), ("</s>", false, true, false, false),
-        ("<pad>", false, false, true, false), ("<|pad|>", false, false, true, false), ("<unk>", false, false, false, true),
-    ];
-
     public static TokenizerModel Read(string folder)
     {
         if (!Directory.Exists(folder))
@@ -37,28 +30,21 @@ internal static class TokenizerReader
         vocabulary.ReadMerges(File.ReadLines(mergesPath).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal)));
         foreach (var token in config.AddedTokens)
             vocabulary.Add(token);
-        foreach (string spelling in KnownRoles.Select(r => r.Spelling).Concat(config.Roles))
+        foreach (string spelling in SpecialRoles.Known.Concat(config.Roles))
             if (vocabulary.Ids.TryGetValue(spelling, out int id))
                 vocabulary.Add(new AddedToken(id, spelling, Special: true));
         return vocabulary;
     }
 
+    /// <summary>The roles that the configuration gives; where it gives none, those that the spellings suggest.</summary>
     private static SpecialTokens Roles(TokenizerConfig config, VocabularyFile vocabulary)
     {
-        int? Role(string? named, Func<(string Spelling, bool Bos, bool Eos, bool Pad, bool Unk), bool> isKnown)
-        {
-            if (named is not null)
-                return vocabulary.Special(named) ?? throw new TextException($"{config.Path}: '{named}' is not a special token of the vocabulary");
-            return config.NamesRoles ? null : KnownRoles.Where(isKnown).Select(r => vocabulary.Special(r.Spelling)).FirstOrDefault(id => id is not null);
-        }
-        return new SpecialTokens
-        {
-            Bos = Role(config.Bos, r => r.Bos),
-            Eos = Role(config.Eos, r => r.Eos),
-            Pad = Role(config.Pad, r => r.Pad),
-            Unk = Role(config.Unk, r => r.Unk),
-            Ids = vocabulary.SpecialIds(),
-        };
+        if (!config.Roles.Any())
+            return SpecialRoles.Of(vocabulary.Added);
+        var ids = SpecialRoles.Ids(vocabulary.Added);
+        int? Id(string? spelling) => spelling is null ? null : ids.TryGetValue(spelling, out int id) ? id
+            : throw new TextException($"{config.Path}: '{spelling}' is not a special token of the vocabulary");
+        return new SpecialTokens { Bos = Id(config.Bos), Eos = Id(config.Eos), Pad = Id(config.Pad), Unk = Id(config.Unk), Ids = ids };
     }
 
     private static string? Existing(string folder, string name)

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using OnnxLlm.Text.Bpe;
@@ -12,6 +11,8 @@ internal sealed class VocabularyFile(string path)
     private readonly SortedDictionary<int, AddedToken> _added = [];
 
     public Dictionary<string, int> Ids { get; } = new(StringComparer.Ordinal);
+
+    public IEnumerable<AddedToken> Added => _added.Values;
 
     public TextException Error(string what) => new($"{path}: {what}");
 
@@ -35,12 +36,6 @@ internal sealed class VocabularyFile(string path)
         => _merges.Add(pair.Length == 2 ? (pair[0], pair[1]) : throw Error($"merge '{string.Join(' ', pair)}' is not two tokens"));
 
     public void Add(AddedToken token) => _added[token.Id] = token;
-
-    /// <summary>The id of a special token, or null.</summary>
-    public int? Special(string spelling) => _added.Values.FirstOrDefault(t => t.Special && t.Content == spelling)?.Id;
-
-    public ImmutableSortedDictionary<string, int> SpecialIds()
-        => _added.Values.Where(t => t.Special).ToImmutableSortedDictionary(t => t.Content, t => t.Id, StringComparer.Ordinal);
 
     public TokenizerModel ToModel(SpecialTokens special, string? chatTemplate)
     {
