@@ -1,0 +1,16 @@
+using System.Collections.Immutable;
+
+namespace OnnxLlm.Tools.Quickstart;
+
+/// <summary>A program and its arguments, as a user would type them.</summary>
+internal sealed record CommandLine(string Program, ImmutableArray<string> Arguments)
+{
+    /// <summary>A program of this repository, by its project folder.</summary>
+    public static CommandLine Project(string project, params IEnumerable<string> arguments) =>
+        new("dotnet", ["run", "-c", "Release", "--project", project, "--", .. arguments]);
+
+    public override string ToString() => string.Join(' ', Arguments.Prepend(Program).Select(Quote));
+
+    private static string Quote(string word) =>
+        word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || "-_./:=,+@%".Contains(c)) ? word : $"'{word.Replace("'", "'\\''")}'";
+}
