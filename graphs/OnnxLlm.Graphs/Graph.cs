@@ -29,7 +29,8 @@ public sealed class Graph
     public IEnumerable<Function> Functions =>
         Nodes.Select(n => n.Function).OfType<Function>().SelectMany(f => f.Define().Functions.Append(f)).Distinct();
 
-    private static HashSet<Value> Reachable(IEnumerable<Value> outputs)
+    /// <summary>Everything the values are computed from, and they themselves.</summary>
+    internal static HashSet<Value> Reachable(IEnumerable<Value> outputs)
     {
         var seen = new HashSet<Value>();
         var pending = new Stack<Value>(outputs);

@@ -160,6 +160,9 @@ public sealed partial class GraphBuilder
     public Value ExtentOf(Value x, int axis) =>
         Emit("Shape", [x], ElementType.Int64, [1], axis == -1 ? [("start", axis)] : [("start", axis), ("end", axis + 1)]);
 
+    /// <summary>Number of elements, an int64 scalar.</summary>
+    public Value SizeOf(Value x) => Emit("Size", [x], ElementType.Int64, []);
+
     public Value Range(Value start, Value limit, Value delta, Dimension length) => Emit("Range", [start, limit, delta], start.Type, [length]);
 
     // ---- shared by the above

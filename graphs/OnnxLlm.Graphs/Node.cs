@@ -26,6 +26,8 @@ public sealed class Node
     /// <summary>The definition, when the node applies one of our functions.</summary>
     public Function? Function { get; internal init; }
 
+    public GraphBuilder Graph => Outputs[0].Graph;
+
     public Value Output => Outputs[0];
 
     /// <summary>Input <paramref name="i"/>, which must be present.</summary>
