@@ -35,7 +35,7 @@ public sealed partial class GraphBuilder(string name = "graph")
     /// <summary>A scalar of the float type of <paramref name="like"/>.</summary>
     public Value Scalar(double value, Value like) => Body is null
         ? Constant(TensorData.Scalar(value, like.Type))
-        : CastLike(Constant(TensorData.Scalar(value, ElementType.Float)), like);
+        : CastLike(Constant(TensorData.Scalar(value, ElementType.Double)), like);
 
     public Value Int64s(params ReadOnlySpan<long> values) => Constant(TensorData.Int64s(values));
 

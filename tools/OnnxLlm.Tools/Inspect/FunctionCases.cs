@@ -1,0 +1,40 @@
+using System.Collections.Immutable;
+using OnnxLlm.Graphs;
+
+namespace OnnxLlm.Tools.Inspect;
+
+/// <summary>Cases for the gradient rule of every fused operator that has one.</summary>
+internal static class FunctionCases
+{
+    internal static ImmutableArray<GradientCase> Gradients { get; } =
+    [
+        new("RmsNorm", "rows", [[3, 4], [4]], (g, x) => g.RmsNorm(x[0], x[1], 1e-3f)),
+        new("RmsNorm", "symbolic batch and time", [["B", "T", 5], [5]], (g, x) => g.RmsNorm(x[0], x[1], 1e-3f)),
+        new("LayerNorm", "rows", [[3, 4], [4], [4]], (g, x) => g.LayerNorm(x[0], x[1], x[2], 1e-1f)),
+        new("LayerNorm", "symbolic batch and time", [["B", "T", 5], [5], [5]], (g, x) => g.LayerNorm(x[0], x[1], x[2], 1e-1f)),
+        new("Gelu", "plain", [[4, 5]], (g, x) => g.Gelu(x[0])),
+        new("SwiGlu", "plain", [[2, 2, 3], [2, 2, 3]], (g, x) => g.SwiGlu(x[0], x[1])),
+        new("RotaryEmbedding", "one head", [[2, 3, 4]], (g, x) => g.RotaryEmbedding(x[0], Fixed(x[0], 3, 2), Fixed(x[0], 3, 2) * 2, 1)),
+        new("RotaryEmbedding", "three heads", [["B", 3, 12]], (g, x) => g.RotaryEmbedding(x[0], Fixed(x[0], 3, 2), Fixed(x[0], 3, 2) * 2, 3)),
+        new("CausalAttention", "one head", [[2, 3, 4], [2, 3, 4], [2, 3, 4]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 1, 1)),
+        new("CausalAttention", "two heads", [[1, 4, 6], [1, 4, 6], [1, 4, 6]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 2, 2)),
+        new("CausalAttention", "four heads over two", [[2, 3, 8], [2, 3, 4], [2, 3, 4]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 4, 2)),
+        new("CausalAttention", "symbolic, two heads over one", [["B", "T", 4], ["B", "T", 2], ["B", "T", 2]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 2, 1)),
+        new("CausalAttention", "one position", [[2, 1, 4], [2, 1, 4], [2, 1, 4]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 2, 2)),
+        new("SoftmaxCrossEntropy", "every row counts", [[3, 4]], (g, x) => CrossEntropy(g, x[0], 1, 0, 3)),
+        new("SoftmaxCrossEntropy", "some rows ignored", [[4, 5]], (g, x) => CrossEntropy(g, x[0], -100, 4, 0, -100)),
+        new("SoftmaxCrossEntropy", "all rows ignored", [[2, 3]], (g, x) => CrossEntropy(g, x[0], -100, -100)),
+        new("SquaredNorm", "plain", [[2, 3]], (g, x) => g.SquaredNorm(x[0])),
+    ];
+
+    /// <summary>A constant without a pattern that a mistake could hide in.</summary>
+    internal static Value Fixed(Value like, params ReadOnlySpan<long> shape)
+    {
+        double[] values = new double[TensorShape.Of(shape.ToArray()).ElementCount];
+        for (int i = 0; i < values.Length; i++) values[i] = Math.Sin(1 + 2.3 * i);
+        return like.Graph.Cast(like.Graph.Constant(TensorData.Of<double>(ElementType.Double, TensorShape.Of(shape.ToArray()), values)), like.Type);
+    }
+
+    private static Value CrossEntropy(GraphBuilder g, Value logits, params long[] labels) =>
+        g.SoftmaxCrossEntropy(logits, g.Int64s(labels), g.Scalar(0.5, logits));
+}
