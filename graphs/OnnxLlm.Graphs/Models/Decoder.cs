@@ -1,0 +1,70 @@
+namespace OnnxLlm.Graphs.Models;
+
+// Shapes: B batch, T time, D width, H heads, G key/value heads, K head size, F feed-forward, V vocabulary, L layers.
+// ".." is one axis of B*T rows in a training graph and the two axes B, T in a generation graph.
+
+/// <summary>
+/// The decoder-only transformer: token ids in, logits out. It owns the order of the parts and the names of the parameters, which are Hugging Face's.
+/// How a part is computed (with gradients in mind, or with a key/value cache) is left to <see cref="DecoderParts"/>.
+/// </summary>
+internal sealed class Decoder(ModelConfig config, DecoderParts parts)
+{
+    /// <summary>Scores [.., V] of the next token after each of the <paramref name="ids"/> [B, T].</summary>
+    public Value Logits(Value ids) => config.Family == ModelFamily.Gpt2 ? Gpt2(ids) : Llama(ids);
+
+    /// <summary>GPT-2 (Radford et al. 2019): learned positions, LayerNorm, GELU, biases everywhere, one matrix for queries, keys and values.</summary>
+    private Value Gpt2(Value ids)
+    {
+        var x = parts.Embedding("transformer.wte", ids) + parts.LearnedPositions("transformer.wpe");    // [.., D]
+        x = parts.Rows(x);
+        for (int layer = 0; layer < config.Layers; layer++)
+        {
+            using var scope = parts.Scope($"transformer.h.{layer}");
+            x += Attention(parts.LayerNorm(x, "ln_1"));
+            x += FeedForward(parts.LayerNorm(x, "ln_2"));
+        }
+        return parts.Head(parts.LayerNorm(x, "transformer.ln_f"), "transformer.wte");    // [.., V]
+
+        Value Attention(Value h)
+        {
+            var qkv = parts.Linear(h, "attn.c_attn", 3 * config.Width, bias: true);    // [.., 3*D]
+            var heads = parts.Graph.Split(qkv, -1, config.Width, config.Width, config.Width);
+            return parts.Linear(parts.Attention(heads[0], heads[1], heads[2]), "attn.c_proj", config.Width, bias: true);    // [.., D]
+        }
+
+        Value FeedForward(Value h)
+        {
+            h = parts.Gelu(parts.Linear(h, "mlp.c_fc", config.FeedForward, bias: true));    // [.., F]
+            return parts.Linear(h, "mlp.c_proj", config.Width, bias: true);    // [.., D]
+        }
+    }
+
+    /// <summary>LLaMA (Touvron et al. 2023): rotary positions, RMSNorm, SwiGLU, grouped queries. Qwen2 adds biases to queries, keys and values.</summary>
+    private Value Llama(Value ids)
+    {
+        var x = parts.Rows(parts.Embedding("model.embed_tokens", ids));    // [.., D]
+        for (int layer = 0; layer < config.Layers; layer++)
+        {
+            using var scope = parts.Scope($"model.layers.{layer}");
+            x += Attention(parts.RmsNorm(x, "input_layernorm"));
+            x += FeedForward(parts.RmsNorm(x, "post_attention_layernorm"));
+        }
+        return parts.Head(parts.RmsNorm(x, "model.norm"), config.TiedEmbeddings ? "model.embed_tokens" : "lm_head");    // [.., V]
+
+        Value Attention(Value h)
+        {
+            bool bias = config.Family == ModelFamily.Qwen2;
+            var q = parts.Linear(h, "self_attn.q_proj", config.Width, bias);            // [.., H*K]
+            var k = parts.Linear(h, "self_attn.k_proj", config.KeyValueWidth, bias);    // [.., G*K]
+            var v = parts.Linear(h, "self_attn.v_proj", config.KeyValueWidth, bias);    // [.., G*K]
+            return parts.Linear(parts.Attention(q, k, v), "self_attn.o_proj", config.Width, bias: false);    // [.., D]
+        }
+
+        Value FeedForward(Value h)
+        {
+            var gate = parts.Linear(h, "mlp.gate_proj", config.FeedForward, bias: false);    // [.., F]
+            var up = parts.Linear(h, "mlp.up_proj", config.FeedForward, bias: false);        // [.., F]
+            return parts.Linear(parts.SwiGlu(gate, up), "mlp.down_proj", config.Width, bias: false);    // [.., D]
+        }
+    }
+}

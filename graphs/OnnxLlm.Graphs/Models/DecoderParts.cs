@@ -1,0 +1,69 @@
+namespace OnnxLlm.Graphs.Models;
+
+/// <summary>
+/// The parts that <see cref="Decoder"/> is made of, each under the name of its parameters. Training and generation compute some of them differently:
+/// the first needs gradients, the second remembers keys and values and runs on operators that every ONNX Runtime has.
+/// </summary>
+internal abstract class DecoderParts(GraphBuilder graph, ModelConfig config)
+{
+    private readonly Dictionary<string, Value> _parameters = [];
+    private string _module = "";
+
+    public GraphBuilder Graph { get; } = graph;
+
+    protected ModelConfig Config { get; } = config;
+
+    /// <summary>The block that is being built, counted from 0.</summary>
+    protected int Layer { get; private set; } = -1;
+
+    /// <summary>Enters the next block: the names of parts are relative to <paramref name="module"/> until disposal.</summary>
+    public IDisposable Scope(string module)
+    {
+        (_module, Layer) = (module + ".", Layer + 1);
+        return new ScopeEnd(this, Graph.Scope(module));
+    }
+
+    /// <summary>The vectors [B, T, D] of token ids [B, T].</summary>
+    public Value Embedding(string name, Value ids) => Graph.Gather(Table(name), ids);
+
+    /// <summary>The vectors of the positions 0, 1, … of a sequence, broadcastable to [B, T, D].</summary>
+    public abstract Value LearnedPositions(string name);
+
+    /// <summary>[B, T, D] in the form that the other parts take.</summary>
+    public abstract Value Rows(Value x);
+
+    /// <summary>x·W + b with <paramref name="outputs"/> columns.</summary>
+    public abstract Value Linear(Value x, string name, int outputs, bool bias);
+
+    public abstract Value LayerNorm(Value x, string name);
+
+    public abstract Value RmsNorm(Value x, string name);
+
+    public abstract Value Gelu(Value x);
+
+    public abstract Value SwiGlu(Value gate, Value up);
+
+    /// <summary>Causal attention of q [.., H*K] over k and v [.., G*K], which are rotated by their positions in families that do so.</summary>
+    public abstract Value Attention(Value q, Value k, Value v);
+
+    /// <summary>Scores of all tokens: x times the rows of a table [V, D].</summary>
+    public abstract Value Head(Value x, string name);
+
+    protected Value Table(string name) => Parameter($"{name}.weight", [Config.VocabularySize, Config.Width]);
+
+    /// <summary>A parameter of the part <paramref name="name"/>; a second use, such as that of a tied table, is the same tensor.</summary>
+    protected Value Parameter(string name, TensorShape shape)
+    {
+        string path = _module + name;
+        return _parameters.TryGetValue(path, out var known) ? known : _parameters[path] = Graph.Parameter(path, shape);
+    }
+
+    private sealed class ScopeEnd(DecoderParts parts, IDisposable scope) : IDisposable
+    {
+        public void Dispose()
+        {
+            parts._module = "";
+            scope.Dispose();
+        }
+    }
+}

@@ -1,0 +1,61 @@
+using OnnxLlm.Graphs.Models;
+
+namespace OnnxLlm.Graphs.Training;
+
+/// <summary>
+/// The parts of a decoder as differentiable functions over B*T rows: a product of two matrices is one Gemm, forward and backward,
+/// with weights in the layout of the family's files.
+/// </summary>
+internal sealed class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape shape) : DecoderParts(g, config)
+{
+    private readonly (Value Cos, Value Sin)? _rotation = config.IsRotary ? Rotation(g, config, shape.Time) : null;
+
+    public override Value LearnedPositions(string name)
+    {
+        var all = Parameter($"{name}.weight", [Config.MaxPositions, Config.Width]);
+        return shape.Time == Config.MaxPositions ? all : Graph.Slice(all, 0, 0, shape.Time);    // [T, D]
+    }
+
+    public override Value Rows(Value x) => Graph.Reshape(x, [shape.Rows, Config.Width]);    // [B*T, D]
+
+    public override Value Linear(Value x, string name, int outputs, bool bias)
+    {
+        // GPT-2's files hold [in, out], those of the later families [out, in].
+        bool transposed = Config.Family != ModelFamily.Gpt2;
+        var inputs = x.Shape[1];
+        var weight = Parameter($"{name}.weight", transposed ? [outputs, inputs] : [inputs, outputs]);
+        return Graph.Gemm(x, weight, bias ? Parameter($"{name}.bias", [outputs]) : null, transposeB: transposed);
+    }
+
+    public override Value LayerNorm(Value x, string name) =>
+        Graph.LayerNorm(x, Gain($"{name}.weight"), Gain($"{name}.bias"), (float)Config.NormEpsilon);
+
+    public override Value RmsNorm(Value x, string name) => Graph.RmsNorm(x, Gain($"{name}.weight"), (float)Config.NormEpsilon);
+
+    public override Value Gelu(Value x) => Graph.Gelu(x);
+
+    public override Value SwiGlu(Value gate, Value up) => Graph.SwiGlu(gate, up);
+
+    public override Value Attention(Value q, Value k, Value v)
+    {
+        (q, k, v) = (Sequences(q), Sequences(k), Sequences(v));    // [B, T, H*K], [B, T, G*K]
+        if (_rotation is var (cos, sin))
+        {
+            q = Graph.RotaryEmbedding(q, cos, sin, Config.Heads);
+            k = Graph.RotaryEmbedding(k, cos, sin, Config.KeyValueHeads);
+        }
+        return Rows(Graph.CausalAttention(q, k, v, Config.Heads, Config.KeyValueHeads));
+    }
+
+    public override Value Head(Value x, string name) => Graph.Gemm(x, Table(name), transposeB: true);    // [B*T, V]
+
+    private Value Gain(string name) => Parameter(name, [Config.Width]);
+
+    private Value Sequences(Value x) => Graph.Reshape(x, [shape.Batch, shape.Time, x.Shape[1]]);
+
+    private static (Value Cos, Value Sin) Rotation(GraphBuilder g, ModelConfig config, int time)
+    {
+        var (cos, sin) = RotaryTables.Of(config, time);
+        return (g.Constant(cos), g.Constant(sin));
+    }
+}
