@@ -1,1 +1,1 @@
-Console.WriteLine("not built yet");
+return OnnxLlm.Tools.ToolsProgram.Run(args, Console.Out, Console.Error);
