@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace OnnxLlm.Training.Checkpoints;
 
@@ -46,6 +47,10 @@ internal sealed record TrainingState
 
     /// <summary>The exact bits of the next micro-batch's loss: recomputed on resume and compared before continuing.</summary>
     public string? NextLossBits { get; init; }
+
+    /// <summary>Exponential mean of the recent losses, for people to look at.</summary>
+    [JsonIgnore]
+    public double? SmoothedLoss => RecentLosses.IsEmpty ? null : RecentLosses.Aggregate((mean, loss) => mean + 0.1 * (loss - mean));
 
     /// <summary>The state after a step that updated the weights.</summary>
     public TrainingState Updated(double loss, int sequences, long tokens) => Advanced(sequences, tokens) with

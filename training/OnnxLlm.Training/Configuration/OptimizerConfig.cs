@@ -1,10 +1,6 @@
-namespace OnnxLlm.Training.Configuration;
+using OnnxLlm.Graphs.Training;
 
-public enum OptimizerKind
-{
-    AdamW,
-    Sgd,
-}
+namespace OnnxLlm.Training.Configuration;
 
 /// <summary>How gradients become updates. Decay leaves norms and biases alone.</summary>
 public sealed record OptimizerConfig
@@ -24,4 +20,15 @@ public sealed record OptimizerConfig
 
     /// <summary>Largest global norm of the gradients; 0 does not clip.</summary>
     public double ClipNorm { get; init; } = 1.0;
+
+    /// <summary>The constants of the optimizer graph.</summary>
+    internal OptimizerSettings Settings => new()
+    {
+        Kind = Type,
+        Beta1 = (float)Beta1,
+        Beta2 = (float)Beta2,
+        Epsilon = (float)Epsilon,
+        WeightDecay = (float)WeightDecay,
+        ClipNorm = (float)ClipNorm,
+    };
 }

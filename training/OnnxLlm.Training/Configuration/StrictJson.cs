@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Training.Configuration;
 
@@ -14,7 +15,7 @@ internal static class StrictJson
     public static JsonSerializerOptions Options { get; } = new(JsonSerializerOptions.Strict)
     {
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        Converters = { new JsonStringEnumConverter(new LowerCase(), allowIntegerValues: false) },
+        Converters = { new JsonStringEnumConverter(new LowerCase(), allowIntegerValues: false), new ModelConfigConverter() },
         WriteIndented = true,
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
     };
@@ -41,21 +42,27 @@ internal static class StrictJson
     {
         var type = Options.GetTypeInfo(property.PropertyType);
         if (value is JsonObject section && type.Kind == JsonTypeInfoKind.Object) return Mistakes(section, type, path + ".");
-        return Fits(value, property) ? [] : [$"{path}: {Expected(property.PropertyType, value)}"];
+        return Mistake(value, property) is { } mistake ? [$"{path}: {mistake}"] : [];
     }
 
-    private static bool Fits(JsonNode? value, JsonPropertyInfo property)
+    private static string? Mistake(JsonNode? value, JsonPropertyInfo property)
     {
-        if (value is null) return property.IsSetNullable && (!property.PropertyType.IsValueType || Nullable.GetUnderlyingType(property.PropertyType) is not null);
+        if (value is null && IsNullable(property.PropertyType)) return null;
         try
         {
-            return value.Deserialize(property.PropertyType, Options) is not null;
+            return value?.Deserialize(property.PropertyType, Options) is null ? Expected(property.PropertyType, value) : null;
         }
         catch (JsonException)
         {
-            return false;
+            return Expected(property.PropertyType, value);
+        }
+        catch (GraphException e)
+        {
+            return e.Message;
         }
     }
+
+    private static bool IsNullable(Type type) => Nullable.GetUnderlyingType(type) is not null;
 
     private static string Expected(Type type, JsonNode? value)
     {

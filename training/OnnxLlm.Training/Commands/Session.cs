@@ -1,0 +1,43 @@
+using System.CommandLine;
+using OnnxLlm.Training.Checkpoints;
+using OnnxLlm.Training.Progress;
+using OnnxLlm.Training.Runs;
+using Spectre.Console;
+
+namespace OnnxLlm.Training.Commands;
+
+/// <summary>Runs one process of a run with the view and the signals of a terminal, and turns its outcome into words and an exit code.</summary>
+internal static class Session
+{
+    public static int Run(ParseResult parsed, RunFolder folder, Func<TrainingRun, CancellationToken, Outcome> train)
+    {
+        using var stop = new StopSignal();
+        var options = new RunOptions { Command = string.Join(' ', parsed.Tokens.Select(t => t.Value)), AllowInexact = parsed.GetValue(SharedOptions.AllowInexact) };
+        var outcome = train(new TrainingRun(folder, options, View(parsed.GetValue(SharedOptions.Plain)), TimeProvider.System), stop.Token);
+        return Conclude(outcome, folder);
+    }
+
+    private static IProgressView View(bool plain) => plain || Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive
+        ? new PlainView(Console.Out)
+        : new LiveView(AnsiConsole.Console, TimeProvider.System);
+
+    private static int Conclude(Outcome outcome, RunFolder folder)
+    {
+        switch (outcome)
+        {
+            case Outcome.Interrupted:
+                Console.WriteLine($"Stopped; everything is saved. Go on with: resume {folder.Root}");
+                return ExitCodes.ResumeMe;
+            case Outcome.Diverged:
+                Console.Error.WriteLine($"Stopped: too many steps in a row had a loss or gradient that is not finite. Lower optimizer.learning_rate, raise schedule.warmup_steps, or set optimizer.clip_norm. Weights are as of the last good step; checkpoints are in {folder.Checkpoints}.");
+                return ExitCodes.Diverged;
+            default:
+                Console.WriteLine(Finished(new CheckpointStore(folder.Checkpoints, 1).Best(), folder));
+                return ExitCodes.Finished;
+        }
+    }
+
+    private static string Finished(Checkpoint? best, RunFolder folder) => best is null
+        ? $"Finished; checkpoints are in {folder.Checkpoints}"
+        : $"Finished; best checkpoint: {best.Path}, validation loss {Numbers.Loss(best.State.ValidationLoss)}, perplexity {Numbers.Text(Math.Exp(best.State.ValidationLoss!.Value), "0.00")}";
+}

@@ -1,0 +1,65 @@
+namespace OnnxLlm.Training.Configuration;
+
+/// <summary>What a well-formed config must still obey; each broken rule is one line that says what was expected and what was found.</summary>
+internal static class ConfigRules
+{
+    public static IEnumerable<string> Broken(RunConfig c) =>
+        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Context(c));
+
+    private static IEnumerable<string> Ranges(RunConfig c)
+    {
+        var (o, s) = (c.Optimizer, c.Schedule);
+        (string Name, double Value, bool Holds, string Rule)[] rules =
+        [
+            ("global_batch", c.GlobalBatch, c.GlobalBatch > 0, "above 0"),
+            ("micro_batch", c.MicroBatch, c.MicroBatch > 0, "above 0"),
+            ("sequence_length", c.SequenceLength ?? 1, c.SequenceLength is null or > 0, "above 0"),
+            ("steps", c.Steps ?? 1, c.Steps is null or > 0, "above 0"),
+            ("epochs", c.Epochs ?? 1, c.Epochs is null or > 0, "above 0"),
+            ("minutes", c.Minutes ?? 1, c.Minutes is null or > 0, "above 0"),
+            ("evaluate_every", c.EvaluateEvery, c.EvaluateEvery >= 0, "0 or more"),
+            ("evaluate_tokens", c.EvaluateTokens, c.EvaluateTokens > 0, "above 0"),
+            ("checkpoint_every", c.CheckpointEvery, c.CheckpointEvery >= 0, "0 or more"),
+            ("keep", c.Keep, c.Keep > 0, "above 0"),
+            ("log_every", c.LogEvery, c.LogEvery > 0, "above 0"),
+            ("threads", c.Threads, c.Threads >= 0, "0 or more"),
+            ("max_skipped_steps", c.MaxSkippedSteps, c.MaxSkippedSteps > 0, "above 0"),
+            ("optimizer.learning_rate", o.LearningRate, o.LearningRate > 0, "above 0"),
+            ("optimizer.beta1", o.Beta1, o.Beta1 is >= 0 and < 1, "from 0 up to, not including, 1"),
+            ("optimizer.beta2", o.Beta2, o.Beta2 is >= 0 and < 1, "from 0 up to, not including, 1"),
+            ("optimizer.epsilon", o.Epsilon, o.Epsilon > 0, "above 0"),
+            ("optimizer.weight_decay", o.WeightDecay, o.WeightDecay >= 0, "0 or more"),
+            ("optimizer.clip_norm", o.ClipNorm, o.ClipNorm >= 0, "0 or more"),
+            ("schedule.warmup_steps", s.WarmupSteps, s.WarmupSteps >= 0, "0 or more"),
+            ("schedule.min_learning_rate", s.MinLearningRate, s.MinLearningRate >= 0 && s.MinLearningRate <= o.LearningRate, "from 0 to optimizer.learning_rate"),
+            ("schedule.decay_fraction", s.DecayFraction, s.DecayFraction is > 0 and <= 1, "above 0 and at most 1"),
+        ];
+        return rules.Where(r => !r.Holds).Select(r => FormattableString.Invariant($"{r.Name}: must be {r.Rule}, got {r.Value}"));
+    }
+
+    private static IEnumerable<string> Budget(RunConfig c)
+    {
+        var given = new[] { (c.Steps is not null, "steps"), (c.Epochs is not null, "epochs"), (c.Minutes is not null, "minutes") }.Where(b => b.Item1).Select(b => b.Item2).ToArray();
+        if (given.Length == 0) yield return "one of steps, epochs and minutes must say when to stop";
+        if (given.Length > 1) yield return $"only one of steps, epochs and minutes may be set, got {string.Join(" and ", given)}";
+    }
+
+    private static IEnumerable<string> Batch(RunConfig c)
+    {
+        if (c.GlobalBatch <= 0 || c.MicroBatch <= 0 || c.GlobalBatch % c.MicroBatch == 0) yield break;
+        var (whole, rest) = int.DivRem(c.GlobalBatch, c.MicroBatch);
+        yield return $"global_batch: {c.GlobalBatch} sequences do not divide into micro-batches of {c.MicroBatch}: {c.GlobalBatch} = {whole} × {c.MicroBatch} + {rest}";
+    }
+
+    private static IEnumerable<string> Schedule(RunConfig c)
+    {
+        if (c.Steps is { } steps && c.Schedule.WarmupSteps >= steps && steps > 0)
+            yield return $"schedule.warmup_steps: {c.Schedule.WarmupSteps} must be below steps, {steps}";
+    }
+
+    private static IEnumerable<string> Context(RunConfig c)
+    {
+        if (c.SequenceLength > c.Model.MaxPositions)
+            yield return $"sequence_length: {c.SequenceLength} is longer than the model's context of {c.Model.MaxPositions}";
+    }
+}

@@ -1,0 +1,65 @@
+using OnnxLlm.Graphs.Models;
+
+namespace OnnxLlm.Training.Configuration;
+
+/// <summary>Everything that defines a training run, as written in its JSON file (snake_case names, no unknown keys).</summary>
+public sealed record RunConfig
+{
+    /// <summary>The architecture, with the names of Hugging Face's <c>config.json</c>.</summary>
+    public required ModelConfig Model { get; init; }
+
+    /// <summary>Folder of token shards, as written by <c>tools corpus</c>.</summary>
+    public required string Data { get; init; }
+
+    /// <summary>Tokens per sequence; the model's context where absent.</summary>
+    public int? SequenceLength { get; init; }
+
+    /// <summary>Sequences per optimizer step.</summary>
+    public required int GlobalBatch { get; init; }
+
+    /// <summary>Sequences per run of the step graph; <see cref="GlobalBatch"/> is a multiple of it.</summary>
+    public required int MicroBatch { get; init; }
+
+    public OptimizerConfig Optimizer { get; init; } = new();
+
+    public ScheduleConfig Schedule { get; init; } = new();
+
+    /// <summary>Budget in optimizer steps. Exactly one of <c>steps</c>, <c>epochs</c> and <c>minutes</c> is set.</summary>
+    public int? Steps { get; init; }
+
+    /// <summary>Budget in passes over the training data.</summary>
+    public int? Epochs { get; init; }
+
+    /// <summary>Budget in minutes of wall clock; the number of steps is decided after a short calibration.</summary>
+    public double? Minutes { get; init; }
+
+    /// <summary>Steps between validations; 0 validates only at the end.</summary>
+    public int EvaluateEvery { get; init; } = 100;
+
+    /// <summary>Size of the fixed validation set, in predicted tokens.</summary>
+    public int EvaluateTokens { get; init; } = 65536;
+
+    /// <summary>Steps between checkpoints; 0 writes only the last one.</summary>
+    public int CheckpointEvery { get; init; } = 100;
+
+    /// <summary>Recent checkpoints kept, besides the best one.</summary>
+    public int Keep { get; init; } = 2;
+
+    /// <summary>Steps between lines of <c>metrics.jsonl</c>.</summary>
+    public int LogEvery { get; init; } = 10;
+
+    /// <summary>Seed of the initial weights and of the order of the data.</summary>
+    public long Seed { get; init; } = 1234;
+
+    /// <summary>Threads of the runtime; 0 uses every core.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Whether fused operators run as our kernels instead of their portable bodies.</summary>
+    public bool Kernels { get; init; } = true;
+
+    /// <summary>Skipped steps in a row (loss or gradient not finite) after which the run stops.</summary>
+    public int MaxSkippedSteps { get; init; } = 5;
+
+    /// <summary>T, tokens predicted per sequence.</summary>
+    internal int Time => SequenceLength ?? Model.MaxPositions;
+}

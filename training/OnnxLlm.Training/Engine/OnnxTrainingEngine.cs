@@ -1,0 +1,118 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime;
+using OnnxLlm.Training.Data;
+
+namespace OnnxLlm.Training.Engine;
+
+/// <summary>
+/// Runs the training graphs on stock ONNX Runtime. Owns the sessions and the tensors; every state tensor is bound once, as input and output
+/// of the graph that updates it, so a step copies nothing but the token ids. Knows nothing of schedules, data order or files.
+/// </summary>
+internal sealed class OnnxTrainingEngine : IDisposable
+{
+    private readonly OrtSession[] _sessions;
+    private readonly BoundSession _step;
+    private readonly BoundSession _evaluation;
+    private readonly BoundSession _optimizer;
+
+    private readonly TensorBuffer _inputIds;
+    private readonly TensorBuffer _labels;
+    private readonly TensorBuffer _lossScale = TensorBuffer.Zeros(ElementType.Float);
+    private readonly TensorBuffer _reset = TensorBuffer.Zeros(ElementType.Bool, 1);
+    private readonly TensorBuffer _loss = TensorBuffer.Zeros(ElementType.Float);
+    private readonly TensorBuffer _tokenLosses;
+    private readonly TensorBuffer _learningRate = TensorBuffer.Zeros(ElementType.Float);
+    private readonly TensorBuffer _updateCount = TensorBuffer.Zeros(ElementType.Int64);
+    private readonly TensorBuffer _gradientNorm = TensorBuffer.Zeros(ElementType.Float);
+
+    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings)
+    {
+        Tensors = new TrainingTensors(graphs);
+        _inputIds = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
+        _labels = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
+        _tokenLosses = TensorBuffer.Zeros(ElementType.Float, shape.Batch * shape.Time);
+        _sessions = [.. new[] { graphs.Step, graphs.Evaluation, graphs.Optimizer }.Select(graph => new OrtSession(OnnxFile.ToBytes(graph), settings))];
+        _step = Bind(_sessions[0], graphs.StepInPlace);
+        _evaluation = Bind(_sessions[1], []);
+        _optimizer = Bind(_sessions[2], graphs.OptimizerInPlace);
+    }
+
+    /// <summary>Parameters, gradients and moments.</summary>
+    public TrainingTensors Tensors { get; }
+
+    /// <summary>
+    /// Runs a micro-batch forward and backward and adds its gradients to those summed so far, or starts a new sum (<paramref name="reset"/>).
+    /// Returns <paramref name="lossScale"/> times the sum of its token losses; with 1 / (valid tokens of the global batch), losses and
+    /// gradients of the micro-batches add up to those of the whole.
+    /// </summary>
+    public float Accumulate(MicroBatch batch, bool reset, float lossScale)
+    {
+        Feed(batch);
+        _reset.Span<bool>()[0] = reset;
+        _lossScale.Span<float>()[0] = lossScale;
+        _step.Run();
+        return _loss.Span<float>()[0];
+    }
+
+    /// <summary>
+    /// Clips the summed gradients and updates parameters and moments in place; <paramref name="update"/> counts from 1.
+    /// Returns the gradients' norm before clipping; where it is not finite, nothing was changed.
+    /// </summary>
+    public float Update(double learningRate, long update)
+    {
+        _learningRate.Span<float>()[0] = (float)learningRate;
+        _updateCount.Span<long>()[0] = update;
+        _optimizer.Run();
+        return _gradientNorm.Span<float>()[0];
+    }
+
+    /// <summary>The loss of every token of the micro-batch, row by row, 0 where the label is ignored; valid until the next call.</summary>
+    public ReadOnlySpan<float> Evaluate(MicroBatch batch)
+    {
+        Feed(batch);
+        _evaluation.Run();
+        return _tokenLosses.Span<float>();
+    }
+
+    public void Dispose()
+    {
+        IEnumerable<IDisposable> owned =
+        [
+            _step, _evaluation, _optimizer, .. _sessions, Tensors,
+            _inputIds, _labels, _lossScale, _reset, _loss, _tokenLosses, _learningRate, _updateCount, _gradientNorm,
+        ];
+        foreach (var item in owned) item.Dispose();
+    }
+
+    private void Feed(MicroBatch batch)
+    {
+        batch.InputIds.CopyTo(_inputIds.Span<long>());
+        batch.Labels.CopyTo(_labels.Span<long>());
+    }
+
+    /// <summary>Binds every input and output by name; an output that is updated in place gets the buffer of its input.</summary>
+    private BoundSession Bind(OrtSession session, IEnumerable<(string Input, string Output)> inPlace)
+    {
+        var inputOf = inPlace.ToDictionary(pair => pair.Output, pair => pair.Input);
+        var bound = session.Bind();
+        foreach (var input in session.Inputs) bound.Input(input.Name, Buffer(input.Name));
+        foreach (var output in session.Outputs) bound.Output(output.Name, Buffer(inputOf.GetValueOrDefault(output.Name, output.Name)));
+        return bound;
+    }
+
+    private TensorBuffer Buffer(string name) => name switch
+    {
+        "input_ids" => _inputIds,
+        "labels" => _labels,
+        "loss_scale" => _lossScale,
+        "lazy_reset_grad" => _reset,
+        "loss" => _loss,
+        "token_losses" => _tokenLosses,
+        "learning_rate" => _learningRate,
+        "step" => _updateCount,
+        "gradient_norm" => _gradientNorm,
+        _ => Tensors[name],
+    };
+}

@@ -1,0 +1,72 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using OnnxLlm.Runtime;
+
+namespace OnnxLlm.Training.Metrics;
+
+/// <summary>
+/// <c>metrics.jsonl</c>: one JSON object per line, each with its step, flushed as it is written. A resumed run drops the lines after its
+/// checkpoint, so that the file replays to the curve of one uninterrupted run.
+/// </summary>
+internal sealed class MetricsLog : IDisposable
+{
+    private static readonly JsonSerializerOptions Options = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private readonly FileStream _file;
+
+    private MetricsLog(string path) => _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
+
+    /// <summary>Opens the log to go on after <paramref name="step"/>; lines of later steps and a line cut off by a kill are dropped.</summary>
+    public static MetricsLog Open(string path, long step)
+    {
+        if (File.Exists(path))
+        {
+            var kept = Lines(path).Where(line => line.GetProperty("step").GetInt64() <= step).Select(line => line.GetRawText()).ToList();
+            AtomicFile.Write(path, stream =>
+            {
+                using var writer = new StreamWriter(stream, leaveOpen: true) { NewLine = "\n" };
+                foreach (var line in kept) writer.WriteLine(line);
+            });
+        }
+        return new MetricsLog(path);
+    }
+
+    /// <summary>The well-formed lines of a log.</summary>
+    public static IEnumerable<JsonElement> Lines(string path)
+    {
+        foreach (var line in File.ReadLines(path))
+            if (Parse(line) is { ValueKind: JsonValueKind.Object } element && element.TryGetProperty("step", out _)) yield return element;
+    }
+
+    public void Append<T>(T record)
+    {
+        try
+        {
+            _file.Write([.. JsonSerializer.SerializeToUtf8Bytes(record, Options), (byte)'\n']);
+            _file.Flush();
+        }
+        catch (IOException e)
+        {
+            throw new TrainingException($"A line of metrics could not be written: {e.Message.TrimEnd('.')}. The checkpoints are untouched.", e);
+        }
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private static JsonElement? Parse(string line)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<JsonElement>(line);
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}

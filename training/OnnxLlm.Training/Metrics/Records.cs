@@ -1,0 +1,37 @@
+namespace OnnxLlm.Training.Metrics;
+
+/// <summary>One optimizer step in <c>metrics.jsonl</c>. Loss and norm are absent where they were not finite.</summary>
+internal sealed record StepMetrics
+{
+    public required long Step { get; init; }
+
+    /// <summary>Mean loss per valid token of the step's batch, in nats.</summary>
+    public double? Loss { get; init; }
+
+    public double? Perplexity => Loss is { } loss ? Math.Exp(loss) : null;
+
+    public required double LearningRate { get; init; }
+
+    /// <summary>Global norm of the gradients before clipping.</summary>
+    public double? GradientNorm { get; init; }
+
+    /// <summary>Tokens predicted so far.</summary>
+    public required long Tokens { get; init; }
+
+    public required double TokensPerSecond { get; init; }
+
+    public required double ElapsedSeconds { get; init; }
+
+    /// <summary>Steps skipped so far.</summary>
+    public int Skipped { get; init; }
+}
+
+/// <summary>One validation: the token-weighted mean loss over the fixed set, in nats, with its standard error.</summary>
+internal sealed record ValidationMetrics(long Step, double ValidationLoss, double ValidationPerplexity, double StandardError, long ValidationTokens)
+{
+    /// <summary>The wall clock it took.</summary>
+    public double Seconds { get; init; }
+}
+
+/// <summary>Something worth a line: planned, resumed, skipped, checkpoint, stopped, finished.</summary>
+internal sealed record RunEvent(long Step, string Event, string Message);

@@ -1,0 +1,46 @@
+using OnnxLlm.Text;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Data;
+
+namespace OnnxLlm.Training.Runs;
+
+/// <summary>The token shards of a run, opened and checked against its config.</summary>
+internal sealed class RunData : IDisposable
+{
+    private readonly TokenShards _training;
+    private readonly TokenShards _validation;
+
+    /// <exception cref="TrainingException">The shards are missing, too short, or hold ids that the model does not have.</exception>
+    public RunData(RunConfig config)
+    {
+        (_training, _validation) = (Open(config, "train"), Open(config, "valid"));
+        var windows = Windows(_training, config);
+        Training = new TokenDataset(windows, new EpochOrder(windows.Count, config.Seed), config.GlobalBatch, config.MicroBatch);
+        Validation = new ValidationSet(Windows(_validation, config), config.MicroBatch, config.EvaluateTokens);
+        Record = new DataRecord(_training.Length, _validation.Length, _training.Hash, _training.TokenizerHash, Validation.Hash());
+    }
+
+    public TokenDataset Training { get; }
+
+    public ValidationSet Validation { get; }
+
+    public DataRecord Record { get; }
+
+    public void Dispose()
+    {
+        _training.Dispose();
+        _validation.Dispose();
+    }
+
+    private static TokenShards Open(RunConfig config, string split)
+    {
+        var shards = TokenShards.Open(config.Data, split);
+        if (shards.Length < 2)
+            throw new TrainingException($"data: '{config.Data}' holds {shards.Length} tokens of {split}, at least 2 are needed.");
+        if (shards.VocabularySize > config.Model.VocabularySize)
+            throw new TrainingException($"data: '{config.Data}' has ids of a vocabulary of {shards.VocabularySize}, model.vocab_size is {config.Model.VocabularySize}.");
+        return shards;
+    }
+
+    private static TokenWindows Windows(TokenShards shards, RunConfig config) => new(shards.Length, shards.Read, config.Time);
+}

@@ -1,0 +1,80 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime;
+using OnnxLlm.Training.Configuration;
+
+namespace OnnxLlm.Training.Runs;
+
+/// <summary>The folder of one run: what is in it, under which names. One process at a time may train in it.</summary>
+internal sealed class RunFolder
+{
+    private const string RecordFile = "run.json";
+
+    private RunFolder(string path) => Root = path;
+
+    public string Root { get; }
+
+    public string Metrics => Path.Combine(Root, "metrics.jsonl");
+
+    public string Checkpoints => Path.Combine(Root, "checkpoints");
+
+    /// <summary>A folder for a new run, not made yet; one that holds a run already is refused.</summary>
+    public static RunFolder Create(string path)
+    {
+        if (File.Exists(Path.Combine(path, RecordFile)))
+            throw new TrainingException($"'{path}' holds a run already. Continue it with: resume {path}, or name another folder with --run.");
+        return new RunFolder(path);
+    }
+
+    public static RunFolder Open(string path) => File.Exists(Path.Combine(path, RecordFile))
+        ? new RunFolder(path)
+        : throw new TrainingException($"'{path}' is not a run: it has no {RecordFile}.");
+
+    /// <summary>Keeps other processes out until it is disposed; the system lets go of it when a process is killed.</summary>
+    public IDisposable Lock()
+    {
+        try
+        {
+            Directory.CreateDirectory(Root);
+            return new FileStream(Path.Combine(Root, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e)
+        {
+            throw new TrainingException($"'{Root}' is being trained by another process.", e);
+        }
+    }
+
+    public void Write(RunRecord record) => WriteText(RecordFile, JsonSerializer.Serialize(record, StrictJson.Options));
+
+    public RunRecord Read()
+    {
+        try
+        {
+            var record = JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(Path.Combine(Root, RecordFile)), StrictJson.Options)!;
+            return record.ConfigHash == HashOf(record.Config) ? record : throw new TrainingException($"{RecordFile} of '{Root}' was edited: its config no longer has the recorded hash.");
+        }
+        catch (JsonException e)
+        {
+            throw new TrainingException($"{RecordFile} of '{Root}' is damaged: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Writes the graphs that this run executes, and the model's config.</summary>
+    public void WriteArtifacts(TrainingGraphs graphs, ModelConfig model)
+    {
+        Directory.CreateDirectory(Path.Combine(Root, "artifacts"));
+        foreach (var (name, graph) in new[] { ("training_model", graphs.Step), ("eval_model", graphs.Evaluation), ("optimizer_model", graphs.Optimizer) })
+            OnnxFile.Write(graph, Path.Combine(Root, "artifacts", name + ".onnx"));
+        WriteText(Path.Combine("artifacts", "config.json"), model.ToJson().ToJsonString(StrictJson.Options));
+    }
+
+    public static string HashOf(RunConfig config) =>
+        Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(config, StrictJson.Options)));
+
+    private void WriteText(string name, string text) =>
+        AtomicFile.Write(Path.Combine(Root, name), stream => stream.Write(Encoding.UTF8.GetBytes(text + "\n")));
+}

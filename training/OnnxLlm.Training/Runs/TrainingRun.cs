@@ -1,0 +1,119 @@
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime;
+using OnnxLlm.Training.Checkpoints;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Engine;
+using OnnxLlm.Training.Metrics;
+using OnnxLlm.Training.Progress;
+
+namespace OnnxLlm.Training.Runs;
+
+/// <summary>One process of a run: puts the parts together for a new or a resumed run, trains, and says how it ended.</summary>
+internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgressView view, TimeProvider clock)
+{
+    /// <summary>Trains from fresh weights.</summary>
+    public Outcome Start(RunConfig config, CancellationToken stop)
+    {
+        using var data = new RunData(config);
+        using var held = folder.Lock();
+        var graphs = GraphsOf(config);
+        var record = Describe(config, data, graphs);
+        folder.WriteArtifacts(graphs, config.Model);
+        folder.Write(record);
+        return Train(record, data, graphs, checkpoint: null, stop);
+    }
+
+    /// <summary>Goes on from the latest valid checkpoint, or from the beginning where none was written yet.</summary>
+    public Outcome Resume(CancellationToken stop)
+    {
+        var record = folder.Read();
+        using var held = folder.Lock();
+        using var data = new RunData(record.Config);
+        if (data.Record != record.Data)
+            throw new TrainingException($"The data in '{record.Config.Data}' is not what the run began with: it had {record.Data}, now it is {data.Record}.");
+        var store = Store(record.Config);
+        store.Clean();
+        return Train(record, data, GraphsOf(record.Config), Latest(store, record), stop);
+    }
+
+    private Outcome Train(RunRecord record, RunData data, TrainingGraphs graphs, Checkpoint? checkpoint, CancellationToken stop)
+    {
+        var config = record.Config;
+        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels };
+        using var engine = new OnnxTrainingEngine(graphs, Shape(config), settings);
+        if (checkpoint is null) engine.Tensors.Initialize(new Initializer(config.Model, config.Seed));
+        else engine.Tensors.Load(checkpoint.Path);
+
+        var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
+        using var metrics = MetricsLog.Open(folder.Metrics, state.Step);
+        var trainer = new Trainer(config, new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock), state);
+        if (checkpoint is not null) Verify(trainer, record, metrics);
+
+        var outcome = Outcome.Finished;
+        view.Show(Summary(record), () => outcome = trainer.Train(stop));
+        return outcome;
+    }
+
+    /// <summary>The self-check of a resume: the loss of the next micro-batch must have the bits that were recorded with the checkpoint.</summary>
+    private void Verify(Trainer trainer, RunRecord record, MetricsLog metrics)
+    {
+        var (expected, found) = (trainer.State.NextLossBits, trainer.NextLossBits());
+        var text = $"resumed from step {trainer.State.Step}; the next loss has the recorded bits, {found}";
+        if (expected != found)
+        {
+            text = $"resumed from step {trainer.State.Step}; the next loss has the bits {found}, {expected} were recorded";
+            if (!options.AllowInexact) throw new TrainingException(Difference(text, record));
+        }
+        metrics.Append(new RunEvent(trainer.State.Step, "resumed", text));
+        view.Note(text);
+    }
+
+    private static string Difference(string text, RunRecord record)
+    {
+        var (then, now) = ((record.Versions, record.Machine), (Provenance.Versions(), Provenance.Machine()));
+        var cause = then == now ? "Versions and machine are those of the record." : $"The run began on {then}, this is {now}.";
+        return $"The resumed run would not equal an uninterrupted one: {text}. {cause} To go on all the same: --allow-inexact.";
+    }
+
+    private Checkpoint? Latest(CheckpointStore store, RunRecord record)
+    {
+        var refused = 0;
+        var latest = store.Latest(warning =>
+        {
+            refused++;
+            view.Note(warning);
+        });
+        if (latest is null && refused > 0) throw new TrainingException($"None of the {refused} checkpoints in '{folder.Checkpoints}' is whole.");
+        if (latest is not null && latest.State.ConfigHash != record.ConfigHash)
+            throw new TrainingException($"{latest.Path} belongs to another run: its config hash is {latest.State.ConfigHash}, the run's {record.ConfigHash}.");
+        return latest;
+    }
+
+    private RunRecord Describe(RunConfig config, RunData data, TrainingGraphs graphs) => new()
+    {
+        Started = clock.GetUtcNow().ToString("yyyy-MM-ddTHH:mm:ssZ", System.Globalization.CultureInfo.InvariantCulture),
+        Command = options.Command,
+        Code = Provenance.Code(),
+        Versions = Provenance.Versions(),
+        Machine = Provenance.Machine(),
+        Data = data.Record,
+        Parameters = graphs.Parameters.Sum(p => p.Count),
+        ConfigHash = RunFolder.HashOf(config),
+        Config = config,
+    };
+
+    private StartReport Summary(RunRecord record)
+    {
+        var (config, model) = (record.Config, record.Config.Model);
+        var architecture = $"{model.ModelType} {model.Layers} × {model.Width}";
+        var budget = config.Minutes is { } minutes ? TimeSpan.FromMinutes(minutes) : (TimeSpan?)null;
+        return new StartReport(folder.Root, architecture, record.Parameters, record.Data.TrainingTokens, (long)config.GlobalBatch * config.Time, budget, config.LogEvery);
+    }
+
+    private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep);
+
+    private static TrainingShape Shape(RunConfig config) => new(config.MicroBatch, config.Time);
+
+    private static TrainingGraphs GraphsOf(RunConfig config) => TrainingGraphs.Create(config.Model, Shape(config), config.Optimizer.Settings);
+}

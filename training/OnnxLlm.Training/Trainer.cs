@@ -1,0 +1,180 @@
+using System.Globalization;
+using OnnxLlm.Training.Checkpoints;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Data;
+using OnnxLlm.Training.Engine;
+using OnnxLlm.Training.Metrics;
+using OnnxLlm.Training.Progress;
+
+namespace OnnxLlm.Training;
+
+/// <summary>How training ended.</summary>
+internal enum Outcome
+{
+    Finished,
+
+    /// <summary>Asked to stop; a checkpoint is written and a resume goes on from it.</summary>
+    Interrupted,
+
+    /// <summary>Too many steps in a row had to be skipped.</summary>
+    Diverged,
+}
+
+/// <summary>What a trainer works with. Owned by whoever made it.</summary>
+internal sealed record TrainerParts(
+    OnnxTrainingEngine Engine,
+    TokenDataset Data,
+    ValidationSet Validation,
+    CheckpointStore Checkpoints,
+    MetricsLog Metrics,
+    IProgressView View,
+    TimeProvider Clock);
+
+/// <summary>
+/// The training loop: batch, gradients, update, and now and then a validation and a checkpoint. What it knows between steps is
+/// <see cref="TrainingState"/> and the engine's tensors, both of which a checkpoint holds; so continuing equals never having stopped.
+/// </summary>
+internal sealed class Trainer
+{
+    private readonly RunConfig _config;
+    private readonly TrainerParts _parts;
+    private readonly Schedule _schedule;
+    private readonly BatchPrefetcher _batches;
+    private readonly Pace _pace;
+    private TrainingState _state;
+    private long? _saved;
+
+    /// <summary>A trainer that goes on from <paramref name="state"/>, whose tensors the engine already holds.</summary>
+    public Trainer(RunConfig config, TrainerParts parts, TrainingState state)
+    {
+        (_config, _parts) = (config, parts);
+        _state = state with { PlannedSteps = state.PlannedSteps ?? Plan.Steps(config, parts.Data.Windows) };
+        _schedule = new Schedule(config.Schedule, config.Optimizer.LearningRate, elastic: config.Minutes is not null);
+        _batches = new BatchPrefetcher(parts.Data, Plan.End(config, parts.Data.Windows));
+        _pace = new Pace(parts.Clock, TimeSpan.FromSeconds(state.ElapsedSeconds));
+        _saved = state.Step > 0 ? state.Step : null;
+    }
+
+    public TrainingState State => _state;
+
+    private bool Finished => _state.Step >= _state.PlannedSteps;
+
+    public Outcome Train(CancellationToken stop)
+    {
+        while (!Finished && !stop.IsCancellationRequested)
+        {
+            TakeStep();
+            if (_state.SkippedInRow >= _config.MaxSkippedSteps) return Outcome.Diverged;
+            if (IsDue(_config.EvaluateEvery)) Validate(stop);
+            PlanAhead();
+            if (IsDue(_config.CheckpointEvery)) Save();
+        }
+        if (Finished && _state.ValidationLoss is null) Validate(stop);
+        Save();
+        return Finished ? Outcome.Finished : Outcome.Interrupted;
+    }
+
+    /// <summary>One optimizer step. Where the loss or the gradient is not finite, weights and moments stay as they are.</summary>
+    private void TakeStep()
+    {
+        _pace.StepBegins();
+        var batch = _batches.Take(_state.Position, _config.GlobalBatch);
+        var learningRate = _schedule.LearningRate(_state.Step, _state.PlannedSteps);
+        var loss = Accumulate(batch);
+        var norm = double.IsFinite(loss) ? _parts.Engine.Update(learningRate, _state.Updates + 1) : double.NaN;
+        var updated = double.IsFinite(norm);
+        _state = updated ? _state.Updated(loss, _config.GlobalBatch, batch.ValidTokens) : _state.WithSkip(_config.GlobalBatch, batch.ValidTokens);
+        _pace.StepEnds();
+
+        Report(loss, norm, learningRate, batch.ValidTokens);
+        if (!updated) Tell("skipped", $"the {(double.IsFinite(loss) ? "gradient" : "loss")} of the sequences from {batch.Position} is not finite; nothing was updated");
+    }
+
+    /// <summary>Sums the gradients of the global batch; returns its mean loss per valid token.</summary>
+    private double Accumulate(GlobalBatch batch)
+    {
+        var (loss, scale) = (0.0, 1f / batch.ValidTokens);
+        foreach (var (i, micro) in batch.MicroBatches.Index())
+            if (micro.ValidTokens > 0) loss += _parts.Engine.Accumulate(micro, reset: i == 0, scale);
+        return loss;
+    }
+
+    /// <summary>Measures the fixed validation set; a stop request abandons the measurement.</summary>
+    private void Validate(CancellationToken stop)
+    {
+        var (begun, losses) = (_parts.Clock.GetTimestamp(), new LossStatistics());
+        foreach (var batch in _parts.Validation.MicroBatches())
+        {
+            if (stop.IsCancellationRequested) return;
+            losses.Add(_parts.Engine.Evaluate(batch), batch.Labels);
+        }
+        _state = _state with { ValidationLoss = losses.Mean };
+        var result = new ValidationMetrics(_state.Step, losses.Mean, Math.Exp(losses.Mean), losses.StandardError, losses.Tokens)
+        {
+            Seconds = _parts.Clock.GetElapsedTime(begun).TotalSeconds,
+        };
+        _parts.Metrics.Append(result);
+        _parts.View.Validated(result);
+    }
+
+    /// <summary>Under a time budget, decides how many steps there will be.</summary>
+    private void PlanAhead()
+    {
+        if (_config.Minutes is not { } minutes || Finished) return;
+        var (budget, plan) = (TimeSpan.FromMinutes(minutes), _state.PlannedSteps);
+        if (_pace.Elapsed >= budget) plan = _state.Step;
+        else if (_pace.Steps >= Plan.CalibrationSteps && (plan is null || _state.ValidationLoss is not null))
+            plan = Plan.Within(budget, _pace.Elapsed, _state.Step, _pace.PerStep!.Value, plan);
+        if (plan == _state.PlannedSteps) return;
+        _state = _state with { PlannedSteps = plan };
+        Tell("planned", string.Create(CultureInfo.InvariantCulture, $"{plan} steps fit into {minutes:0.##} minutes"));
+    }
+
+    private void Save()
+    {
+        if (_saved == _state.Step) return;
+        _state = _state with { ElapsedSeconds = _pace.Elapsed.TotalSeconds, NextLossBits = NextLossBits() };
+        _parts.Checkpoints.Save(_state, _parts.Engine.Tensors.Save);
+        _saved = _state.Step;
+        Tell("checkpoint", "checkpoint saved");
+    }
+
+    /// <summary>
+    /// The bits of the loss that the next micro-batch has with the present weights. A resume computes it again: equal bits show that weights,
+    /// data position, data, graph and runtime are what they were.
+    /// </summary>
+    public string NextLossBits()
+    {
+        var next = _parts.Data.MicroBatch(_state.Position);
+        var loss = _parts.Engine.Accumulate(next, reset: true, 1f / next.ValidTokens);
+        return BitConverter.SingleToUInt32Bits(loss).ToString("X8", CultureInfo.InvariantCulture);
+    }
+
+    private bool IsDue(int every) => every > 0 && _state.Step % every == 0;
+
+    private void Report(double loss, double norm, double learningRate, long tokens)
+    {
+        var metrics = new StepMetrics
+        {
+            Step = _state.Step,
+            Loss = Finite(loss),
+            LearningRate = learningRate,
+            GradientNorm = Finite(norm),
+            Tokens = _state.Tokens,
+            TokensPerSecond = tokens / _pace.StepTime.TotalSeconds,
+            ElapsedSeconds = _pace.Elapsed.TotalSeconds,
+            Skipped = _state.Skipped,
+        };
+        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) _parts.Metrics.Append(metrics);
+        var remaining = (_state.PlannedSteps - _state.Step) * _pace.PerStep;
+        _parts.View.Step(new StepReport(metrics, _state.SmoothedLoss, _state.PlannedSteps, _pace.Elapsed, remaining));
+    }
+
+    private void Tell(string kind, string message)
+    {
+        _parts.Metrics.Append(new RunEvent(_state.Step, kind, message));
+        _parts.View.Note($"step {_state.Step}: {message}");
+    }
+
+    private static double? Finite(double value) => double.IsFinite(value) ? value : null;
+}
