@@ -11,6 +11,7 @@ internal readonly unsafe struct Accumulate : IElementwise<Accumulate.Arguments>
     {
         Inputs = [ElementType.Float, ElementType.Float, ElementType.Bool],
         Outputs = Kernel.AllFloat(1),
+        SameShape = [0],
         Reuse = Reuse.FirstForFirst,
     };
 

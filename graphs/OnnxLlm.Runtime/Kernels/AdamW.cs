@@ -13,6 +13,7 @@ internal readonly unsafe struct AdamW : IElementwise<AdamW.Arguments>
     {
         Inputs = Kernel.AllFloat(8),
         Outputs = Kernel.AllFloat(3),
+        SameShape = [0, 2, 3],
         Floats = ["beta1", "beta2", "epsilon", "weight_decay"],
         Reuse = Reuse.ParameterAndMoments,
     };
@@ -55,15 +56,14 @@ internal readonly unsafe struct AdamW : IElementwise<AdamW.Arguments>
     private static void Part(Arguments* arguments, nint part)
     {
         if (float.IsFinite(arguments->Scale)) Elementwise.Part<AdamW, Arguments>(arguments->Width, arguments, arguments->Count, part);
-        else Keep(arguments, part * KernelContext.Grain);
+        else Keep(arguments, part);
     }
 
-    private static void Keep(Arguments* arguments, long start)
+    private static void Keep(Arguments* arguments, nint part)
     {
-        long bytes = Math.Min(arguments->Count - start, KernelContext.Grain) * sizeof(float);
-        Buffer.MemoryCopy(arguments->Parameter + start, arguments->NewParameter + start, bytes, bytes);
-        Buffer.MemoryCopy(arguments->M + start, arguments->NewM + start, bytes, bytes);
-        Buffer.MemoryCopy(arguments->V + start, arguments->NewV + start, bytes, bytes);
+        Elementwise.Copy(arguments->Parameter, arguments->NewParameter, arguments->Count, part);
+        Elementwise.Copy(arguments->M, arguments->NewM, arguments->Count, part);
+        Elementwise.Copy(arguments->V, arguments->NewV, arguments->Count, part);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

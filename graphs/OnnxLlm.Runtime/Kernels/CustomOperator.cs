@@ -28,6 +28,7 @@ internal static unsafe class CustomOperator
         self->CreateKernel = &Create;
         self->Compute = &Compute;
         self->Destroy = &Destroy;
+        self->InferShape = &InferShape;
         self->StartVersion = &One;
         self->EndVersion = &Last;
         if (kernel.Reuse == Reuse.None) return;
@@ -105,6 +106,28 @@ internal static unsafe class CustomOperator
     {
         NativeMemory.Free(state);
         Scratch.Leave();
+    }
+
+    /// <summary>The runtime reuses memory only between tensors whose shapes it knows to be equal.</summary>
+    [UnmanagedCallersOnly]
+    private static nint InferShape(NativeOperator* self, nint context)
+    {
+        ReadOnlySpan<int> same = KernelList.All[self->Kernel].SameShape.AsSpan();
+        nint status = 0;
+        for (int i = 0; i < same.Length && status == 0; i++)
+            status = InferShape(context, same[i], i);
+        return status;
+    }
+
+    /// <summary>A shape without dimensions may be a scalar's or unknown, so it is not passed on.</summary>
+    private static nint InferShape(nint context, int input, int output)
+    {
+        nint shape;
+        nint status = NativeApi.GetInputShape(context, (nuint)input, &shape);
+        if (status != 0) return status;
+        nuint rank;
+        status = NativeApi.GetDimensionsCount(shape, &rank);
+        return status != 0 || rank == 0 ? status : NativeApi.SetOutputShape(context, (nuint)output, shape);
     }
 
     private static nint Status(int kernel, Exception error)

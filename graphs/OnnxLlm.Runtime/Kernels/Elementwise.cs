@@ -22,4 +22,11 @@ internal static unsafe class Elementwise
         else if (width == VectorWidth.Portable) start = TKernel.Range<PortableLanes>(arguments, start, end);
         TKernel.Range<ScalarLane>(arguments, start, end);
     }
+
+    /// <summary>Leaves a part as it was, in another place or in its own.</summary>
+    internal static void Copy(float* from, float* to, long count, nint part)
+    {
+        long start = part * KernelContext.Grain, bytes = Math.Min(count - start, KernelContext.Grain) * sizeof(float);
+        Buffer.MemoryCopy(from + start, to + start, bytes, bytes);
+    }
 }

@@ -33,6 +33,9 @@ internal sealed unsafe class Kernel(string name, delegate*<ref KernelContext, vo
 
     internal ImmutableArray<ElementType> Outputs { get; init; }
 
+    /// <summary>For each output, the input whose shape it has; shorter than the outputs where later ones have shapes of their own.</summary>
+    internal ImmutableArray<int> SameShape { get; init; } = [];
+
     /// <summary>Names of float attributes; a kernel reads them by position.</summary>
     internal ImmutableArray<string> Floats { get; init; } = [];
 

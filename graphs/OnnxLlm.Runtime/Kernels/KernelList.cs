@@ -10,7 +10,10 @@ public static class KernelList
 
     internal static ImmutableArray<Kernel> All { get; } =
     [
-        Accumulate.Kernel,
-        AdamW.Kernel,
+        Accumulate.Kernel, AdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,
+        RmsNorm.Kernel, RmsNormGrad.Kernel, LayerNorm.Kernel, LayerNormGrad.Kernel,
+        SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel,
+        Gelu.Kernel, GeluGrad.Kernel, SwiGlu.Kernel, SwiGluGrad.Kernel,
+        RotaryEmbedding.Kernel,
     ];
 }

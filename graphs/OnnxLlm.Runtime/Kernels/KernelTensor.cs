@@ -19,6 +19,15 @@ internal unsafe struct KernelTensor
     /// <summary>Product of all dimensions but the last.</summary>
     internal readonly long Rows => Product(0, Rank - 1);
 
+    /// <summary>The same shape with another last dimension, as statistics of rows have; without data.</summary>
+    internal readonly KernelTensor WithWidth(long width)
+    {
+        KernelTensor other = this;
+        other.Data = null;
+        if (Rank > 0) other.Shape[Rank - 1] = width;
+        return other;
+    }
+
     private readonly long Product(int start, int end)
     {
         long product = 1;

@@ -32,6 +32,8 @@ internal unsafe interface ILanes<T> where T : unmanaged, ILanes<T>
 
     static abstract T Maximum(T a, T b);
 
+    static abstract T Minimum(T a, T b);
+
     static abstract T SquareRoot(T value);
 
     /// <summary>2^x to about one unit in the last place; 0 for -infinity.</summary>
@@ -84,6 +86,9 @@ internal readonly unsafe struct Lanes512(Vector512<float> value) : ILanes<Lanes5
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 Maximum(Lanes512 a, Lanes512 b) => new(Avx512F.Max(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 Minimum(Lanes512 a, Lanes512 b) => new(Avx512F.Min(a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes512 SquareRoot(Lanes512 value) => new(Avx512F.Sqrt(value._value));
@@ -153,6 +158,9 @@ internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<Port
     public static PortableLanes Maximum(PortableLanes a, PortableLanes b) => new(Vector.ConditionalSelect(Vector.GreaterThan(a._value, b._value), a._value, b._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Minimum(PortableLanes a, PortableLanes b) => new(Vector.ConditionalSelect(Vector.LessThan(a._value, b._value), a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static PortableLanes SquareRoot(PortableLanes value) => new(Vector.SquareRoot(value._value));
 
     /// <summary>The whole part of x becomes the exponent's bits: 0 below 2^-127, infinity from 2^128 on.</summary>
@@ -208,6 +216,8 @@ internal readonly unsafe struct ScalarLane(float value) : ILanes<ScalarLane>
     public static ScalarLane MultiplyAdd(ScalarLane a, ScalarLane b, ScalarLane c) => new(a._value * b._value + c._value);
 
     public static ScalarLane Maximum(ScalarLane a, ScalarLane b) => a._value > b._value ? a : b;
+
+    public static ScalarLane Minimum(ScalarLane a, ScalarLane b) => a._value < b._value ? a : b;
 
     public static ScalarLane SquareRoot(ScalarLane value) => new(MathF.Sqrt(value._value));
 

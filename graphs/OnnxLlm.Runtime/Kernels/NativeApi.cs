@@ -33,6 +33,10 @@ internal static unsafe partial class NativeApi
     internal static readonly delegate* unmanaged<nint, void*, nuint, nuint, void*, nint> ParallelFor =
         (delegate* unmanaged<nint, void*, nuint, nuint, void*, nint>)Slot("KernelContext_ParallelFor");
 
+    internal static readonly delegate* unmanaged<nint, nuint, nint*, nint> GetInputShape = (delegate* unmanaged<nint, nuint, nint*, nint>)Slot("ShapeInferContext_GetInputTypeShape");
+    internal static readonly delegate* unmanaged<nint, nuint, nint, nint> SetOutputShape =
+        (delegate* unmanaged<nint, nuint, nint, nint>)Slot("ShapeInferContext_SetOutputTypeShape");
+
     internal static readonly delegate* unmanaged<nint, void**, nint> GetTensorData = (delegate* unmanaged<nint, void**, nint>)Slot("GetTensorMutableData");
     internal static readonly delegate* unmanaged<nint, nint*, nint> GetTypeAndShape = (delegate* unmanaged<nint, nint*, nint>)Slot("GetTensorTypeAndShape");
     internal static readonly delegate* unmanaged<nint, void> ReleaseTypeAndShape = (delegate* unmanaged<nint, void>)Slot("ReleaseTensorTypeAndShapeInfo");

@@ -1,0 +1,66 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>y = x·rstd·weight with rstd = 1/√(mean(x²) + ε), row by row.</summary>
+internal readonly unsafe struct RmsNorm : IRowwise<RmsNorm.Arguments>
+{
+    internal static readonly Kernel Kernel = new("RmsNorm", &Compute)
+    {
+        Inputs = Kernel.AllFloat(2),
+        Outputs = Kernel.AllFloat(2),
+        SameShape = [0],
+        Floats = ["epsilon"],
+    };
+
+    internal struct Arguments
+    {
+        internal VectorWidth Width;
+        internal RowPartition Partition;
+        internal float* X, Weight, Y, Rstd;
+        internal long D;
+        internal float Epsilon;
+    }
+
+    private static void Compute(ref KernelContext context)
+    {
+        KernelTensor x = context.Input(0);
+        Arguments arguments = new()
+        {
+            Width = context.Width,
+            Partition = RowPartition.Of(x.Rows, x.Width),
+            X = x.Floats,
+            Weight = context.Input(1, [x.Width]),
+            Y = context.Output(0, x),
+            Rstd = context.Output(1, x.WithWidth(1)),
+            D = x.Width,
+            Epsilon = context.Float(0),
+        };
+        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
+    }
+
+    [UnmanagedCallersOnly]
+    private static void Part(Arguments* arguments, nint part) => arguments->Partition.Run<RmsNorm, Arguments>(arguments->Width, arguments, part);
+
+    public static void Rows<T>(Arguments* arguments, long start, long end) where T : unmanaged, ILanes<T>
+    {
+        long width = arguments->D;
+        for (long row = start; row < end; row++)
+        {
+            float* x = arguments->X + row * width, y = arguments->Y + row * width;
+            float rstd = 1 / MathF.Sqrt(RowMath.SumOfSquares<T>(x, 0, width) / width + arguments->Epsilon);
+            arguments->Rstd[row] = rstd;
+            Scale<ScalarLane>(x, arguments->Weight, y, rstd, Scale<T>(x, arguments->Weight, y, rstd, 0, width), width);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long Scale<T>(float* x, float* weight, float* y, float rstd, long start, long end) where T : unmanaged, ILanes<T>
+    {
+        T factor = T.All(rstd);
+        long i = start;
+        for (; i <= end - T.Count; i += T.Count) T.Store(T.Load(x + i) * factor * T.Load(weight + i), y + i);
+        return i;
+    }
+}
