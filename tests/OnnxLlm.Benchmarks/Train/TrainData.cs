@@ -1,44 +1,34 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Benchmarks.Train;
 
-/// <summary>
-/// Weights and batches that both sides read: GPT-2's initialization (normal 0.02, projections into the residual stream scaled by
-/// 1/√(2 layers)), and a few batches of random tokens whose frequencies fall off steeply, so that there is something to learn.
-/// </summary>
+/// <summary>The weights and batches that both sides read. Token frequencies fall off steeply, so that there is something to learn.</summary>
 internal sealed class TrainData(TrainJob job)
 {
     public const string Weights = "model.safetensors";
     public const string Batches = "batches.safetensors";
-    public const int BatchCount = 4;
+    private const int BatchCount = 4;
     private const int Seed = 1;
-    private const double Deviation = 0.02;
 
     private readonly Random _random = new(Seed);
 
-    public void Write(string folder, IEnumerable<(string Name, ImmutableArray<long> Shape)> parameters)
+    public void Write(string folder)
     {
-        Safetensors.Write(Path.Combine(folder, Weights), [.. parameters.Select(parameter => Weight(parameter.Name, parameter.Shape))]);
+        var initializer = new Initializer(job.Model, Seed);
+        Safetensors.Write(Path.Combine(folder, Weights), job.Graphs().Parameters.Select(parameter => Weight(initializer, parameter)));
         Safetensors.Write(Path.Combine(folder, Batches), Tokens());
     }
 
-    private SafetensorsSource Weight(string name, ImmutableArray<long> shape)
+    private static SafetensorsSource Weight(Initializer initializer, ParameterInfo parameter)
     {
-        var values = new float[shape.Aggregate(1L, (product, size) => product * size)];
-        if (shape.Length == 1)
-            Array.Fill(values, name.EndsWith(".weight", StringComparison.Ordinal) ? 1 : 0);
-        else
-            Fill(values, name.Contains(".c_proj.", StringComparison.Ordinal) ? Deviation / Math.Sqrt(2 * job.Layers) : Deviation);
-        return SafetensorsSource.Of(name, ElementType.Float, shape, Bytes(values));
-    }
-
-    private void Fill(Span<float> values, double deviation)
-    {
-        foreach (ref float value in values)
-            value = (float)(deviation * Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble()));
+        var values = new float[parameter.Count];
+        initializer.Fill(parameter, values);
+        return SafetensorsSource.Of(parameter.Name, ElementType.Float, parameter.Shape, Bytes(values));
     }
 
     /// <summary>input_ids and labels, both [batches, B, T]; a label is the token after its input.</summary>
@@ -52,7 +42,9 @@ internal sealed class TrainData(TrainJob job)
                 (ids[i], labels[i]) = (token, token = Token());
         }
         ImmutableArray<long> shape = [BatchCount, job.Batch, job.Time];
-        return [SafetensorsSource.Of("input_ids", ElementType.Int64, shape, Bytes(ids)), SafetensorsSource.Of("labels", ElementType.Int64, shape, Bytes(labels))];
+        return [Source("input_ids", ids), Source("labels", labels)];
+
+        SafetensorsSource Source(string name, long[] values) => SafetensorsSource.Of(name, ElementType.Int64, shape, Bytes(values));
     }
 
     private long Token() => (long)(job.Vocabulary * Math.Pow(_random.NextDouble(), 3));

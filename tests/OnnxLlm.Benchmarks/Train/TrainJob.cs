@@ -1,4 +1,7 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Benchmarks.Train;
 
@@ -20,6 +23,17 @@ internal sealed record TrainJob
     public float Epsilon { get; init; } = 1e-8f;
     public float WeightDecay { get; init; } = 0.1f;
     public float ClipNorm { get; init; } = 1;
+
+    [JsonIgnore]
+    public ModelConfig Model => new()
+    {
+        Family = ModelFamily.Gpt2, VocabularySize = Vocabulary, Width = Width, Layers = Layers, Heads = Heads, KeyValueHeads = Heads,
+        FeedForward = 4 * Width, MaxPositions = Time, TiedEmbeddings = true,
+    };
+
+    public TrainingGraphs Graphs() => TrainingGraphs.Create(
+        Model, new TrainingShape(Batch, Time),
+        new OptimizerSettings { Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon, WeightDecay = WeightDecay, ClipNorm = ClipNorm });
 
     public static TrainJob Of(TrainSize size, int threads) => new()
     {

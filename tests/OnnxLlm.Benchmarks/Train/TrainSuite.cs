@@ -24,7 +24,7 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
         {
             TrainJob job = TrainJob.Of(options.Size, options.Threads);
             job.Write(folder.FullName);
-            _ = job;
+            new TrainData(job).Write(folder.FullName);
             TrainResult result = Measure(folder.FullName);
             return Publish(result);
         }

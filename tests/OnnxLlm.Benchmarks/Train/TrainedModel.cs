@@ -1,0 +1,96 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime;
+
+namespace OnnxLlm.Benchmarks.Train;
+
+/// <summary>
+/// The shortest complete training loop: the step and the optimizer graph over one set of buffers, every state bound as input and
+/// output. The training runner does the same with data, schedule and checkpoints around it.
+/// </summary>
+internal sealed class TrainedModel : IDisposable
+{
+    private readonly Dictionary<string, TensorBuffer> _buffers = [];
+    private readonly OrtSession _step, _optimizer;
+    private readonly BoundSession _boundStep, _boundOptimizer;
+    private readonly TensorBuffer _ids, _labels;
+
+    public TrainedModel(TrainJob job, string folder, string? profilePrefix)
+    {
+        TrainingGraphs graphs = job.Graphs();
+        (_ids, _labels) = ReadBatches(folder);
+        AddScalars(job);
+        AddState(graphs.Parameters, folder);
+        _step = Session(graphs.Step, job, profilePrefix, "step");
+        _optimizer = Session(graphs.Optimizer, job, profilePrefix, "optimizer");
+        _boundStep = Bind(_step, graphs.StepInPlace);
+        _boundOptimizer = Bind(_optimizer, graphs.OptimizerInPlace);
+    }
+
+    /// <summary>Forward, backward, clipping and update on the next batch; returns the loss before the update.</summary>
+    public float Step(int number)
+    {
+        long batch = (number - 1) % _ids.Shape[0];
+        _buffers["input_ids"].CopyFrom(_ids.Rows(batch, 1));
+        _buffers["labels"].CopyFrom(_labels.Rows(batch, 1));
+        _buffers["step"].Span<long>()[0] = number;
+        _boundStep.Run();
+        _boundOptimizer.Run();
+        return _buffers["loss"].Span<float>()[0];
+    }
+
+    public IReadOnlyList<string> EndProfiling() => [_step.EndProfiling(), _optimizer.EndProfiling()];
+
+    public void Dispose()
+    {
+        foreach (IDisposable owned in (IDisposable[])[_boundStep, _boundOptimizer, _step, _optimizer, _ids, _labels, .. _buffers.Values])
+            owned.Dispose();
+    }
+
+    private static (TensorBuffer Ids, TensorBuffer Labels) ReadBatches(string folder)
+    {
+        using SafetensorsFile file = Safetensors.Open(Path.Combine(folder, TrainData.Batches));
+        return (Read("input_ids"), Read("labels"));
+
+        TensorBuffer Read(string name) => TensorBuffer.Of(file.Span<long>(name), file[name].Shape.AsSpan());
+    }
+
+    /// <summary>One batch a step, so the gradient buffers are reset in each.</summary>
+    private void AddScalars(TrainJob job)
+    {
+        _buffers["input_ids"] = TensorBuffer.Zeros(ElementType.Int64, job.Batch, job.Time);
+        _buffers["labels"] = TensorBuffer.Zeros(ElementType.Int64, job.Batch, job.Time);
+        _buffers["loss_scale"] = TensorBuffer.Of([1f / (job.Batch * job.Time)]);
+        _buffers["lazy_reset_grad"] = TensorBuffer.Of([true], 1);
+        _buffers["learning_rate"] = TensorBuffer.Of([job.LearningRate]);
+        _buffers["step"] = TensorBuffer.Zeros(ElementType.Int64);
+        _buffers["loss"] = TensorBuffer.Zeros(ElementType.Float);
+        _buffers["gradient_norm"] = TensorBuffer.Zeros(ElementType.Float);
+    }
+
+    private void AddState(IEnumerable<ParameterInfo> parameters, string folder)
+    {
+        using SafetensorsFile weights = Safetensors.Open(Path.Combine(folder, TrainData.Weights));
+        foreach (ParameterInfo parameter in parameters)
+        {
+            foreach (string name in (string[])[parameter.Name, parameter.GradientBuffer, parameter.FirstMoment, parameter.SecondMoment])
+                _buffers[name] = TensorBuffer.Zeros(ElementType.Float, parameter.Shape.AsSpan());
+            weights.Read(parameter.Name, _buffers[parameter.Name]);
+        }
+    }
+
+    private static OrtSession Session(Graph graph, TrainJob job, string? profilePrefix, string name) =>
+        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
+
+    private BoundSession Bind(OrtSession session, IEnumerable<(string Input, string Output)> inPlace)
+    {
+        Dictionary<string, string> inputs = inPlace.ToDictionary(pair => pair.Output, pair => pair.Input);
+        BoundSession bound = session.Bind();
+        foreach (TensorInfo input in session.Inputs)
+            bound.Input(input.Name, _buffers[input.Name]);
+        foreach (TensorInfo output in session.Outputs)
+            bound.Output(output.Name, _buffers[inputs.GetValueOrDefault(output.Name, output.Name)]);
+        return bound;
+    }
+}
