@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace OnnxLlm.Benchmarks.Measuring;
 
@@ -8,7 +9,7 @@ internal sealed record WorkerLine
 {
     private static readonly JsonSerializerOptions Format = new(JsonSerializerDefaults.Web)
     {
-        DefaultIgnoreCondition = System.Text.Json.Serialization.JsonIgnoreCondition.WhenWritingNull,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
     };
 
@@ -20,7 +21,17 @@ internal sealed record WorkerLine
     public IReadOnlyList<string>? Profiles { get; init; }
     public bool? Done { get; init; }
 
-    public static WorkerLine Parse(string line) => JsonSerializer.Deserialize<WorkerLine>(line, Format)!;
+    public static WorkerLine Parse(string line)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<WorkerLine>(line, Format)!;
+        }
+        catch (JsonException)
+        {
+            throw new BenchmarkException($"A worker printed a line that is none of its protocol: {line}");
+        }
+    }
 
     public override string ToString() => JsonSerializer.Serialize(this, Format);
 }

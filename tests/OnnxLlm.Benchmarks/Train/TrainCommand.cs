@@ -9,9 +9,9 @@ internal static class TrainCommand
     public static Command Create()
     {
         var size = new Option<string>("--size") { DefaultValueFactory = _ => "S", Description = "XS, S or M" };
-        var steps = new Option<int>("--steps") { DefaultValueFactory = _ => 50, Description = "steps of each run" };
-        var rounds = new Option<int>("--rounds") { DefaultValueFactory = _ => 4, Description = "runs of each side, in turn" };
-        var threads = new Option<int>("--threads") { DefaultValueFactory = _ => 2, Description = "threads of each side" };
+        Option<int> steps = Number("--steps", 50, TrainSuite.WarmUp + 1, "steps of each run");
+        Option<int> rounds = Number("--rounds", 4, 1, "runs of each side, in turn");
+        Option<int> threads = Number("--threads", 2, 1, "threads of each side");
         var python = new Option<string>("--python") { DefaultValueFactory = _ => "/usr/bin/python3", Description = "a Python that has PyTorch" };
         var report = new Option<string>("--report") { DefaultValueFactory = _ => BenchmarkDocument.DefaultPath, Description = "file whose section is rewritten" };
         var quick = new Option<bool>("--no-report") { Description = "write no file" };
@@ -33,5 +33,16 @@ internal static class TrainCommand
         command.Hidden = true;
         command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), TimeProvider.System).Run(parsed.GetValue(steps)));
         return command;
+    }
+
+    private static Option<int> Number(string name, int otherwise, int least, string description)
+    {
+        var option = new Option<int>(name) { DefaultValueFactory = _ => otherwise, Description = description };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<int>() < least)
+                result.AddError($"{name} must be at least {least}.");
+        });
+        return option;
     }
 }

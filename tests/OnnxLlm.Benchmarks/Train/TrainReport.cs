@@ -14,7 +14,7 @@ internal static class TrainReport
         {now:yyyy-MM-dd}. {Machine.Current}; multiply-adds alone reach {result.PeakRate:F0} GFLOP/s on {options.Threads} threads.
         GPT-2, {result.Size.Layers} layers, width {result.Size.Width}, {result.Size.Heads} heads, {result.Size.Batch} × {result.Size.Time} tokens a step,
         vocabulary {result.Size.Vocabulary}, float32, AdamW with clipping; {options.Steps} steps from the same weights on the same batches,
-        {options.Rounds} rounds in turn, {options.Threads} threads each. A step is forward, backward, clipping and update; the first {TrainSuite.WarmUp} are not timed.
+        rounds in turn: {options.Rounds}; threads: {options.Threads}. A step is forward, backward, clipping and update; the first {TrainSuite.WarmUp} are not timed.
 
         | | step ms, median (minimum) | tokens/s | GFLOP/s | peak resident MB |
         |---|---|---|---|---|

@@ -15,9 +15,12 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from torch import nn
+try:
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+except ImportError:
+    sys.exit("The peer is not installed: apt-get install python3-torch libopenblas0-openmp")
 
 
 def read_safetensors(path):
