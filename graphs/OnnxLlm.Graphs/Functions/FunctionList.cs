@@ -16,4 +16,7 @@ public static class FunctionList
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
         SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
     ];
+
+    public static Function Named(string name) =>
+        All.FirstOrDefault(f => f.Name == name) ?? throw new GraphException($"There is no function '{name}'.{NearestName.Hint(name, [.. All.Select(f => f.Name)])}");
 }

@@ -1,0 +1,90 @@
+using System.Collections.Immutable;
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Functions;
+
+namespace OnnxLlm.Tools.Inspect;
+
+/// <summary>Cases for every function: sizes below, at and above the widths of vectors and tiles, with odd remainders, and the special values it must handle.</summary>
+internal static class KernelCases
+{
+    private static readonly (long Rows, long Width)[] Sizes = [(1, 1), (5, 7), (3, 33), (67, 130), (4, 1000)];
+
+    private static readonly (long B, long T, long H, long G, long K)[] AttentionSizes =
+        [(1, 1, 1, 1, 2), (2, 5, 2, 2, 4), (1, 33, 4, 2, 16), (2, 70, 3, 1, 32), (1, 130, 2, 2, 64), (1, 65, 2, 1, 24)];
+
+    internal static ImmutableArray<KernelCase> All { get; } =
+    [
+        .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
+        .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
+        .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
+        .. Rows("LayerNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], .. Call("LayerNorm", [x[1], x[2], x[2]])[1..]]),
+        .. Rows("Gelu", (n, d) => [[n, d]], x => x),
+        new("Gelu", "far from zero", [[50]], 1, (_, x) => Call("Gelu", x)) { Range = (-30, 30) },
+        .. Rows("GeluGrad", (n, d) => [[n, d], [n, d]], x => x),
+        new("GeluGrad", "far from zero", [[50], [50]], 1, (_, x) => Call("GeluGrad", x)) { Range = (-30, 30) },
+        .. Rows("SwiGlu", (n, d) => [[n, d], [n, d]], x => x),
+        new("SwiGlu", "far from zero", [[50], [50]], 1, (_, x) => Call("SwiGlu", x)) { Range = (-100, 100) },
+        .. Rows("SwiGluGrad", (n, d) => [[n, d], [n, d], [n, d]], x => x),
+        .. AttentionSizes.Select(s => new KernelCase(
+            "RotaryEmbedding", Name(s), [[s.B, s.T, s.H * s.K], [s.T, s.K / 2], [s.T, s.K / 2]], 2, (_, x) => Call("RotaryEmbedding", x, ("heads", s.H)))),
+        .. AttentionSizes.Select(s => new KernelCase(
+            "CausalAttention", Name(s), AttentionShapes(s), s.T * s.K, (_, x) => Call("CausalAttention", x, ("heads", s.H), ("kv_heads", s.G)))),
+        .. AttentionSizes.Select(s => new KernelCase("CausalAttentionGrad", Name(s), [[s.B, s.T, s.H * s.K], .. AttentionShapes(s)], s.T * s.K, (_, x) =>
+        {
+            (string, AttributeValue)[] heads = [("heads", s.H), ("kv_heads", s.G)];
+            return Call("CausalAttentionGrad", [.. x, .. Call("CausalAttention", x[1..], heads)], heads);
+        })),
+        .. Rows("SoftmaxCrossEntropy", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3), x[0].Graph.Scalar(0.25, x[0])]),
+        Loss("SoftmaxCrossEntropy", "all rows ignored", ignoredEvery: 1),
+        Loss("SoftmaxCrossEntropy", "no row ignored", ignoredEvery: 0),
+        .. Rows("TokenLoss", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3)]),
+        Loss("TokenLoss", "all rows ignored", ignoredEvery: 1),
+        .. Rows("SquaredNorm", (n, d) => [[n, d]], x => x, (n, d) => n * d),
+        .. Rows("Accumulate", (n, d) => [[n, d], [n, d]], x => [.. x, GradientCases.Bools(x[0].Graph, [1], false)]),
+        new("Accumulate", "reset drops what was there, NaN too", [[33], [33]], 1, (g, x) =>
+            Call("Accumulate", [g.Log(x[0] - 3), x[1], GradientCases.Bools(g, [1], true)])),
+        .. Rows("AdamW", (n, d) => [[n, d], [n, d], [n, d], [n, d]], x => AdamW(x, scale: 0.5)),
+        new("AdamW", "scale not a number", [[33], [33], [33], [33]], 1, (_, x) => Call("AdamW", AdamW(x, double.NaN), Decay)),
+        new("AdamW", "infinite scale, gradient not a number", [[33], [33], [33], [33]], 1, (g, x) =>
+            Call("AdamW", AdamW([x[0], g.Log(x[1] - 3), x[2], x[3]], double.PositiveInfinity), Decay)),
+        .. Rows("Sgd", (n, d) => [[n, d], [n, d]], x => [.. x, x[0].Graph.Scalar(0.1, x[0]), x[0].Graph.Scalar(0.5, x[0])]),
+        new("Sgd", "infinite scale", [[33], [33]], 1, (g, x) => Call("Sgd", [.. x, g.Scalar(0.1, x[0]), g.Scalar(double.NegativeInfinity, x[0])], Decay)),
+    ];
+
+    private static (string, AttributeValue)[] Decay => [("weight_decay", 0.1f)];
+
+    private static ImmutableArray<Value> Call(string function, Value[] inputs, params (string, AttributeValue)[] attributes) =>
+        FunctionList.Named(function).Call(inputs[0].Graph, inputs, attributes);
+
+    /// <summary>A function of rows, with every size.</summary>
+    private static IEnumerable<KernelCase> Rows(
+        string function, Func<Dimension, Dimension, ImmutableArray<TensorShape>> shapes, Func<Value[], Value[]> inputs, Func<long, long, long>? longestSum = null) =>
+        Sizes.Select(size => new KernelCase(
+            function,
+            $"{size.Rows}x{size.Width}",
+            shapes(size.Rows, size.Width),
+            longestSum?.Invoke(size.Rows, size.Width) ?? Math.Max(size.Rows, size.Width),
+            (_, x) => Call(function, inputs(x))));
+
+    private static KernelCase Loss(string function, string form, int ignoredEvery) => new(function, form, [[7, 40]], 40, (g, x) =>
+        Call(function, function == "TokenLoss" ? [x[0], Labels(x[0], ignoredEvery)] : [x[0], Labels(x[0], ignoredEvery), g.Scalar(0.25, x[0])]));
+
+    /// <summary>A label for every row of the logits, the ignored one for one row in so many (0: none).</summary>
+    private static Value Labels(Value logits, int ignoredEvery)
+    {
+        long rows = logits.Shape[0].Value, vocabulary = logits.Shape[1].Value;
+        long[] labels = [.. Enumerable.Range(0, (int)rows).Select(i => ignoredEvery > 0 && i % ignoredEvery == 0 ? -100 : (7 * i + 3) % vocabulary)];
+        return logits.Graph.Int64s(labels);
+    }
+
+    private static Value[] AdamW(Value[] x, double scale)
+    {
+        double[] scalars = [0.01, scale, 0.3, 0.02]; // learning rate, gradient scale, biases
+        return [x[0], x[1], x[2], x[3] * x[3], .. scalars.Select(s => x[0].Graph.Scalar(s, x[0]))];
+    }
+
+    private static ImmutableArray<TensorShape> AttentionShapes((long B, long T, long H, long G, long K) s) =>
+        [[s.B, s.T, s.H * s.K], [s.B, s.T, s.G * s.K], [s.B, s.T, s.G * s.K]];
+
+    private static string Name((long B, long T, long H, long G, long K) s) => $"B{s.B} T{s.T} H{s.H} G{s.G} K{s.K}";
+}
