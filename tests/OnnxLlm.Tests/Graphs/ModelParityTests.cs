@@ -26,7 +26,7 @@ public sealed class ModelParityTests
     public void Logits_OfRecordedModel_EqualPyTorch(string name, bool kernels)
     {
         using var model = new RecordedModel(name);
-        Closeness.AssertClose(TrainingLogits.Of(model, kernels), model.Reference("logits"), Arithmetic, "logits");
+        Closeness.AssertClose(TrainingLogits.Of(TinyModel.Named(name), model.InputIds, Shape, kernels), model.Reference("logits"), Arithmetic, "logits");
     }
 
     [Theory]
@@ -93,29 +93,4 @@ public sealed class ModelParityTests
     private static bool IsKeyBias(string name, int i, int count) =>
         name.EndsWith("k_proj.bias", StringComparison.Ordinal)
         || (name.EndsWith("c_attn.bias", StringComparison.Ordinal) && i >= count / 3 && i < 2 * count / 3);
-}
-
-/// <summary>The forward part of the training graph, run once.</summary>
-internal static class TrainingLogits
-{
-    public static float[] Of(RecordedModel model, bool kernels = true) =>
-        Of(model, model.InputIds, new(RecordedModel.Batch, RecordedModel.Time), kernels);
-
-    public static float[] Of(RecordedModel model, long[] ids, TrainingShape shape, bool kernels = true)
-    {
-        using var session = new OrtSession(
-            OnnxFile.ToBytes(TrainingGraphs.LogitsGraph(model.Config, shape)), new SessionSettings { Kernels = kernels, Threads = 1, Spinning = false });
-        var feeds = session.Inputs.Where(i => i.Name != "input_ids")
-            .ToDictionary(i => i.Name, i => TensorBuffer.Of(model.Weight(i.Name), i.Shape.AsSpan()));
-        feeds["input_ids"] = TensorBuffer.Of(ids, shape.Batch, shape.Time);
-        try
-        {
-            using var logits = session.Run(feeds)["logits"];
-            return logits.Span<float>().ToArray();
-        }
-        finally
-        {
-            foreach (var buffer in feeds.Values) buffer.Dispose();
-        }
-    }
 }

@@ -1,0 +1,46 @@
+using System.Runtime.InteropServices;
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Models;
+
+namespace OnnxLlm.Tests.Support;
+
+/// <summary>A configuration with weights: a recorded model, or a random one of a shape that none of those has.</summary>
+internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weight)
+{
+    public static TheoryData<string> Names => ["gpt2-tiny", "llama-tiny", "qwen2-tiny", "llama-16"];
+
+    /// <summary>"llama-16" has heads of 16 elements, for which the runtime's attention rotates by itself.</summary>
+    public static TinyModel Named(string name)
+    {
+        if (name == "llama-16") return Random(Load("llama-tiny") with { Width = 64, FeedForward = 96 }, seed: 1);
+        using var recorded = new RecordedModel(name);
+        var weights = recorded.Parameters.ToDictionary(p => p.Name, p => recorded.Weight(p.Name));
+        return new(recorded.Config, n => weights[n]);
+    }
+
+    /// <summary>Weights large enough that attention is far from uniform and every part shows in the logits.</summary>
+    public static TinyModel Random(ModelConfig config, long seed)
+    {
+        var initializer = new Initializer(config with { InitializerRange = 0.2 }, seed);
+        var weights = Decoders.Parameters(config).ToDictionary(p => p.Name, p =>
+        {
+            float[] values = new float[p.Count];
+            initializer.Fill(p, values);
+            return values;
+        });
+        return new(config, n => weights[n]);
+    }
+
+    /// <summary>The weights as the exporter takes them.</summary>
+    public TensorData Source(string name)
+    {
+        var shape = Decoders.Parameters(Config).Single(p => p.Name == name).Shape;
+        return new(ElementType.Float, TensorShape.Of(shape), MemoryMarshal.AsBytes(Weight(name).AsSpan()).ToArray());
+    }
+
+    private static ModelConfig Load(string name)
+    {
+        using var recorded = new RecordedModel(name);
+        return recorded.Config;
+    }
+}
