@@ -1,0 +1,26 @@
+using System.CommandLine;
+using OnnxLlm.Tools.Quickstart;
+using Spectre.Console;
+
+namespace OnnxLlm.Tools.Commands;
+
+/// <summary><c>quickstart [--minutes N] [--no-serve] [--port N] [--out FOLDER]</c></summary>
+internal static class QuickstartCommand
+{
+    public static Command Create()
+    {
+        var minutes = new Option<double>("--minutes") { Description = "Training budget in minutes", DefaultValueFactory = _ => 3 };
+        var noServe = new Option<bool>("--no-serve") { Description = "End after the first answer instead of staying up" };
+        var port = new Option<int>("--port") { Description = "Port of the server", DefaultValueFactory = _ => 8080 };
+        var output = new Option<string>("--out") { Description = "Folder for data, runs and models", DefaultValueFactory = _ => "." };
+        var command = new Command("quickstart", "From a text corpus to an INT8 answer over HTTP, each step as a command that you could type") { minutes, noServe, port, output };
+        command.SetAction((parsed, _) =>
+        {
+            string root = RepositoryRoot.Find(Directory.GetCurrentDirectory());
+            var plan = new QuickstartPlan(root, parsed.GetValue(minutes), parsed.GetValue(port), parsed.GetValue(output)!);
+            var screen = new QuickstartScreen(AnsiConsole.Console, Console.Out, !Console.IsOutputRedirected);
+            return new QuickstartRun(plan, screen, TimeProvider.System).Run(stayUp: !parsed.GetValue(noServe));
+        });
+        return command;
+    }
+}

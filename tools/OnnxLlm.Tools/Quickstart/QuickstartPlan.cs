@@ -1,0 +1,55 @@
+using System.Collections.Immutable;
+using System.Globalization;
+
+namespace OnnxLlm.Tools.Quickstart;
+
+/// <summary>One step of quickstart: a command that a user could type.</summary>
+internal sealed record QuickstartStep(string Title, CommandLine Command);
+
+/// <summary>The commands of quickstart, in order, as of what is done already; all paths are relative to the folder that they are typed in.</summary>
+/// <param name="Root">That folder: the root of the repository.</param>
+/// <param name="Minutes">Budget of the training.</param>
+/// <param name="Port">Where the server listens.</param>
+/// <param name="Out">Folder for data, runs and models.</param>
+internal sealed record QuickstartPlan(string Root, double Minutes, int Port, string Out)
+{
+    private const string Tools = "tools/OnnxLlm.Tools", Training = "training/OnnxLlm.Training", Serving = "serving/OnnxLlm.Serving";
+
+    public const string ModelName = "quickstart-int8";
+
+    public Uri Server => new($"http://127.0.0.1:{Port.ToString(CultureInfo.InvariantCulture)}");
+
+    public static Question Question => new(ModelName, "The people of the United States");
+
+    private string Shards => At("data/sotu/shards");
+
+    private string Run => At("runs/quickstart");
+
+    private string Model => At("models/quickstart");
+
+    private string Quantized => At($"models/{ModelName}");
+
+    public ImmutableArray<QuickstartStep> Steps =>
+    [
+        new("Sample corpus: 10.8 MB of State of the Union addresses", CommandLine.Project(Tools, "corpus", "prepare", "--source", "sotu", "--out", At("data/sotu"))),
+        new("Tokenizer: byte-level BPE, 4096 tokens", CommandLine.Project(
+            Tools, "tokenizer", "train", "--data", At("data/sotu"), "--vocab", "4096", "--out", At("data/sotu/tokenizer"))),
+        new("Token shards: training and validation", CommandLine.Project(
+            Tools, "corpus", "tokenize", "--data", At("data/sotu"), "--tokenizer", At("data/sotu/tokenizer"), "--out", Shards)),
+        new("Training a small LLaMA on the CPU", CommandLine.Project(Training, TrainOrResume)),
+        new("Model package", CommandLine.Project(Tools, "export", "--run", Run, "--out", Model)),
+        new("INT8 quantization", CommandLine.Project(Tools, "quantize", "--model", Model, "--out", Quantized, "--data", Shards)),
+    ];
+
+    public QuickstartStep Serve => new(
+        "Server", CommandLine.Project(Serving, "--model", Quantized, "--urls", Server.ToString().TrimEnd('/')));
+
+    /// <summary>A run that was begun is never begun again: resuming one that is finished changes nothing.</summary>
+    private string[] TrainOrResume => File.Exists(Path.Combine(Root, Run, "run.json"))
+        ? ["resume", Run]
+        : ["train", "training/configs/quickstart.json", "--minutes", Minutes.ToString(CultureInfo.InvariantCulture), "--run", Run, .. DataElsewhere];
+
+    private string[] DataElsewhere => Out == "." ? [] : ["--set", $"data={Shards}"];
+
+    private string At(string path) => Out == "." ? path : $"{Out.TrimEnd('/')}/{path}";
+}
