@@ -119,7 +119,10 @@ internal static unsafe class CustomOperator
         return status;
     }
 
-    /// <summary>A shape without dimensions may be a scalar's or unknown, so it is not passed on.</summary>
+    /// <summary>
+    /// A shape without dimensions may be a scalar's or unknown, so it is not passed on. Nor is one with an unknown extent: the runtime would take
+    /// the −1 for a number and work out impossible shapes from it.
+    /// </summary>
     private static nint InferShape(nint context, int input, int output)
     {
         nint shape;
@@ -127,7 +130,11 @@ internal static unsafe class CustomOperator
         if (status != 0) return status;
         nuint rank;
         status = NativeApi.GetDimensionsCount(shape, &rank);
-        return status != 0 || rank == 0 ? status : NativeApi.SetOutputShape(context, (nuint)output, shape);
+        if (status != 0 || rank == 0) return status;
+        long* extents = stackalloc long[(int)rank];
+        status = NativeApi.GetDimensions(shape, extents, rank);
+        bool known = status == 0 && !new ReadOnlySpan<long>(extents, (int)rank).ContainsAnyInRange(long.MinValue, -1);
+        return known ? NativeApi.SetOutputShape(context, (nuint)output, shape) : status;
     }
 
     private static nint Status(int kernel, Exception error)

@@ -12,7 +12,7 @@ namespace OnnxLlm.Tools.Inspect;
 internal sealed class FiniteDifference : IDisposable
 {
     /// <summary>Bound on the fifth derivatives of the losses of <see cref="GradientCases"/>, whose inputs are of size 1.</summary>
-    private const double FifthDerivative = 10_000;
+    private const double FifthDerivative = 2000;
 
     /// <summary>Roundings, of the size of the loss, in one evaluation of it.</summary>
     private const double Roundings = 16;

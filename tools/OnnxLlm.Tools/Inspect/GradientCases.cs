@@ -6,7 +6,7 @@ namespace OnnxLlm.Tools.Inspect;
 /// <summary>At least one case for every row of the table of gradient rules; the forms of a rule that behave differently each have their own.</summary>
 internal static class GradientCases
 {
-    private static readonly (double, double) Positive = (0.8, 1.6);
+    private static readonly (double, double) Positive = (1, 2);
 
     private static readonly (string Name, TensorShape A, TensorShape B)[] BroadcastForms =
     [
