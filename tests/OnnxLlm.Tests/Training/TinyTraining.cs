@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
+using OnnxLlm.Text;
 using OnnxLlm.Training.Data;
 using OnnxLlm.Training.Engine;
 using OnnxLlm.Training.Metrics;
@@ -51,6 +52,15 @@ internal static class TinyTraining
     }
 
     public static TokenWindows Windows(int[] tokens) => new(tokens.Length, (offset, ids) => tokens.AsSpan((int)offset, ids.Length).CopyTo(ids), Time);
+
+    /// <summary>Writes shards of such streams: 3000 tokens to train on, 600 to validate on.</summary>
+    public static void WriteShards(string folder, int seed = 1)
+    {
+        using var writer = new ShardWriter(folder, new ShardSettings { VocabularySize = Vocabulary, Separator = 0, TokenizerHash = "tokenizer", CorpusHash = "corpus" });
+        writer.Add(Split.Train, "a", Tokens(3000, seed));
+        writer.Add(Split.Valid, "b", Tokens(600, seed + 1));
+        writer.Finish();
+    }
 
     /// <summary>All of one kind of tensor, parameter after parameter.</summary>
     public static float[] Flat(OnnxTrainingEngine engine, Func<ParameterInfo, string> name) =>

@@ -1,0 +1,102 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using OnnxLlm.Tests.Support;
+using OnnxLlm.Training;
+using OnnxLlm.Training.Checkpoints;
+
+namespace OnnxLlm.Tests.Training;
+
+/// <summary>The runner as a process of its own: exit codes, signals, and kills.</summary>
+public sealed class RunnerProcessTests : IDisposable
+{
+    private const int Terminate = 15;
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("runner-").FullName;
+
+    public RunnerProcessTests() => TinyTraining.WriteShards(Path.Combine(_folder, "data"));
+
+    private string Run => Path.Combine(_folder, "run");
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void Terminated_ItSavesAndSaysResumeMe()
+    {
+        if (OperatingSystem.IsWindows()) return;      // no SIGTERM
+        using var training = Start(Train("steps=1000000"));
+        ReadLines(training, 5);
+        Assert.Equal(0, Kill(training.Id, Terminate));
+
+        var rest = training.StandardOutput.ReadToEnd();
+        Assert.True(training.WaitForExit(Patience));
+
+        Assert.Equal(ExitCodes.ResumeMe, training.ExitCode);
+        Assert.EndsWith($"Stopped; everything is saved. Go on with: resume {Run}\n", rest, StringComparison.Ordinal);
+        Assert.NotNull(Store.Latest(_ => { }));
+    }
+
+    /// <summary>Kills the process again and again while it writes a checkpoint per step; what is left must load, and the end must be the same.</summary>
+    [Fact]
+    public void Killed_AtAnyMoment_ItResumesToTheSameWeights()
+    {
+        const string steps = "steps=60";
+        var random = new Random(11);
+        for (var kill = 0; kill < 5; kill++)
+        {
+            using var training = Start(kill == 0 ? Train(steps) : ["resume", Run]);
+            ReadLines(training, random.Next(4, 25));
+            training.Kill();
+            Assert.True(training.WaitForExit(Patience));
+            Assert.NotNull(Store.Latest(warning => Assert.Fail(warning)));
+        }
+        Assert.Equal(ExitCodes.Finished, Finish(["resume", Run]).Code);
+        var weights = File.ReadAllBytes(Path.Combine(Store.Latest(_ => { })!.Path, "model.safetensors"));
+        Directory.Delete(Run, recursive: true);
+
+        Assert.Equal(ExitCodes.Finished, Finish(Train(steps)).Code);
+
+        Assert.Equal(File.ReadAllBytes(Path.Combine(Store.Latest(_ => { })!.Path, "model.safetensors")), weights);
+    }
+
+    [Fact]
+    public void Mistakes_AreOneLineAndExitCodeTwo()
+    {
+        Assert.Equal((ExitCodes.Mistake, $"'{Run}' is not a run: it has no run.json.\n"), Finish(["resume", Run]));
+        var (code, error) = Finish(Train("steps=10", "optimizer.lr=1"));
+        Assert.Equal(ExitCodes.Mistake, code);
+        Assert.Matches("^Config '.*tiny.json': optimizer.lr: unknown key; .*\n$", error);
+        (code, error) = Finish(Train("steps=10", "data=nowhere"));
+        Assert.Equal((ExitCodes.Mistake, "shard folder 'nowhere' does not exist\n"), (code, error));
+        Assert.False(Directory.Exists(Run));
+    }
+
+    private CheckpointStore Store => new(Path.Combine(Run, "checkpoints"), 2);
+
+    private string[] Train(params string[] overrides) =>
+        ["train", Repository.PathOf("training", "configs", "tiny.json"), "--run", Run, "--set", $"data={Path.Combine(_folder, "data")}", "threads=1", "checkpoint_every=1", .. overrides];
+
+    private static Process Start(string[] arguments)
+    {
+        var program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Training.dll");
+        return Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    }
+
+    private static (int Code, string Error) Finish(string[] arguments)
+    {
+        using var process = Start(arguments);
+        var error = process.StandardError.ReadToEndAsync();
+        process.StandardOutput.ReadToEnd();
+        Assert.True(process.WaitForExit(Patience));
+        return (process.ExitCode, error.Result);
+    }
+
+    private static void ReadLines(Process process, int count)
+    {
+        for (var i = 0; i < count; i++) Assert.NotNull(process.StandardOutput.ReadLine());
+    }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static extern int Kill(int process, int signal);
+}

@@ -1,0 +1,95 @@
+using OnnxLlm.Tests.Support;
+using OnnxLlm.Training;
+using OnnxLlm.Training.Checkpoints;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Data;
+using OnnxLlm.Training.Engine;
+using OnnxLlm.Training.Metrics;
+using OnnxLlm.Training.Progress;
+
+namespace OnnxLlm.Tests.Training;
+
+/// <summary>The loop's answer to losses that are not finite, brought about by spoiling a weight between two steps.</summary>
+public sealed class TrainerTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("trainer-").FullName;
+    private readonly OnnxTrainingEngine _engine = TinyTraining.Engine(rows: 4);
+
+    private string Metrics => Path.Combine(_folder, "metrics.jsonl");
+
+    public void Dispose()
+    {
+        _engine.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public void Step_WithALossThatIsNotFinite_IsSkippedAndTheRunGoesOn()
+    {
+        float[] before = [], after = [];
+        var weight = 0f;
+        var trainer = Create(report =>
+        {
+            if (report.Metrics.Step == 3)
+            {
+                weight = Spoil(float.NaN);
+                before = Everything();
+            }
+            if (report.Metrics.Step != 4) return;
+            after = Everything();
+            Spoil(weight);
+        });
+
+        Assert.Equal(Outcome.Finished, trainer.Train(default));
+
+        Assert.Equal(before, after);
+        Assert.Equal((1, 19, 20), (trainer.State.Skipped, trainer.State.Updates, trainer.State.Step));
+        Assert.All(Everything(), value => Assert.True(float.IsFinite(value)));
+        var lines = MetricsLog.Lines(Metrics).Where(l => l.GetProperty("step").GetInt64() == 4).ToList();
+        Assert.False(lines[0].TryGetProperty("loss", out _));
+        Assert.Equal("the loss of the sequences from 24 is not finite; nothing was updated", lines[1].GetProperty("message").GetString());
+    }
+
+    [Fact]
+    public void Steps_SkippedInARow_StopTheRun()
+    {
+        float[] before = [];
+        var trainer = Create(report =>
+        {
+            if (report.Metrics.Step != 3) return;
+            Spoil(float.PositiveInfinity);
+            before = Everything();
+        });
+
+        Assert.Equal(Outcome.Diverged, trainer.Train(default));
+
+        Assert.Equal((5, 3, 8), (trainer.State.Skipped, trainer.State.Updates, trainer.State.Step));
+        Assert.Equal(before, Everything());
+    }
+
+    private Trainer Create(Action<StepReport> onStep)
+    {
+        var config = ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), ["steps=20"]);
+        var windows = TinyTraining.Windows(TinyTraining.Tokens(3000));
+        var parts = new TrainerParts(
+            _engine,
+            new TokenDataset(windows, new EpochOrder(windows.Count, 1), config.GlobalBatch, config.MicroBatch),
+            new ValidationSet(windows, config.MicroBatch, config.EvaluateTokens),
+            new CheckpointStore(Path.Combine(_folder, "checkpoints"), 1),
+            MetricsLog.Open(Metrics, 0),
+            new TestView(onStep),
+            TimeProvider.System);
+        return new Trainer(config, parts, new TrainingState { ConfigHash = "" });
+    }
+
+    /// <summary>Overwrites one weight of the last norm, which every loss depends on; returns what it was.</summary>
+    private float Spoil(float value)
+    {
+        var weights = _engine.Tensors["model.norm.weight"].Span<float>();
+        (var was, weights[0]) = (weights[0], value);
+        return was;
+    }
+
+    private float[] Everything() =>
+        [.. TinyTraining.Flat(_engine, p => p.Name), .. TinyTraining.Flat(_engine, p => p.FirstMoment), .. TinyTraining.Flat(_engine, p => p.SecondMoment)];
+}
