@@ -80,7 +80,10 @@ public static class GenerationGraph
     {
         public static NodeProto Flatten(string x, string rows) => new()
         {
-            OpType = "Flatten", Name = "all_logits/Flatten", Input = { x }, Output = { rows },
+            OpType = "Flatten",
+            Name = "all_logits/Flatten",
+            Input = { x },
+            Output = { rows },
             Attribute = { new AttributeProto { Name = "axis", I = 2, Type = AttributeProto.Types.AttributeType.Int } },
         };
 
@@ -92,7 +95,11 @@ public static class GenerationGraph
             yield return new() { OpType = "Constant", Name = "all_logits/Constant", Output = { "all_logits.rest" }, Attribute = { rest } };
             yield return new()
             {
-                OpType = "Concat", Name = "all_logits/Concat", Input = { "all_logits.ids", "all_logits.rest" }, Output = { "all_logits.shape" }, Attribute = { axis },
+                OpType = "Concat",
+                Name = "all_logits/Concat",
+                Input = { "all_logits.ids", "all_logits.rest" },
+                Output = { "all_logits.shape" },
+                Attribute = { axis },
             };
             yield return new() { OpType = "Reshape", Name = "all_logits/Reshape", Input = { rows, "all_logits.shape" }, Output = { Logits } };
         }

@@ -1,0 +1,91 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using OnnxLlm.Graphs.Generation;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Onnx;
+
+namespace OnnxLlm.Graphs.Artifacts;
+
+/// <summary>What a model package is made of.</summary>
+public sealed record PackageContents
+{
+    public required ModelConfig Config { get; init; }
+
+    /// <summary>Parameters under Hugging Face's names and in its layouts.</summary>
+    public required WeightSource Weights { get; init; }
+
+    /// <summary>Writes the same parameters as a safetensors file to the path it is given.</summary>
+    public required Action<string> WriteSafetensors { get; init; }
+
+    /// <summary>Folder with <c>tokenizer.json</c> and whatever accompanies it.</summary>
+    public required string TokenizerFolder { get; init; }
+
+    public PackageSource? Source { get; init; }
+}
+
+/// <summary>
+/// Writes model packages: one folder that our server, ONNX Runtime GenAI and Hugging Face's tools open. A package appears complete or not at all.
+/// </summary>
+public static class PackageWriter
+{
+    private static readonly string[] TokenizerFiles =
+        ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "chat_template.jinja"];
+
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, NewLine = "\n" };
+
+    public static PackageManifest Write(string folder, PackageContents contents) => Replace(folder, partial =>
+    {
+        var config = contents.Config.Validated();
+        WriteJson(partial, PackageManifest.ConfigFile, config.ToJson());
+        WriteJson(partial, "generation_config.json", GenAiConfig.Defaults(config));
+        WriteJson(partial, "genai_config.json", GenAiConfig.Of(config));
+        CopyTokenizer(contents.TokenizerFolder, partial);
+        contents.WriteSafetensors(Path.Combine(partial, PackageManifest.WeightsFile));
+        OnnxFile.Write(GenerationGraph.Export(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
+        return new PackageManifest { ModelType = config.ModelType, ParameterCount = Decoders.ParameterCount(config), Source = contents.Source };
+    });
+
+    /// <summary>
+    /// Fills a new folder by <paramref name="write"/>, seals it with the manifest that this returns, and only then puts it in the place of an older package.
+    /// </summary>
+    public static PackageManifest Replace(string folder, Func<string, PackageManifest> write)
+    {
+        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        RequirePackageOrNothing(folder);
+        string partial = folder + ".partial", old = folder + ".old";
+        Delete(partial);
+        Directory.CreateDirectory(partial);
+        var manifest = write(partial).Seal(partial);
+
+        Delete(old);
+        if (Directory.Exists(folder)) Directory.Move(folder, old);
+        Directory.Move(partial, folder);
+        Delete(old);
+        return manifest;
+    }
+
+    /// <summary>Nothing that we did not write is deleted.</summary>
+    private static void RequirePackageOrNothing(string folder)
+    {
+        if (File.Exists(folder)) throw new GraphException($"{folder} is a file; a model package is a folder.");
+        bool occupied = Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
+        if (occupied && !File.Exists(Path.Combine(folder, PackageManifest.FileName)))
+            throw new GraphException($"{folder} holds something that is not a model package; choose another folder.");
+    }
+
+    private static void CopyTokenizer(string from, string to)
+    {
+        if (!File.Exists(Path.Combine(from, TokenizerFiles[0]))) throw new GraphException($"{from} has no {TokenizerFiles[0]}.");
+        foreach (string name in TokenizerFiles.Where(name => File.Exists(Path.Combine(from, name))))
+            File.Copy(Path.Combine(from, name), Path.Combine(to, name));
+    }
+
+    private static void WriteJson(string folder, string name, JsonObject json) =>
+        File.WriteAllText(Path.Combine(folder, name), json.ToJsonString(Indented) + "\n", new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
+
+    private static void Delete(string folder)
+    {
+        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+    }
+}
