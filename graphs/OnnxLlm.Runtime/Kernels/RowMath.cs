@@ -86,6 +86,28 @@ internal static unsafe class RowMath
         for (; i < count; i++) x[i] *= factor;
     }
 
+    /// <summary>y += factor·x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void AddScaled<T>(float* x, float factor, float* y, long count) where T : unmanaged, ILanes<T>
+    {
+        T factors = T.All(factor);
+        long i = 0;
+        for (; i <= count - T.Count; i += T.Count) T.Store(T.MultiplyAdd(T.Load(x + i), factors, T.Load(y + i)), y + i);
+        for (; i < count; i++) y[i] += factor * x[i];
+    }
+
+    /// <summary>Σ x·y.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static float Dot<T>(float* x, float* y, long count) where T : unmanaged, ILanes<T>
+    {
+        T sums = T.All(0);
+        long i = 0;
+        for (; i <= count - T.Count; i += T.Count) sums = T.MultiplyAdd(T.Load(x + i), T.Load(y + i), sums);
+        float sum = T.Sum(sums);
+        for (; i < count; i++) sum += x[i] * y[i];
+        return sum;
+    }
+
     /// <summary>Column sums of a matrix of <paramref name="rows"/> rows, added in order.</summary>
     internal static void SumColumns(float* matrix, long rows, long stride, float* sums, long columns)
     {

@@ -53,11 +53,11 @@ internal static class KernelHarness
         return values;
     }
 
-    /// <summary>Largest difference relative to the largest magnitude of the expected values.</summary>
-    public static double Error(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual)
+    /// <summary>Largest difference relative to the largest magnitude of the expected values, or to <paramref name="least"/> where those nearly cancel.</summary>
+    public static double Error(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, double least = double.Epsilon)
     {
         Assert.Equal(expected.Length, actual.Length);
-        double worst = 0, largest = double.Epsilon;
+        double worst = 0, largest = least;
         for (int i = 0; i < expected.Length; i++)
         {
             double difference = Math.Abs(expected[i] - actual[i]);
