@@ -1,3 +1,4 @@
+using OnnxLlm.Text.Files;
 using OnnxLlm.Text.Shards;
 
 namespace OnnxLlm.Text;
@@ -51,7 +52,7 @@ public sealed class TokenShards : IDisposable
         {
             VocabularySize = index.VocabularySize,
             TokenizerHash = index.Tokenizer,
-            Hash = MappedShard.Checksum(indexPath),
+            Hash = Checksum.OfFile(indexPath),
         };
     }
 
@@ -98,7 +99,7 @@ public sealed class TokenShards : IDisposable
         string path = names.Select(name => Path.Combine(folder, name)).FirstOrDefault(File.Exists)
             ?? throw new TextException($"'{folder}' has no {ShardIndex.FileName} and no {string.Join(" or ", names)}: it holds no token shards");
         var shard = MappedShard.OpenBare(path);
-        return new TokenShards([shard]) { VocabularySize = LargestId(shard) + 1, TokenizerHash = "", Hash = MappedShard.Checksum(path) };
+        return new TokenShards([shard]) { VocabularySize = LargestId(shard) + 1, TokenizerHash = "", Hash = Checksum.OfFile(path) };
     }
 
     private static int LargestId(MappedShard shard)

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Security.Cryptography;
 using System.Text;
 using OnnxLlm.Text.Bpe;
 using OnnxLlm.Text.Files;
@@ -27,7 +26,7 @@ public sealed class Tokenizer
         _special = new bool[model.Tokens.Length];
         foreach (var token in model.Added.Where(t => t.Special))
             _special[token.Id] = true;
-        _hash = new(() => Convert.ToHexStringLower(SHA256.HashData(TokenizerWriter.Canonical(model))));
+        _hash = new(() => Checksum.Of(TokenizerWriter.Canonical(model)));
     }
 
     /// <summary>

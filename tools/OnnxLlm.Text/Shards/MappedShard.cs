@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
+using OnnxLlm.Text.Files;
 
 namespace OnnxLlm.Text.Shards;
 
@@ -33,7 +33,7 @@ internal sealed class MappedShard : IDisposable
             throw new TextException($"shard {path} is missing");
         if (new FileInfo(path).Length is var length && length != expected)
             throw new TextException($"shard {path} has {length} bytes where its index says {expected}: it is incomplete; make the shards again");
-        if (!string.Equals(Checksum(path), entry.Sha256, StringComparison.OrdinalIgnoreCase))
+        if (!string.Equals(Checksum.OfFile(path), entry.Sha256, StringComparison.OrdinalIgnoreCase))
             throw new TextException($"shard {path} is corrupt: its checksum is not that of its index; make the shards again");
         return new MappedShard(path, dtype);
     }
@@ -44,12 +44,6 @@ internal sealed class MappedShard : IDisposable
         long length = new FileInfo(path).Length;
         return length > 0 && length % sizeof(ushort) == 0 ? new MappedShard(path, "uint16")
             : throw new TextException($"{path} is not a file of uint16 token ids: its length is {length}");
-    }
-
-    public static string Checksum(string path)
-    {
-        using var stream = File.OpenRead(path);
-        return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 
     public void Read(long offset, Span<int> ids)

@@ -1,0 +1,85 @@
+using OnnxLlm.Text.Corpora;
+using OnnxLlm.Text.Files;
+
+namespace OnnxLlm.Text;
+
+/// <summary>
+/// Gathers documents into a corpus and decides, by the hash of each document's text, which are held out: adding documents moves none
+/// of the others, and equal texts stay together. Only a corpus so small that nothing (or everything) would be held out bends the rule:
+/// the document of least (or greatest) hash then makes up the missing part.
+/// </summary>
+public static class CorpusPreparation
+{
+    /// <summary>Writes the corpus, unless it is there already.</summary>
+    /// <param name="settings">From what, to where.</param>
+    /// <param name="force">Write it in any case.</param>
+    /// <param name="progress">In bytes of source.</param>
+    /// <exception cref="TextException">The source does not exist, holds no text, or is not text.</exception>
+    public static CorpusReport Run(CorpusSettings settings, bool force = false, IProgress<TextProgress>? progress = null)
+    {
+        ArgumentNullException.ThrowIfNull(settings);
+        if (settings.ValidationShare is not (> 0 and < 1))
+            throw new TextException(FormattableString.Invariant($"the validation share must lie between 0 and 1, not {settings.ValidationShare}"));
+        var files = SourceFile.Find(settings.Source);
+        string inputs = Inputs(files, settings);
+        if (!force && Corpus.IsMadeFrom(settings.Folder, inputs))
+            return new CorpusReport(Corpus.Open(settings.Folder), UpToDate: true, []);
+        Directory.CreateDirectory(settings.Folder);
+        var written = WriteDocuments(settings, files, progress);
+        Json.Write(Path.Combine(settings.Folder, CorpusManifest.FileName), Manifest(settings, inputs, written));
+        return new CorpusReport(Corpus.Open(settings.Folder), UpToDate: false, written.Problems);
+    }
+
+    private static string Inputs(IReadOnlyList<SourceFile> files, CorpusSettings settings) => Checksum.Of([
+        FormattableString.Invariant($"corpus {CorpusManifest.CurrentFormat} {settings.ValidationShare}"),
+        .. files.SelectMany(file => new[] { file.Name, file.IsAlone.ToString(), Checksum.OfFile(file.Path) })]);
+
+    private static WrittenDocuments WriteDocuments(CorpusSettings settings, IReadOnlyList<SourceFile> files, IProgress<TextProgress>? progress)
+    {
+        ulong threshold = (ulong)(settings.ValidationShare * ulong.MaxValue);
+        var written = WriteDocuments(settings, files, threshold, progress);
+        if (written.Train.Documents > 0 && written.Valid.Documents > 0)
+            return written;
+        threshold = written.Valid.Documents == 0 ? written.LeastHash + 1 : written.GreatestHash;
+        return WriteDocuments(settings, files, threshold, progress);
+    }
+
+    private static WrittenDocuments WriteDocuments(CorpusSettings settings, IReadOnlyList<SourceFile> files, ulong threshold, IProgress<TextProgress>? progress)
+    {
+        var reader = new SourceReader(files, progress);
+        var written = new WrittenDocuments(threshold, reader.Problems);
+        AtomicFile.Write(Corpus.DocumentsPath(settings.Folder), stream =>
+        {
+            foreach (var document in reader.Read())
+                written.Write(stream, document);
+            if (written.LeastHash >= written.GreatestHash)
+                throw new TextException(TooFew(settings.Source, written, reader.Problems));
+        });
+        return written;
+    }
+
+    private static string TooFew(string source, WrittenDocuments written, IReadOnlyList<string> problems)
+    {
+        string found = written.Train.Documents + written.Valid.Documents > 0
+            ? $"'{source}' holds one document; one to learn from and one to measure on are needed, separated by blank lines or in files of their own"
+            : problems.Count == 0 ? $"'{source}' is empty: no text was found in it" : problems[0];
+        return problems.Count > 1 ? $"{found} ({problems.Count} problems in all)" : found;
+    }
+
+    private static CorpusManifest Manifest(CorpusSettings settings, string inputs, WrittenDocuments written) => new()
+    {
+        Source = Path.GetFileName(Path.GetFullPath(settings.Source).TrimEnd(Path.DirectorySeparatorChar)),
+        Inputs = inputs,
+        ValidationShare = settings.ValidationShare,
+        Train = written.Train,
+        Valid = written.Valid,
+        Skipped = written.Problems.Count,
+        Sha256 = Checksum.OfFile(Corpus.DocumentsPath(settings.Folder)),
+    };
+}
+
+/// <summary>What came of a preparation.</summary>
+/// <param name="Corpus">Ready to be read.</param>
+/// <param name="UpToDate">It was there already; nothing was written.</param>
+/// <param name="Problems">Files and lines passed over, each as "file:line: reason".</param>
+public sealed record CorpusReport(Corpus Corpus, bool UpToDate, IReadOnlyList<string> Problems);
