@@ -18,8 +18,7 @@ public static class CorpusPreparation
     public static CorpusReport Run(CorpusSettings settings, bool force = false, IProgress<TextProgress>? progress = null)
     {
         ArgumentNullException.ThrowIfNull(settings);
-        if (settings.ValidationShare is not (> 0 and < 1))
-            throw new TextException(FormattableString.Invariant($"the validation share must lie between 0 and 1, not {settings.ValidationShare}"));
+        Check(settings);
         var files = SourceFile.Find(settings.Source);
         string inputs = Inputs(files, settings);
         if (!force && Corpus.IsMadeFrom(settings.Folder, inputs))
@@ -28,6 +27,15 @@ public static class CorpusPreparation
         var written = WriteDocuments(settings, files, progress);
         Json.Write(Path.Combine(settings.Folder, CorpusManifest.FileName), Manifest(settings, inputs, written));
         return new CorpusReport(Corpus.Open(settings.Folder), UpToDate: false, written.Problems);
+    }
+
+    private static void Check(CorpusSettings settings)
+    {
+        if (settings.ValidationShare is not (> 0 and < 1))
+            throw new TextException(FormattableString.Invariant($"the validation share must lie between 0 and 1, not {settings.ValidationShare}"));
+        string inside = Path.GetRelativePath(settings.Source, settings.Folder);
+        if (Directory.Exists(settings.Source) && !Path.IsPathRooted(inside) && !inside.StartsWith("..", StringComparison.Ordinal))
+            throw new TextException($"the corpus would be written into its own source, to '{settings.Folder}'; choose a folder outside '{settings.Source}'");
     }
 
     private static string Inputs(IReadOnlyList<SourceFile> files, CorpusSettings settings) => Checksum.Of([
@@ -68,7 +76,7 @@ public static class CorpusPreparation
 
     private static CorpusManifest Manifest(CorpusSettings settings, string inputs, WrittenDocuments written) => new()
     {
-        Source = Path.GetFileName(Path.GetFullPath(settings.Source).TrimEnd(Path.DirectorySeparatorChar)),
+        Source = settings.Name ?? Path.GetFileName(Path.GetFullPath(settings.Source).TrimEnd(Path.DirectorySeparatorChar)),
         Inputs = inputs,
         ValidationShare = settings.ValidationShare,
         Train = written.Train,

@@ -9,6 +9,9 @@ public sealed record CorpusSettings
     /// </summary>
     public required string Source { get; init; }
 
+    /// <summary>What the source is called in the manifest; by default its file name.</summary>
+    public string? Name { get; init; }
+
     /// <summary>Where the corpus is written.</summary>
     public required string Folder { get; init; }
 

@@ -49,11 +49,11 @@ public sealed class TokenizerTests
     }
 
     [Fact]
-    public void Encode_VeryLongWord_EqualsItsPartsWhereBpeRepeats()
+    public void Encode_VeryLongWord_IsOneTokenRepeated()
     {
         // GPT-2 joins "a" to at most sixteen; see the recorded vector of 64.
-        int[] ids = Gpt2.Tokenizer.Encode(new string('a', 1 << 20));
-        Assert.Equal(1 << 20, Gpt2.Tokenizer.DecodeBytes(ids).Length);
+        int[] ids = Gpt2.Tokenizer.Encode(new string('a', 1 << 16));
+        Assert.Equal(1 << 16, Gpt2.Tokenizer.DecodeBytes(ids).Length);
         Assert.Single(ids.Distinct());
     }
 
