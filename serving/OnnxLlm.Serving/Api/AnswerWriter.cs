@@ -1,0 +1,72 @@
+using System.Collections.Immutable;
+using System.Text.Json.Nodes;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>What all pieces of an answer have in common.</summary>
+internal sealed record AnswerHead(string Id, long Created, string Model, string Fingerprint);
+
+/// <summary>Puts an answer into JSON, as a whole or piece by piece.</summary>
+internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, GenerationRequest request)
+{
+    /// <summary>The whole answer, once all pieces are there.</summary>
+    public JsonObject Whole(IReadOnlyList<ChoiceDelta> deltas, int choices, Usage usage)
+    {
+        var whole = Envelope(format.WholeName, Enumerable.Range(0, choices).Select(choice => Whole(choice, deltas.Where(delta => delta.Choice == choice))));
+        whole["usage"] = UsageJson(usage);
+        return whole;
+    }
+
+    /// <summary>The pieces that open a stream.</summary>
+    public IEnumerable<JsonObject> Opening(int choices) => Enumerable.Range(0, choices).Select(format.Opening).OfType<JsonObject>().Select(Piece);
+
+    /// <summary>The streamed pieces of a delta: text first, the end apart.</summary>
+    public IEnumerable<JsonObject> Pieces(ChoiceDelta delta)
+    {
+        if (delta.Text.Length > 0 || !delta.Scores.IsEmpty) yield return Piece(format.Piece(delta.Choice, delta.Text, delta.Scores, null));
+        if (delta.Finish is not null) yield return Piece(format.Piece(delta.Choice, "", [], delta.Finish));
+    }
+
+    /// <summary>The last piece of a stream whose client wants to know the usage; null otherwise.</summary>
+    public JsonObject? Closing(Usage usage)
+    {
+        if (!request.IncludeUsage) return null;
+        var closing = Envelope(format.PieceName, []);
+        closing["usage"] = UsageJson(usage);
+        return closing;
+    }
+
+    private JsonObject Piece(JsonObject choice)
+    {
+        var piece = Envelope(format.PieceName, [choice]);
+        if (request.IncludeUsage) piece["usage"] = null;
+        return piece;
+    }
+
+    private JsonObject Whole(int choice, IEnumerable<ChoiceDelta> deltas)
+    {
+        ChoiceDelta[] pieces = [.. deltas];
+        ImmutableArray<ScoredToken>? scores = request.Alternatives is null ? null : [.. pieces.SelectMany(piece => piece.Scores)];
+        return format.Whole(choice, string.Concat(pieces.Select(piece => piece.Text)), scores, pieces[^1].Finish ?? FinishReason.Stop);
+    }
+
+    private JsonObject Envelope(string name, IEnumerable<JsonObject> choices) => new()
+    {
+        ["id"] = head.Id,
+        ["object"] = name,
+        ["created"] = head.Created,
+        ["model"] = head.Model,
+        ["system_fingerprint"] = head.Fingerprint,
+        ["choices"] = new JsonArray([.. choices]),
+    };
+
+    private static JsonObject UsageJson(Usage usage) => new()
+    {
+        ["prompt_tokens"] = usage.PromptTokens,
+        ["completion_tokens"] = usage.CompletionTokens,
+        ["total_tokens"] = usage.PromptTokens + usage.CompletionTokens,
+        ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = 0 },
+        ["completion_tokens_details"] = new JsonObject { ["reasoning_tokens"] = 0 },
+    };
+}

@@ -1,0 +1,128 @@
+using System.Text.Json;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>Reads the body of <c>/v1/chat/completions</c>.</summary>
+internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLimits limits)
+{
+    private static readonly string[] Roles = ["developer", "system", "user", "assistant", "tool", "function"];
+
+    public GenerationRequest Read(GenerationRequest shared)
+    {
+        if (model.Template is null) body.Refuse(ApiError.Invalid(null, "This model has no chat template. Use /v1/completions, or start the server with --chat-template.", "chat_template_missing"));
+        RefuseWhatIsMissing();
+        var maxTokens = MaxTokens();
+        var messages = Messages();
+        var open = body.Flag("add_generation_prompt") ?? true;
+        if (body.Error is not null || model.Template is not { } template) return shared;
+        return shared with
+        {
+            Prompts = [[.. template.Encode(messages, open)]],
+            Stop = [.. shared.Stop, .. template.Stops],
+            MaxTokens = maxTokens ?? int.MaxValue,
+            MaxTokensIsFirm = maxTokens is not null,
+            Alternatives = Alternatives(),
+        };
+    }
+
+    private int? MaxTokens()
+    {
+        var old = body.Integer("max_tokens", 1, int.MaxValue);
+        return body.Integer("max_completion_tokens", 1, int.MaxValue) ?? old;
+    }
+
+    private int? Alternatives()
+    {
+        var wanted = body.Flag("logprobs") ?? false;
+        var top = body.Integer("top_logprobs", 0, limits.Alternatives);
+        if (top > 0 && !wanted) body.Refuse("top_logprobs", "'top_logprobs' needs 'logprobs' to be true.");
+        return wanted ? top ?? 0 : null;
+    }
+
+    private void RefuseWhatIsMissing()
+    {
+        RefuseTools("tools", "tool_choice");
+        RefuseTools("functions", "function_call");
+        if (body.Element("response_format") is { } format && !IsText(format))
+            body.Refuse(ApiError.Unsupported("response_format", "only {\"type\":\"text\"} is available."));
+        if (body.Element("audio") is not null) body.Refuse(ApiError.Unsupported("audio", "the model writes text."));
+        if (body.List("modalities", 16).Any(modality => body.Text("modalities", modality) != "text"))
+            body.Refuse(ApiError.Unsupported("modalities", "the model writes text."));
+        if (body.Element("web_search_options") is not null) body.Refuse(ApiError.Unsupported("web_search_options", "there is no search."));
+        if (body.Element("chat_template_kwargs") is { } arguments && !IsEmpty(arguments))
+            body.Refuse(ApiError.Unsupported("chat_template_kwargs", "the templates have no arguments."));
+    }
+
+    /// <summary>Tools may be offered as long as none may be called.</summary>
+    private void RefuseTools(string list, string choice)
+    {
+        var wanted = body.Element(choice) is { } value ? (value.ValueKind == JsonValueKind.String ? body.Text(choice, value) : "a tool") : "auto";
+        if (wanted == "none") return;
+        if (body.Element(list) is { } tools && !IsEmpty(tools)) body.Refuse(ApiError.Unsupported(list, $"the model calls no tools; set '{choice}' to \"none\"."));
+        if (wanted != "auto") body.Refuse(ApiError.Unsupported(choice, "the model calls no tools."));
+    }
+
+    private List<ChatMessage> Messages()
+    {
+        if (body.Element("messages") is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0)
+        {
+            body.Refuse("messages", "'messages' must be an array with at least one message.");
+            return [];
+        }
+
+        if (list.GetArrayLength() > limits.Messages) body.Refuse("messages", $"'messages' may have at most {limits.Messages} entries.");
+        return [.. list.EnumerateArray().Take(limits.Messages).Select((message, i) => Message($"messages[{i}]", message)).OfType<ChatMessage>()];
+    }
+
+    private ChatMessage? Message(string path, JsonElement json)
+    {
+        if (json.ValueKind != JsonValueKind.Object)
+        {
+            body.Refuse(path, $"'{path}' must be an object.");
+            return null;
+        }
+
+        var message = new RequestBody(json);
+        var role = message.Text("role");
+        if (!Roles.Contains(role)) body.Refuse($"{path}.role", $"'{path}.role' must be one of {string.Join(", ", Roles)}.");
+        foreach (var calls in new[] { "tool_calls", "function_call" })
+            if (message.Element(calls) is { } made && !IsEmpty(made)) body.Refuse(ApiError.Unsupported($"{path}.{calls}", "the templates cannot show calls."));
+        return new ChatMessage(role == "developer" ? "system" : role ?? "", Content(path, message));
+    }
+
+    private string Content(string path, RequestBody message)
+    {
+        if (message.Element("content") is not { } content)
+        {
+            body.Refuse($"{path}.content", $"'{path}.content' is missing.");
+            return "";
+        }
+
+        if (content.ValueKind != JsonValueKind.Array) return body.Text($"{path}.content", content) ?? "";
+        return string.Concat(content.EnumerateArray().Select((part, i) => Part($"{path}.content[{i}]", part)));
+    }
+
+    private string Part(string path, JsonElement json)
+    {
+        if (json.ValueKind != JsonValueKind.Object)
+        {
+            body.Refuse(path, $"'{path}' must be an object.");
+            return "";
+        }
+
+        var part = new RequestBody(json);
+        if (part.Text("type") == "text" && part.Element("text") is { } text) return body.Text($"{path}.text", text) ?? "";
+        body.Refuse(ApiError.Invalid(path, $"'{path}' must be {{\"type\":\"text\",\"text\":…}}; the model reads nothing else.", "unsupported_content"));
+        return "";
+    }
+
+    private static bool IsText(JsonElement format) =>
+        format.ValueKind == JsonValueKind.Object && format.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("text");
+
+    private static bool IsEmpty(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Array => value.GetArrayLength() == 0,
+        JsonValueKind.Object => !value.EnumerateObject().Any(),
+        _ => false,
+    };
+}

@@ -1,0 +1,21 @@
+using System.Collections.Immutable;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>The next piece of one choice's answer.</summary>
+/// <param name="Finish">Set on the last piece of the choice.</param>
+internal sealed record ChoiceDelta(int Choice, string Text, ImmutableArray<ScoredToken> Scores, FinishReason? Finish);
+
+/// <summary>A token with its scores, in text.</summary>
+/// <param name="LogProb">Null for the first token of a prompt, which nothing precedes.</param>
+/// <param name="Offset">Where its text begins in the answer, in characters.</param>
+internal sealed record ScoredToken(TokenText Token, float? LogProb, ImmutableArray<ScoredAlternative> Top, int Offset);
+
+internal sealed record ScoredAlternative(TokenText Token, float LogProb);
+
+/// <summary>The bytes of a token, and as much of them as is text.</summary>
+internal sealed record TokenText(string Text, ImmutableArray<byte> Bytes);
+
+/// <summary>Tokens read and written for a request. The end token is not counted.</summary>
+internal sealed record Usage(int PromptTokens, int CompletionTokens);

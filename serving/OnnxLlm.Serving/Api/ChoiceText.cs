@@ -1,0 +1,69 @@
+using System.Collections.Immutable;
+using System.Text;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Text;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>Turns the tokens of one choice into pieces of text: whole characters only, nothing of a stop sequence, scores with the text they belong to.</summary>
+internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequest request)
+{
+    private readonly TokenStream _stream = tokenizer.Stream(request.SkipSpecialTokens);
+    private readonly StopFilter _stops = new(request.Stop);
+    private readonly List<ScoredToken> _scores = [];
+    private int _decoded;
+    private int _shown;
+
+    /// <summary>Tokens of the answer so far.</summary>
+    public int Tokens { get; private set; }
+
+    /// <summary>A stop sequence or the end has come.</summary>
+    public bool IsFinished { get; private set; }
+
+    /// <summary>Null where the token shows nothing yet.</summary>
+    public ChoiceDelta? Append(TokenGenerated token)
+    {
+        if (request.Alternatives is not null) Note(token);
+        var piece = _stream.Append(token.Token);
+        _decoded += piece.Length;
+        if (!token.IsPrompt) Tokens++;
+        // Stop sequences count from min_tokens on, and only in the answer.
+        var text = token.IsPrompt || Tokens < request.MinTokens ? _stops.Finish() + piece : _stops.Append(piece);
+        if (_stops.IsStopped) return End(text, FinishReason.Stop);
+        return text.Length > 0 ? Show(text, null) : null;
+    }
+
+    /// <summary>The model has ended the answer: whatever was held back comes out.</summary>
+    public ChoiceDelta Finish(FinishReason reason)
+    {
+        var text = _stops.Append(_stream.Finish());
+        return _stops.IsStopped ? End(text, FinishReason.Stop) : End(text + _stops.Finish(), reason);
+    }
+
+    private ChoiceDelta End(string text, FinishReason reason)
+    {
+        IsFinished = true;
+        _scores.RemoveAll(score => _stops.IsStopped && score.Offset >= _shown + text.Length);
+        return Show(text, reason);
+    }
+
+    private ChoiceDelta Show(string text, FinishReason? finish)
+    {
+        _shown += text.Length;
+        ImmutableArray<ScoredToken> scores = [.. _scores];
+        _scores.Clear();
+        return new ChoiceDelta(choice, text, scores, finish);
+    }
+
+    private void Note(TokenGenerated token)
+    {
+        var top = token.Score?.Top.Select(t => new ScoredAlternative(Text(t.Token), t.LogProb)) ?? [];
+        _scores.Add(new ScoredToken(Text(token.Token), token.Score?.LogProb, [.. top], _decoded));
+    }
+
+    private TokenText Text(int token)
+    {
+        var bytes = tokenizer.Bytes(token);
+        return new TokenText(Encoding.UTF8.GetString(bytes), [.. bytes]);
+    }
+}

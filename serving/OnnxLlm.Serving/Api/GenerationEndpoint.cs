@@ -1,0 +1,128 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>Answers both generation routes: read, refuse or admit, then write the answer whole or as a stream.</summary>
+internal sealed class GenerationEndpoint(ServedModel model, Generation generation, ServerOptions options, Drain drain, Entropy entropy, TimeProvider time)
+{
+    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(10);
+
+    public Task CompleteAsync(HttpContext context) =>
+        HandleAsync(context, new CompletionFormat(), (body, shared) => new CompletionParser(body, model, options.Limits).Read(shared));
+
+    public Task ChatAsync(HttpContext context) =>
+        HandleAsync(context, new ChatFormat(), (body, shared) => new ChatParser(body, model, options.Limits).Read(shared));
+
+    private async Task HandleAsync(HttpContext context, IAnswerFormat format, Func<RequestBody, GenerationRequest, GenerationRequest> read)
+    {
+        using var place = drain.TryEnter();
+        var error = place is null ? ApiError.Draining() : await AnswerAsync(context, format, read).ConfigureAwait(false);
+        if (error is not null) await error.WriteAsync(context).ConfigureAwait(false);
+    }
+
+    /// <returns>Why there is no answer, or null when it has been written.</returns>
+    private async Task<ApiError?> AnswerAsync(HttpContext context, IAnswerFormat format, Func<RequestBody, GenerationRequest, GenerationRequest> read)
+    {
+        if (!context.Request.HasJsonContentType()) return ApiError.OfStatus(415, context.Request.Method, context.Request.Path.ToString());
+        var (request, error) = await ReadAsync(context, read).ConfigureAwait(false);
+        if (request is null) return error;
+
+        var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
+        (var started, error) = generation.Start(request, mayCache, context.RequestAborted);
+        if (started is null) return error;
+
+        using var answer = started;
+        Describe(context, answer);
+        var head = new AnswerHead(format.IdPrefix + entropy.NextId(), time.GetUtcNow().ToUnixTimeSeconds(), model.Id, model.Fingerprint);
+        var writer = new AnswerWriter(head, format, request);
+        await (request.Stream ? StreamAsync(context, answer, writer) : WholeAsync(context, answer, writer)).ConfigureAwait(false);
+        return null;
+    }
+
+    private async Task<(GenerationRequest? Request, ApiError? Error)> ReadAsync(HttpContext context, Func<RequestBody, GenerationRequest, GenerationRequest> read)
+    {
+        try
+        {
+            using var json = await JsonDocument.ParseAsync(context.Request.Body, default, context.RequestAborted).ConfigureAwait(false);
+            if (json.RootElement.ValueKind != JsonValueKind.Object) return (null, ApiError.InvalidJson("The body must be a JSON object."));
+            return Read(new RequestBody(json.RootElement), read);
+        }
+        catch (JsonException mistake)
+        {
+            return (null, ApiError.InvalidJson($"The body is not JSON: line {mistake.LineNumber + 1}, byte {mistake.BytePositionInLine + 1}."));
+        }
+    }
+
+    private (GenerationRequest? Request, ApiError? Error) Read(RequestBody body, Func<RequestBody, GenerationRequest, GenerationRequest> read)
+    {
+        var name = body.Text("model");
+        if (name is null) body.Refuse("model", "'model' is missing.");
+        else if (!model.IsCalled(name)) body.Refuse(ApiError.ModelNotFound(name));
+        if (body.Error is not null) return (null, body.Error);
+
+        var request = read(body, new SamplingFields(body, model, options.Limits, entropy.NextSeed).Read());
+        if (body.Error is null && request.Misfit(model.Context, options.Limits) is { } misfit) body.Refuse(misfit);
+        return body.Error is null ? (request, null) : (null, body.Error);
+    }
+
+    private static void Describe(HttpContext context, Answer answer)
+    {
+        context.Response.Headers["x-seed"] = FormattableString.Invariant($"{answer.Seed}");
+        if (answer.CacheState is { } state) context.Response.Headers["x-cache"] = state;
+    }
+
+    private static async Task WholeAsync(HttpContext context, Answer answer, AnswerWriter writer)
+    {
+        var deltas = new List<ChoiceDelta>();
+        await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false)) deltas.Add(delta);
+        RequestRecord.Of(context).Usage = answer.Usage;
+        await JsonResponse.WriteAsync(context, writer.Whole(deltas, answer.Choices, answer.Usage)).ConfigureAwait(false);
+    }
+
+    private async Task StreamAsync(HttpContext context, Answer answer, AnswerWriter writer)
+    {
+        var stream = new SseStream(context);
+        await stream.BeginAsync().ConfigureAwait(false);
+        try
+        {
+            foreach (var piece in writer.Opening(answer.Choices)) await stream.SendAsync(piece).ConfigureAwait(false);
+            await SendAsync(stream, answer, writer, context.RequestAborted).ConfigureAwait(false);
+        }
+        catch (ServingException)
+        {
+            // The status is out already. The error goes into the stream, and the connection breaks without [DONE], because some clients
+            // look for the one and some for the other.
+            await stream.SendAsync(ApiError.Internal(RequestRecord.Of(context).Id).ToJson()).ConfigureAwait(false);
+            throw;
+        }
+
+        RequestRecord.Of(context).Usage = answer.Usage;
+        if (writer.Closing(answer.Usage) is { } closing) await stream.SendAsync(closing).ConfigureAwait(false);
+        await stream.EndAsync().ConfigureAwait(false);
+    }
+
+    private async Task SendAsync(SseStream stream, Answer answer, AnswerWriter writer, CancellationToken aborted)
+    {
+        await using var deltas = answer.ReadAsync(aborted).GetAsyncEnumerator(aborted);
+        while (await NextAsync(stream, deltas).ConfigureAwait(false))
+            foreach (var piece in writer.Pieces(deltas.Current)) await stream.SendAsync(piece).ConfigureAwait(false);
+    }
+
+    /// <summary>Waits for the next delta, with a sign of life whenever it takes long.</summary>
+    private async Task<bool> NextAsync(SseStream stream, IAsyncEnumerator<ChoiceDelta> deltas)
+    {
+        var next = deltas.MoveNextAsync().AsTask();
+        while (true)
+        {
+            try
+            {
+                return await next.WaitAsync(Silence, time).ConfigureAwait(false);
+            }
+            catch (TimeoutException) when (!next.IsCompleted)
+            {
+                await stream.KeepAliveAsync().ConfigureAwait(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>Compact JSON bodies. Only what JSON itself requires is escaped: the bodies are never part of an HTML page.</summary>
+internal static class JsonResponse
+{
+    private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    public static async Task WriteAsync(HttpContext context, JsonNode body)
+    {
+        context.Response.ContentType = "application/json; charset=utf-8";
+        Append(context, body);
+        await context.Response.BodyWriter.FlushAsync(context.RequestAborted).ConfigureAwait(false);
+    }
+
+    /// <summary>Adds the text of <paramref name="body"/> to the response without sending it yet.</summary>
+    public static void Append(HttpContext context, JsonNode body)
+    {
+        using var writer = new Utf8JsonWriter(context.Response.BodyWriter, Compact);
+        body.WriteTo(writer);
+    }
+}

@@ -1,0 +1,119 @@
+using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
+using System.Threading.Channels;
+using OnnxLlm.Serving.Caching;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>An answer that the engine is working on: one sequence per choice, all reporting to one channel.</summary>
+internal sealed class LiveAnswer : Answer
+{
+    private readonly Channel<SequenceEvent> _events = Channel.CreateUnbounded<SequenceEvent>(new() { SingleReader = true });
+    private readonly List<ChoiceDelta> _deltas = [];
+    private readonly GenerationRequest _request;
+    private readonly ServingMetrics _metrics;
+    private readonly ChoiceText[] _texts;
+    private readonly CancellationTokenSource[] _cancels;
+    private string _unfinished = "abort";
+
+    public LiveAnswer(GenerationRequest request, ServedModel model, ServingMetrics metrics, CancellationToken aborted)
+    {
+        (_request, _metrics) = (request, metrics);
+        var choices = Enumerable.Range(0, request.Prompts.Length * request.Choices).ToArray();
+        _texts = [.. choices.Select(choice => new ChoiceText(choice, model.Tokenizer, request))];
+        _cancels = [.. choices.Select(_ => CancellationTokenSource.CreateLinkedTokenSource(aborted))];
+        Sequences = [.. choices.Select(choice => CreateSequence(choice, model.Context))];
+    }
+
+    /// <summary>For the engine.</summary>
+    public ImmutableArray<Sequence> Sequences { get; }
+
+    /// <summary>Set once the engine has taken the sequences in; from then on each of them is counted.</summary>
+    public bool IsAdmitted { get; set; }
+
+    /// <summary>Called with the whole answer once it is complete.</summary>
+    public Action<CachedAnswer>? Completed { get; init; }
+
+    public override Usage Usage => new(_request.PromptTokens, _texts.Sum(text => text.Tokens));
+
+    public override async IAsyncEnumerable<ChoiceDelta> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
+    {
+        foreach (var delta in Echo()) yield return Keep(delta);
+        while (_texts.Any(text => !text.IsFinished))
+        {
+            var happened = await _events.Reader.ReadAsync(cancellation).ConfigureAwait(false);
+            if (Take(happened) is { } delta) yield return Keep(delta);
+        }
+
+        Completed?.Invoke(new CachedAnswer([.. _deltas], Usage));
+    }
+
+    public override void Dispose()
+    {
+        foreach (var cancel in _cancels)
+        {
+            cancel.Cancel();
+            cancel.Dispose();
+        }
+
+        if (IsAdmitted) _metrics.Requests.Add(_texts.Count(text => !text.IsFinished), _unfinished);
+    }
+
+    private Sequence CreateSequence(int choice, int context)
+    {
+        var prompt = _request.Prompts[choice / _request.Choices];
+        return new Sequence
+        {
+            Prompt = prompt,
+            Choice = choice,
+            Sampling = _request.Sampling,
+            MaxTokens = _request.AnswerTokens(prompt, context),
+            MinTokens = _request.MinTokens,
+            EndTokens = _request.EndTokens,
+            Alternatives = _request.Alternatives,
+            ScoresPrompt = _request.ScoresPrompt,
+            Output = _events.Writer,
+            Cancelled = _cancels[choice].Token,
+        };
+    }
+
+    /// <summary>The prompts at the head of the answers; with scores they come from the engine instead.</summary>
+    private IEnumerable<ChoiceDelta> Echo()
+    {
+        if (!_request.Echo || _request.ScoresPrompt) yield break;
+        foreach (var sequence in Sequences)
+        {
+            var pieces = sequence.Prompt.Select(token => _texts[sequence.Choice].Append(new TokenGenerated(sequence.Choice, token, null, IsPrompt: true))?.Text);
+            yield return new ChoiceDelta(sequence.Choice, string.Concat(pieces), [], null);
+        }
+    }
+
+    private ChoiceDelta? Take(SequenceEvent happened)
+    {
+        var text = _texts[happened.Choice];
+        if (text.IsFinished) return null;           // tokens that were on their way when a stop sequence came
+        switch (happened)
+        {
+            case TokenGenerated token:
+                var delta = text.Append(token);
+                if (text.IsFinished) _cancels[happened.Choice].Cancel();
+                return delta;
+            case SequenceFinished finished:
+                return text.Finish(finished.Reason);
+            case SequenceFailed failed:
+                _unfinished = "error";
+                throw new ServingException("The engine failed while it answered.", failed.Fault);
+            default:
+                throw new ServingException($"The engine sent an unknown event, {happened.GetType().Name}.");
+        }
+    }
+
+    private ChoiceDelta Keep(ChoiceDelta delta)
+    {
+        if (Completed is not null) _deltas.Add(delta);
+        if (delta.Finish is { } reason) _metrics.Requests.Add(1, Words.Of(reason));
+        return delta;
+    }
+}

@@ -1,0 +1,49 @@
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>Server-sent events as OpenAI clients expect them: <c>data:</c> lines with compact JSON, each flushed at once.</summary>
+internal sealed class SseStream(HttpContext context)
+{
+    /// <summary>Sends the headers, so that clients stop waiting for them.</summary>
+    public async Task BeginAsync()
+    {
+        var response = context.Response;
+        response.ContentType = "text/event-stream; charset=utf-8";
+        response.Headers.CacheControl = "no-cache";
+        response.Headers["X-Accel-Buffering"] = "no";
+        context.Features.Get<IHttpResponseBodyFeature>()?.DisableBuffering();
+        await response.StartAsync(context.RequestAborted).ConfigureAwait(false);
+        await FlushAsync().ConfigureAwait(false);
+    }
+
+    public Task SendAsync(JsonNode data)
+    {
+        Write("data: "u8);
+        JsonResponse.Append(context, data);
+        Write("\n\n"u8);
+        return FlushAsync();
+    }
+
+    /// <summary>A line that parsers skip, to show that the connection lives.</summary>
+    public Task KeepAliveAsync() => SendAsync(": keep-alive\n\n"u8);
+
+    public Task EndAsync() => SendAsync("data: [DONE]\n\n"u8);
+
+    private Task SendAsync(ReadOnlySpan<byte> bytes)
+    {
+        Write(bytes);
+        return FlushAsync();
+    }
+
+    private void Write(ReadOnlySpan<byte> bytes)
+    {
+        var writer = context.Response.BodyWriter;
+        bytes.CopyTo(writer.GetSpan(bytes.Length));
+        writer.Advance(bytes.Length);
+    }
+
+    private async Task FlushAsync() => await context.Response.BodyWriter.FlushAsync(context.RequestAborted).ConfigureAwait(false);
+}

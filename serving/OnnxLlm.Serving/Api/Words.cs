@@ -1,0 +1,14 @@
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>The API's words for the engine's.</summary>
+internal static class Words
+{
+    public static string Of(FinishReason reason) => reason switch
+    {
+        FinishReason.Stop => "stop",
+        FinishReason.Length => "length",
+        _ => throw new ServingException($"There is no word for {reason}."),
+    };
+}

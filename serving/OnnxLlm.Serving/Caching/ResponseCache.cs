@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Microsoft.Extensions.Caching.Memory;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Serving.Metrics;
+
+namespace OnnxLlm.Serving.Caching;
+
+/// <summary>
+/// Answers to deterministic requests, kept as the pieces they came in, so that a stream from the cache is the same stream.
+/// Bounded by bytes; the least used go first.
+/// </summary>
+internal sealed class ResponseCache(long bytes, string fingerprint, ServingMetrics metrics) : IDisposable
+{
+    private readonly MemoryCache _entries = new(new MemoryCacheOptions { SizeLimit = Math.Max(1, bytes) });
+
+    /// <summary>The request's key, or null where its answer must not be kept: drawn by chance, or the cache is off.</summary>
+    public string? Key(GenerationRequest request)
+    {
+        if (bytes <= 0 || !request.IsDeterministic) return null;
+        var hash = SHA256.HashData([.. JsonSerializer.SerializeToUtf8Bytes(request), .. System.Text.Encoding.UTF8.GetBytes(fingerprint)]);
+        return Convert.ToHexString(hash);
+    }
+
+    public CachedAnswer? Find(string key)
+    {
+        var answer = _entries.Get<CachedAnswer>(key);
+        (answer is null ? metrics.CacheMisses : metrics.CacheHits).Add(1);
+        return answer;
+    }
+
+    public void Store(string key, CachedAnswer answer)
+    {
+        using var entry = _entries.CreateEntry(key);
+        entry.Value = answer;
+        entry.Size = answer.Bytes;
+    }
+
+    public void Dispose() => _entries.Dispose();
+}
+
+/// <summary>A whole answer.</summary>
+internal sealed record CachedAnswer(ImmutableArray<ChoiceDelta> Deltas, Usage Usage)
+{
+    private const int DeltaBytes = 64;
+    private const int ScoreBytes = 160;
+
+    /// <summary>An estimate of the memory it takes.</summary>
+    public long Bytes => Deltas.Sum(delta => DeltaBytes + (2L * delta.Text.Length) + delta.Scores.Sum(score => ScoreBytes * (1L + score.Top.Length)));
+}

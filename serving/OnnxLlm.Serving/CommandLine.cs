@@ -1,0 +1,80 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving;
+
+/// <summary>The server's options as a user types them.</summary>
+internal static class CommandLine
+{
+    private static readonly Option<string> Model = new("--model") { Description = "Folder of the model package.", Required = true };
+    private static readonly Option<string[]> Urls = new("--urls") { Description = "Addresses to listen on (default: http://127.0.0.1:8080)." };
+    private static readonly Option<int> Slots = Number("--slots", 8, 1, 1024, "Sequences decoded together.");
+    private static readonly Option<int?> MaxLength = new("--max-length") { Description = "Tokens of prompt and answer together (default: what the model was made for)." };
+    private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
+    private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes.");
+    private static readonly Option<int> Queue = Number("--queue", 256, 1, 65536, "Sequences that may wait; more get 429.");
+    private static readonly Option<string[]> ApiKey = new("--api-key") { Description = "A key that clients must send; may be given several times. ONNXLLM_API_KEY works too." };
+    private static readonly Option<string> ChatTemplate = new("--chat-template") { Description = "plain or chatml (default: the model's own)." };
+    private static readonly Option<string> Name = new("--name") { Description = "The model's name in the API (default: the folder's)." };
+    private static readonly Option<string[]> Alias = new("--alias") { Description = "Another name for the model; may be given several times." };
+    private static readonly Option<int> CacheMegabytes = Number("--cache-mb", 64, 0, 65536, "Memory for answers to deterministic requests; 0 for none.");
+    private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
+    private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
+    private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
+
+    /// <returns>The options, or the exit code of a run that ends here: help, or a mistake already reported.</returns>
+    public static (ServerOptions? Options, int ExitCode) Parse(string[] args)
+    {
+        var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.");
+        foreach (var option in new Option[] { Model, Urls, Slots, MaxLength, Threads, PrefillChunk, Queue, ApiKey, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics })
+            command.Options.Add(option);
+
+        var parsed = command.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            Console.Error.WriteLine($"{string.Join(' ', parsed.Errors.Select(error => error.Message))} See --help.");
+            return (null, 2);
+        }
+
+        return parsed.Action is null ? (Bind(parsed), 0) : (null, parsed.Invoke());
+    }
+
+    private static ServerOptions Bind(ParseResult parsed)
+    {
+        var options = new ServerOptions
+        {
+            Model = parsed.GetRequiredValue(Model),
+            Slots = parsed.GetValue(Slots),
+            MaxLength = parsed.GetValue(MaxLength),
+            Threads = parsed.GetValue(Threads),
+            ApiKeys = [.. parsed.GetValue(ApiKey) ?? [], .. KeysOfEnvironment()],
+            ChatTemplate = parsed.GetValue(ChatTemplate),
+            Name = parsed.GetValue(Name),
+            Aliases = [.. parsed.GetValue(Alias) ?? []],
+            OpenMetrics = parsed.GetValue(OpenMetrics),
+            DrainSeconds = parsed.GetValue(DrainSeconds),
+            CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
+            Engine = new EngineSettings { QueueLimit = parsed.GetValue(Queue), PrefillChunk = parsed.GetValue(PrefillChunk) },
+            Limits = new() { Choices = parsed.GetValue(MaxChoices), Sequences = parsed.GetValue(Queue) },
+        };
+        return parsed.GetValue(Urls) is { Length: > 0 } urls ? options with { Urls = [.. urls.SelectMany(url => url.Split(';'))] } : options;
+    }
+
+    private static string[] KeysOfEnvironment() =>
+        Environment.GetEnvironmentVariable("ONNXLLM_API_KEY") is { Length: > 0 } keys ? keys.Split(',', StringSplitOptions.RemoveEmptyEntries) : [];
+
+    private static Option<int> Number(string name, int usual, int min, int max, string description)
+    {
+        int Read(ArgumentResult result)
+        {
+            var text = result.Tokens.Single().Value;
+            if (int.TryParse(text, CultureInfo.InvariantCulture, out var number) && number >= min && number <= max) return number;
+            result.AddError($"{name} must be an integer from {min} to {max}, not '{text}'.");
+            return usual;
+        }
+
+        return new Option<int>(name) { Description = $"{description} {min} to {max}.", DefaultValueFactory = _ => usual, CustomParser = Read };
+    }
+}

@@ -1,0 +1,43 @@
+using System.Collections.Immutable;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Text;
+
+namespace OnnxLlm.Serving;
+
+/// <summary>What the API says and needs to know about the loaded model.</summary>
+internal sealed record ServedModel
+{
+    public required string Id { get; init; }
+
+    /// <summary>Other names that requests may use.</summary>
+    public ImmutableArray<string> Aliases { get; init; } = [];
+
+    public required DateTimeOffset Created { get; init; }
+
+    public required Tokenizer Tokenizer { get; init; }
+
+    /// <summary>Null for a base model.</summary>
+    public IChatTemplate? Template { get; init; }
+
+    /// <summary>Positions of prompt and answer together.</summary>
+    public required int Context { get; init; }
+
+    /// <summary>Changes whenever weights, graph, tokenizer, template, runtime or provider do.</summary>
+    public required string Fingerprint { get; init; }
+
+    public string Precision { get; init; } = "unknown";
+
+    public string Provider { get; init; } = "CPUExecutionProvider";
+
+    public string RuntimeVersion { get; init; } = "unknown";
+
+    public int VocabularySize => Tokenizer.VocabularySize;
+
+    /// <summary>What an empty prompt stands for.</summary>
+    public int? BeginToken => Tokenizer.Special.Bos ?? Tokenizer.Special.Eos;
+
+    /// <summary>Tokens that end an answer.</summary>
+    public ImmutableArray<int> EndTokens => [.. Tokenizer.Special.Eos is { } eos ? [eos] : ImmutableArray<int>.Empty, .. Template?.EndTokens ?? []];
+
+    public bool IsCalled(string name) => name == Id || Aliases.Contains(name);
+}

@@ -1,0 +1,43 @@
+using System.Collections.Immutable;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving;
+
+/// <summary>What the operator chose on the command line.</summary>
+internal sealed record ServerOptions
+{
+    /// <summary>The folder of the model package.</summary>
+    public required string Model { get; init; }
+
+    public ImmutableArray<string> Urls { get; init; } = ["http://127.0.0.1:8080"];
+
+    /// <summary>Sequences decoded together.</summary>
+    public int Slots { get; init; } = 8;
+
+    /// <summary>Positions per slot; null for as many as the model was made for.</summary>
+    public int? MaxLength { get; init; }
+
+    /// <summary>Threads of the forward pass; 0 for all cores.</summary>
+    public int Threads { get; init; }
+
+    public ImmutableArray<string> ApiKeys { get; init; } = [];
+
+    /// <summary>plain or chatml; null to go by the model's own template.</summary>
+    public string? ChatTemplate { get; init; }
+
+    /// <summary>The model's name in the API; null for the folder's.</summary>
+    public string? Name { get; init; }
+
+    public ImmutableArray<string> Aliases { get; init; } = [];
+
+    public bool OpenMetrics { get; init; }
+
+    public int DrainSeconds { get; init; } = 30;
+
+    public long CacheBytes { get; init; } = 64 << 20;
+
+    public EngineSettings Engine { get; init; } = new();
+
+    public RequestLimits Limits { get; init; } = new();
+}

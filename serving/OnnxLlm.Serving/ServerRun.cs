@@ -1,0 +1,37 @@
+using Microsoft.AspNetCore.Builder;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving;
+
+/// <summary>Runs a server from its first forward pass to its end.</summary>
+internal static class ServerRun
+{
+    /// <exception cref="ServingException">The model does not work, or the address cannot be used.</exception>
+    public static async Task RunAsync(WebApplication app)
+    {
+        await CheckModelAsync(app.Services).ConfigureAwait(false);
+        await ListenAsync(app).ConfigureAwait(false);
+        if (ServerHost.Exposure(app.Services.GetRequiredService<ServerOptions>()) is { } warning) app.Logger.LogWarning("{Warning}", warning);
+        app.Logger.LogInformation("{Model} is served at {Urls}", app.Services.GetRequiredService<ServedModel>().Id, string.Join(' ', app.Urls));
+        await app.WaitForShutdownAsync().ConfigureAwait(false);
+    }
+
+    private static async Task CheckModelAsync(IServiceProvider services)
+    {
+        var engine = services.GetRequiredService<InferenceEngine>();
+        if (await new EngineProbe(engine, services.GetRequiredService<TimeProvider>()).IsReadyAsync().ConfigureAwait(false)) return;
+        throw new ServingException($"The model failed its first forward pass: {engine.Health.LastFault?.Message ?? "it gave no answer."}");
+    }
+
+    private static async Task ListenAsync(WebApplication app)
+    {
+        try
+        {
+            await app.StartAsync().ConfigureAwait(false);
+        }
+        catch (Exception mistake) when (mistake is IOException or FormatException or InvalidOperationException)
+        {
+            throw new ServingException($"Cannot listen: {mistake.Message} Choose another address with --urls.", mistake);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+using OnnxLlm.Serving;
+
+namespace OnnxLlm.Tests.Serving;
+
+public sealed class CommandLineTests
+{
+    [Fact]
+    public void Options_AsTyped_AreUnderstood()
+    {
+        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1"]);
+        Assert.Equal(("models/x", 4, 512, "plain", 1L << 20), (options!.Model, options.Slots, options.MaxLength, options.ChatTemplate, options.CacheBytes));
+        Assert.Equal("http://127.0.0.1:9", Assert.Single(options.Urls));
+        Assert.Equal("a b", string.Join(' ', options.ApiKeys));
+    }
+
+    [Fact]
+    public void Options_LeftOut_HaveTheirDefaults()
+    {
+        var (options, _) = CommandLine.Parse(["--model", "x"]);
+        Assert.Equal((8, 30, null, 128), (options!.Slots, options.DrainSeconds, options.MaxLength, options.Engine.PrefillChunk));
+        Assert.Equal("http://127.0.0.1:8080", Assert.Single(options.Urls));
+    }
+
+    [Theory]
+    [InlineData]
+    [InlineData("--model", "x", "--slots", "0")]
+    [InlineData("--model", "x", "--slots", "many")]
+    [InlineData("--model", "x", "--no-such-option")]
+    [InlineData("--model", "x", "stray")]
+    public void Options_Wrong_ExitWithTwo(params string[] args)
+    {
+        var (options, exitCode) = CommandLine.Parse(args);
+        Assert.Null(options);
+        Assert.Equal(2, exitCode);
+    }
+
+    [Fact]
+    public async Task Address_InUse_IsOneClearLine()
+    {
+        await using var first = await TestServer.StartAsync();
+        await using var second = Build(first.Address.ToString());
+        var mistake = await Assert.ThrowsAsync<ServingException>(() => ServerRun.RunAsync(second));
+        Assert.Contains("address already in use", mistake.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', mistake.Message);
+    }
+
+    [Fact]
+    public async Task Model_ThatFailsItsFirstPass_IsOneClearLine()
+    {
+        var model = TestServer.Noise();
+        model.BeforePass = () => throw new InvalidOperationException("injected");
+        await using var app = Build("http://127.0.0.1:0", model);
+        Assert.Contains("injected", (await Assert.ThrowsAsync<ServingException>(() => ServerRun.RunAsync(app))).Message, StringComparison.Ordinal);
+    }
+
+    private static Microsoft.AspNetCore.Builder.WebApplication Build(string url, Support.ToyModel? model = null) =>
+        ServerHost.Build(
+            new ServerOptions { Model = "x", Urls = [url] },
+            new ServedModel { Id = "x", Created = default, Tokenizer = TestServer.Tokenizer, Context = 64, Fingerprint = "fp_0" },
+            model ?? TestServer.Noise(),
+            logging: _ => { });
+}

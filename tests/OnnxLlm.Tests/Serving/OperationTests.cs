@@ -1,0 +1,139 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json.Nodes;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Serving;
+
+/// <summary>Health, drain, overload, disconnects and metrics.</summary>
+public sealed class OperationTests
+{
+    [Fact]
+    public async Task Ready_AfterAFault_Is503UntilAPassSucceeds()
+    {
+        var time = new ManualTime();
+        await using var server = await TestServer.StartAsync(time: time);
+        Assert.Equal((200, "ok"), await HealthAsync(server, "/health/ready"));
+
+        server.Model.BeforePass = () => throw new InvalidOperationException("injected");
+        await server.CompleteAsync([], HttpStatusCode.InternalServerError);
+        Assert.Equal((503, "failed"), await HealthAsync(server, "/health/ready"));
+        Assert.Equal((200, "ok"), await HealthAsync(server, "/health/live"));
+
+        server.Model.BeforePass = null;
+        Assert.Equal((503, "failed"), await HealthAsync(server, "/ping"));
+        time.Advance(TimeSpan.FromSeconds(31));
+        Assert.Equal((200, "ok"), await HealthAsync(server, "/health"));
+    }
+
+    [Fact]
+    public async Task Live_AfterFaultsWithoutEnd_Is503AndWorkIsRefusedForGood()
+    {
+        await using var server = await TestServer.StartAsync();
+        server.Model.BeforePass = () => throw new InvalidOperationException("injected");
+        for (var i = 0; i < 3; i++) await server.CompleteAsync([], HttpStatusCode.InternalServerError);
+        Assert.True(SpinWait.SpinUntil(() => !server.Engine.Health.IsAlive, TestServer.Patience));
+        Assert.Equal((503, "failed"), await HealthAsync(server, "/health/live"));
+        using var refused = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"x"}""");
+        Assert.Equal(("false", HttpStatusCode.ServiceUnavailable), (Assert.Single(refused.Headers.GetValues("x-should-retry")), refused.StatusCode));
+    }
+
+    [Fact]
+    public async Task Health_WithoutTheKey_HidesDetails()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { ApiKeys = ["right"] });
+        Assert.Equal("""{"status":"ok"}""", await server.Http.GetStringAsync("/health"));
+        server.Http.DefaultRequestHeaders.Add("api-key", "right");
+        Assert.Contains("fp_000000000000", await server.Http.GetStringAsync("/health"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Drain_LetsAStreamFinish_RefusesNewWork_AndStopsTheHost()
+    {
+        using var steps = new SemaphoreSlim(0);
+        await using var server = await TestServer.StartAsync(TestServer.Parrot("Once upon a time there was a small server."));
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        using var running = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"Once upon","temperature":0,"max_tokens":99,"stream":true}""");
+
+        var ending = server.Service<DrainingLifetime>().EndAsync();
+        using var refused = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"x"}""");
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
+        Assert.NotNull(refused.Headers.RetryAfter);
+        Assert.Contains("\"draining\"", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal((200, "ok"), await HealthAsync(server, "/health/live"));
+        Assert.False(ending.IsCompleted);
+
+        steps.Release(1000);
+        Assert.EndsWith("data: [DONE]\n\n", await running.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        await ending.WaitAsync(TestServer.Patience);
+    }
+
+    [Fact]
+    public async Task Queue_Full_Is429WithRetryAfter()
+    {
+        using var steps = new SemaphoreSlim(0);
+        await using var server = await TestServer.StartAsync(TestServer.Noise(slots: 1), options => options with { Engine = options.Engine with { QueueLimit = 2 } });
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        var running = server.CompleteAsync(new() { ["max_tokens"] = 1 });
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 1, TestServer.Patience));
+        var waiting = server.CompleteAsync(new() { ["max_tokens"] = 1, ["n"] = 2 });
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Waiting == 2, TestServer.Patience));
+
+        using var refused = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"x","max_tokens":1}""");
+        Assert.Equal((HttpStatusCode.TooManyRequests, "1"), (refused.StatusCode, refused.Headers.RetryAfter!.ToString()));
+        Assert.Equal("queue_full", (string?)JsonNode.Parse(await refused.Content.ReadAsStringAsync())!["error"]!["code"]);
+        steps.Release(1000);
+        await Task.WhenAll(running, waiting);
+        Assert.Equal(1, server.Metrics.Rejected.Value("queue_full"));
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Client_GoingAway_FreesTheSlot(bool stream)
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Noise(maxLength: 100_000));
+        using (var socket = new TcpClient())
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, server.Address.Port);
+            var body = $$"""{"model":"org/toy","prompt":"x","max_tokens":90000,"ignore_eos":true,"stream":{{(stream ? "true" : "false")}}}""";
+            await socket.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
+            Assert.True(SpinWait.SpinUntil(() => server.Metrics.GenerationTokens.Value() >= 3, TestServer.Patience));
+            Assert.Equal(1, server.Engine.Running);
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 0 && server.Metrics.Requests.Value("abort") == 1, TestServer.Patience));
+        Assert.Equal(0, server.Metrics.Requests.Value("length"));
+    }
+
+    [Fact]
+    public async Task Metrics_AfterAScriptedRun_CountIt()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { CacheBytes = 0 });
+        await server.CompleteAsync(new() { ["prompt"] = new JsonArray(5, 6, 7), ["max_tokens"] = 4, ["ignore_eos"] = true, ["n"] = 2 });
+        await server.StreamAsync("/v1/completions", new() { ["prompt"] = new JsonArray(5, 6), ["max_tokens"] = 3, ["ignore_eos"] = true });
+        await server.CompleteAsync(new() { ["temperature"] = 9 }, HttpStatusCode.BadRequest);
+
+        var scrape = Scrape.Parse(await server.Http.GetStringAsync("/metrics"));
+        Assert.Equal(8, scrape["onnxllm_prompt_tokens_total"]);
+        Assert.Equal(11, scrape["onnxllm_generation_tokens_total"]);
+        Assert.Equal(3, scrape["onnxllm_requests_total{finished_reason=\"length\"}"]);
+        Assert.Equal(1, scrape["onnxllm_rejected_total{reason=\"invalid_value\"}"]);
+        Assert.Equal(2, scrape["onnxllm_http_requests_total{route=\"/v1/completions\",method=\"POST\",status=\"200\"}"]);
+        Assert.Equal(3, scrape["onnxllm_time_to_first_token_seconds_count"]);
+        Assert.Equal(3, scrape["onnxllm_time_to_first_token_seconds_bucket{le=\"+Inf\"}"]);
+        Assert.Equal(8, scrape["onnxllm_inter_token_latency_seconds_count"]);
+        Assert.Equal(11, scrape["onnxllm_request_generation_tokens_sum"]);
+        Assert.Equal(0, scrape["onnxllm_num_requests_running"]);
+        Assert.Equal(0, scrape["onnxllm_num_requests_waiting"]);
+        Assert.Contains(scrape.Keys, key => key.StartsWith("onnxllm_model_info{fingerprint=\"fp_000000000000\"", StringComparison.Ordinal));
+    }
+
+    private static async Task<(int Status, string Word)> HealthAsync(TestServer server, string path)
+    {
+        using var response = await server.Http.GetAsync(path);
+        return ((int)response.StatusCode, (string)JsonNode.Parse(await response.Content.ReadAsStringAsync())!["status"]!);
+    }
+}
