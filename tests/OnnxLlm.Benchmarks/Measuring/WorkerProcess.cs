@@ -36,8 +36,8 @@ internal sealed record WorkerLine
     public override string ToString() => JsonSerializer.Serialize(this, Format);
 }
 
-/// <summary>All lines of one worker, and the most memory it had resident.</summary>
-internal sealed record WorkerRun(IReadOnlyList<WorkerLine> Lines, long PeakBytes)
+/// <summary>All lines of one worker, the most memory it had resident, and the share of the machine that other programs took meanwhile.</summary>
+internal sealed record WorkerRun(IReadOnlyList<WorkerLine> Lines, long PeakBytes, double OthersShare)
 {
     public IEnumerable<WorkerLine> Steps => Lines.Where(line => line.Step is not null);
 }
@@ -58,21 +58,26 @@ internal sealed record WorkerProcess(string Name, string Program, IReadOnlyList<
 
     public WorkerRun Run()
     {
+        var machine = new ProcessorTime(TimeProvider.System);
         using Process process = Start();
         var lines = new List<WorkerLine>();
-        long peak = 0;
         while (process.StandardOutput.ReadLine() is { } text)
         {
             lines.Add(WorkerLine.Parse(text));
-            if (lines[^1].Done != true) continue;
-            process.Refresh();
-            peak = process.PeakWorkingSet64;
-            process.StandardInput.Close();
+            if (lines[^1].Done == true)
+                return Finish(process, lines, machine);
         }
         process.WaitForExit();
-        if (process.ExitCode != 0 || peak == 0)
-            throw new BenchmarkException($"{Name} ended with exit code {process.ExitCode} after {lines.Count} lines.");
-        return new WorkerRun(lines, peak);
+        throw new BenchmarkException($"{Name} ended with exit code {process.ExitCode} after {lines.Count} lines.");
+    }
+
+    private static WorkerRun Finish(Process process, List<WorkerLine> lines, ProcessorTime machine)
+    {
+        process.Refresh();
+        var run = new WorkerRun(lines, process.PeakWorkingSet64, machine.OthersShare(process.TotalProcessorTime));
+        process.StandardInput.Close();
+        process.WaitForExit();
+        return run;
     }
 
     private Process Start()

@@ -15,6 +15,7 @@ internal static class TrainReport
         GPT-2, {result.Size.Layers} layers, width {result.Size.Width}, {result.Size.Heads} heads, {result.Size.Batch} × {result.Size.Time} tokens a step,
         vocabulary {result.Size.Vocabulary}, float32, AdamW with clipping; {options.Steps} steps from the same weights on the same batches,
         rounds in turn: {options.Rounds}; threads: {options.Threads}. A step is forward, backward, clipping and update; the first {TrainSuite.WarmUp} are not timed.
+        Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
         | | step ms, median (minimum) | tokens/s | GFLOP/s | peak resident MB |
         |---|---|---|---|---|

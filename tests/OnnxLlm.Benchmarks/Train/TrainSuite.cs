@@ -47,7 +47,9 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     {
         string section = TrainReport.Section(result, options, time.GetLocalNow());
         output.WriteLine(section);
-        if (options.Report is { } path)
+        if (!result.Quiet)
+            output.WriteLine($"Other programs took {result.OthersShare:P0} of the machine during a run: do not trust these times; no file is written.");
+        else if (options.Report is { } path)
             BenchmarkDocument.Replace(path, $"train {options.Size.Name}", section);
         foreach (Goal goal in result.Goals)
             output.WriteLine(goal);
@@ -59,7 +61,7 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
         WorkerRun run = worker.Run();
         Summary step = TrainResult.StepTime(run);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"  {worker.Name}: {step.Median:F1} ms a step (minimum {step.Minimum:F1}), {run.PeakBytes / 1e6:F0} MB, loss {run.Steps.First().Loss:F5} to {run.Steps.Last().Loss:F5}"));
+            $"  {worker.Name}: {step.Median:F1} ms a step (minimum {step.Minimum:F1}), {run.PeakBytes / 1e6:F0} MB, others {run.OthersShare:P0}, loss {run.Steps.First().Loss:F5} to {run.Steps.Last().Loss:F5}"));
         if (run.Lines[0].LinearAlgebra is "libblas" or "openblas-pthread")
             throw new BenchmarkException($"PyTorch runs on {run.Lines[0].LinearAlgebra}, which is many times slower than it can be; install libopenblas0-openmp.");
         return run;

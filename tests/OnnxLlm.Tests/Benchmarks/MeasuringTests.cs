@@ -21,6 +21,10 @@ public sealed class MeasuringTests
     public void Goal_NotANumber_IsMissed() => Assert.False(Goal.Least("x", double.NaN, 0).Met);
 
     [Fact]
+    public void ProcessorTime_OfStatLine_LeavesOutIdleWaitingAndGuests() =>
+        Assert.Equal(TimeSpan.FromSeconds(0.01 * (1 + 2 + 3 + 6 + 7 + 8)), ProcessorTime.Busy("cpu  1 2 3 400 500 6 7 8 900 1000"));
+
+    [Fact]
     public void Document_SectionReplaced_KeepsTheOthers()
     {
         string document = BenchmarkDocument.Replaced(BenchmarkDocument.Replaced("# Title\n", "a", "one"), "b", "two");
