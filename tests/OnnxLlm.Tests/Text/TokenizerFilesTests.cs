@@ -65,6 +65,36 @@ public sealed class TokenizerFilesTests : IDisposable
     }
 
     [Fact]
+    public void Load_AddedTokenThatIsNotSpecial_IsFoundInAllTextAndDecoded()
+    {
+        Gpt2.Tokenizer.Save(_folder.Path);
+        AddToken(50257, "<tab>", special: false);
+        var tokenizer = Tokenizer.Load(_folder.Path);
+        Assert.Equal([64, 50257, 65], tokenizer.Encode("a<tab>b"));
+        Assert.Equal("a<tab>b", tokenizer.Decode([64, 50257, 65]));
+        Assert.False(tokenizer.IsSpecial(50257));
+    }
+
+    [Fact]
+    public void Load_TokenWithARole_IsSpecialWhateverItsFlag()
+    {
+        Gpt2.Tokenizer.Save(_folder.Path);
+        AddToken(50257, "<end>", special: false);
+        _folder.Write("tokenizer_config.json", "{\"eos_token\": \"<end>\"}");
+        var tokenizer = Tokenizer.Load(_folder.Path);
+        Assert.Equal(50257, tokenizer.Special.Eos);
+        Assert.DoesNotContain(50257, tokenizer.Encode("a<end>b"));
+    }
+
+    [Fact]
+    public void Load_RoleThatTheVocabularyLacks_IsAnError()
+    {
+        Gpt2.Tokenizer.Save(_folder.Path);
+        _folder.Write("tokenizer_config.json", "{\"eos_token\": \"<end>\"}");
+        Assert.Contains("'<end>' is not a special token", Assert.Throws<TextException>(() => Tokenizer.Load(_folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Load_SpecialTokensWithACommonStart_TakesTheLongest()
     {
         Gpt2.Tokenizer.Save(_folder.Path);
@@ -129,8 +159,10 @@ public sealed class TokenizerFilesTests : IDisposable
         Assert.All(Gpt2.Vectors, vector => Assert.Equal(vector.Ids, tokenizer.Encode(vector.Text)));
     }
 
-    private void AddSpecial(int id, string content) => Edit("tokenizer.json", json => json["added_tokens"]!.AsArray()
-        .Add(new JsonObject { ["id"] = id, ["content"] = content, ["special"] = true }));
+    private void AddSpecial(int id, string content) => AddToken(id, content, special: true);
+
+    private void AddToken(int id, string content, bool special) => Edit("tokenizer.json", json => json["added_tokens"]!.AsArray()
+        .Add(new JsonObject { ["id"] = id, ["content"] = content, ["special"] = special }));
 
     private void Edit(string name, Action<JsonNode> edit)
     {

@@ -9,6 +9,7 @@ internal static class TokenizerReader
             throw new TextException($"tokenizer folder '{folder}' does not exist");
         var config = TokenizerConfig.Read(folder);
         var vocabulary = ReadVocabulary(folder, config);
+        vocabulary.MakeSpecial(config.Roles);
         return vocabulary.ToModel(Roles(config, vocabulary), config.ChatTemplate);
     }
 
@@ -27,12 +28,11 @@ internal static class TokenizerReader
         var vocabulary = new VocabularyFile(vocabularyPath);
         using (var json = JsonFile.Open(vocabularyPath))
             vocabulary.ReadTokens(json.Root);
-        vocabulary.ReadMerges(File.ReadLines(mergesPath).Where(line => line.Length > 0 && !line.StartsWith("#version", StringComparison.Ordinal)));
+        vocabulary.ReadMerges(File.ReadLines(mergesPath)
+            .Where((line, number) => line.Length > 0 && !(number == 0 && line.StartsWith("#version", StringComparison.Ordinal))));
         foreach (var token in config.AddedTokens)
             vocabulary.Add(token);
-        foreach (string spelling in SpecialRoles.Known.Concat(config.Roles))
-            if (vocabulary.Ids.TryGetValue(spelling, out int id))
-                vocabulary.Add(new AddedToken(id, spelling, Special: true));
+        vocabulary.MakeSpecial(SpecialRoles.Known);
         return vocabulary;
     }
 

@@ -37,6 +37,16 @@ internal sealed class VocabularyFile(string path)
 
     public void Add(AddedToken token) => _added[token.Id] = token;
 
+    /// <summary>A token with a role is special whatever else is said of it; spellings that the vocabulary lacks are passed over.</summary>
+    public void MakeSpecial(IEnumerable<string> spellings)
+    {
+        foreach (string spelling in spellings)
+            if (_added.Values.FirstOrDefault(t => t.Content == spelling)?.Id is { } added)
+                Add(new AddedToken(added, spelling, Special: true));
+            else if (Ids.TryGetValue(spelling, out int id))
+                Add(new AddedToken(id, spelling, Special: true));
+    }
+
     public TokenizerModel ToModel(SpecialTokens special, string? chatTemplate)
     {
         var model = new TokenizerModel

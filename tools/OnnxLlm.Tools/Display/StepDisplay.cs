@@ -32,14 +32,18 @@ internal static class StepDisplay
             lock (_lock)
             {
                 if (_task?.Description != value.Step)
-                {
-                    _task?.StopTask();
-                    _task = context.AddTask(value.Step);
-                }
-                _task.IsIndeterminate = value.Total == 0;
+                    Begin(value.Step);
+                _task!.IsIndeterminate = value.Total == 0;
                 _task.MaxValue = Math.Max(value.Total, 1);
                 _task.Value = value.Total == 0 ? 0 : value.Done;
             }
+        }
+
+        private void Begin(string step)
+        {
+            if (_task is not null)
+                (_task.IsIndeterminate, _task.Value) = (false, _task.MaxValue);
+            _task = context.AddTask(step);
         }
     }
 
