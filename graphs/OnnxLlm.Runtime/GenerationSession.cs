@@ -1,0 +1,147 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Generation;
+
+namespace OnnxLlm.Runtime;
+
+/// <summary>
+/// A loaded generation graph with the key/value cache of a number of slots, each of which holds one sequence. Prompts are read one slot at a time, in
+/// pieces of any length; then the first n slots are decoded together, one token each, however long they are. What a slot answers does not depend on
+/// the others. Used by one thread. Returned scores are valid until the next call.
+/// </summary>
+public sealed class GenerationSession : IDisposable
+{
+    private readonly OrtSession _session;
+    private readonly KeyValueCache _cache;
+    private readonly TensorBuffer _ids, _mask, _logits;
+    private readonly Dictionary<(int Slot, int Count), BoundSession> _bindings = [];
+
+    /// <param name="package">The model.</param>
+    /// <param name="slots">Sequences at a time.</param>
+    /// <param name="maxLength">Positions of a slot, at most the model's own limit.</param>
+    /// <param name="settings">How the session runs.</param>
+    public GenerationSession(ModelPackage package, int slots, int maxLength, SessionSettings settings)
+    {
+        if (slots < 1) throw new ModelRuntimeException($"At least 1 slot is needed, got {slots}.");
+        if (maxLength < 1 || maxLength > package.Config.MaxPositions)
+            throw new ModelRuntimeException($"The length of a slot must be 1 to {package.Config.MaxPositions}, the model's limit; got {maxLength}.");
+        (Slots, MaxLength, VocabularySize) = (slots, maxLength, package.Config.VocabularySize);
+        _session = new OrtSession(package.ModelPath, settings);
+        _cache = new KeyValueCache(package.Config, slots, maxLength);
+        _ids = TensorBuffer.Zeros(ElementType.Int64, Math.Max(slots, maxLength));
+        _mask = TensorBuffer.Zeros(ElementType.Int64, slots, maxLength);
+        _logits = TensorBuffer.Zeros(ElementType.Float, slots, 1, VocabularySize);
+        try
+        {
+            RequireFiniteScores(package.Folder);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public int Slots { get; }
+
+    /// <summary>Positions that a slot can hold.</summary>
+    public int MaxLength { get; }
+
+    public int VocabularySize { get; }
+
+    /// <summary>Size of the cache; memory is taken as sequences grow into it.</summary>
+    public long CacheBytes => _cache.Bytes;
+
+    /// <summary>Appends tokens to a slot behind its first <paramref name="past"/> positions; later ones are forgotten. Returns [V] scores after the last token.</summary>
+    public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        Require(slot, past, tokens.Length);
+        Set(_ids, tokens);
+        _mask.Span<long>()[..(past + tokens.Length)].Fill(1);
+        Run(slot, 1, tokens.Length, past + tokens.Length);
+        _cache.SetLength(slot, past + tokens.Length);
+        return _logits.Span<float>()[..VocabularySize];
+    }
+
+    /// <summary>Appends one token to each of the first slots behind their first <paramref name="pasts"/> positions. Returns [n, V] scores.</summary>
+    public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
+        if (tokens.IsEmpty || tokens.Length > Slots || tokens.Length != pasts.Length)
+            throw new ModelRuntimeException($"A step decodes 1 to {Slots} slots; got {tokens.Length} tokens and {pasts.Length} lengths.");
+        for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
+        Set(_ids, tokens);
+        int total = SetMask(pasts);
+        Run(0, tokens.Length, 1, total);
+        for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
+        return _logits.Span<float>()[..(tokens.Length * VocabularySize)];
+    }
+
+    /// <summary>Copies what one slot holds over another.</summary>
+    public void Move(int from, int to)
+    {
+        if ((uint)from >= (uint)Slots || (uint)to >= (uint)Slots) throw new ModelRuntimeException($"There are {Slots} slots; cannot move {from} to {to}.");
+        if (from != to) _cache.Copy(from, to);
+    }
+
+    public void Dispose()
+    {
+        foreach (BoundSession bound in _bindings.Values) bound.Dispose();
+        _session.Dispose();
+        _cache.Dispose();
+        _ids.Dispose();
+        _mask.Dispose();
+        _logits.Dispose();
+    }
+
+    /// <summary>The cache and the scores of a group of slots are bound once; the ids and the mask change their shape with every call.</summary>
+    private void Run(int slot, int count, int sequence, int total)
+    {
+        if (!_bindings.TryGetValue((slot, count), out BoundSession? bound))
+        {
+            bound = _bindings[(slot, count)] = _session.Bind();
+            _cache.Bind(bound, slot, count);
+            bound.Output(GenerationGraph.Logits, _logits.Rows(0, count));
+        }
+        bound.Input(GenerationGraph.InputIds, _ids.View(0, count, sequence));
+        bound.Input(GenerationGraph.AttentionMask, _mask.View(0, count, total));
+        bound.Run();
+    }
+
+    private void Require(int slot, int past, int count)
+    {
+        if ((uint)slot >= (uint)Slots) throw new ModelRuntimeException($"There are {Slots} slots, not a slot {slot}.");
+        if (past < 0 || past > _cache.Length(slot)) throw new ModelRuntimeException($"Slot {slot} holds {_cache.Length(slot)} positions, not {past}.");
+        if (count < 1 || past > MaxLength - count)
+            throw new ModelRuntimeException($"Slot {slot} has room for 1 to {MaxLength - past} more positions, got {count}.");
+    }
+
+    private void Set(TensorBuffer target, ReadOnlySpan<int> tokens)
+    {
+        Span<long> ids = target.Span<long>();
+        for (int i = 0; i < tokens.Length; i++)
+            ids[i] = (uint)tokens[i] < (uint)VocabularySize
+                ? tokens[i]
+                : throw new ModelRuntimeException($"The token {tokens[i]} is outside the vocabulary of {VocabularySize}.");
+    }
+
+    /// <summary>Row i has ones for its past and its new token, then zeros up to the length of the longest row, which this returns.</summary>
+    private int SetMask(ReadOnlySpan<int> pasts)
+    {
+        int total = 1;
+        foreach (int past in pasts) total = Math.Max(total, past + 1);
+        Span<long> mask = _mask.Span<long>();
+        for (int row = 0; row < pasts.Length; row++)
+        {
+            mask.Slice(row * total, pasts[row] + 1).Fill(1);
+            mask.Slice(row * total + pasts[row] + 1, total - pasts[row] - 1).Clear();
+        }
+        return total;
+    }
+
+    /// <summary>Also the first run, which is slower than all others. A model whose scores are no numbers must not start to serve.</summary>
+    private void RequireFiniteScores(string folder)
+    {
+        foreach (float score in Prefill(0, [0], 0))
+            if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite.");
+        _cache.SetLength(0, 0);
+    }
+}

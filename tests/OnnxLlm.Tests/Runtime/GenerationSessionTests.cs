@@ -1,0 +1,134 @@
+using OnnxLlm.Runtime;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Runtime;
+
+/// <summary>However a sequence gets into its slot and whoever is beside it, its scores must be those that it gets alone and in one piece.</summary>
+public sealed class GenerationSessionTests
+{
+    private const int Length = 24;
+
+    /// <summary>A few hundred roundings of 6e-8, in another order where other tokens share a product.</summary>
+    private const double Arithmetic = 2e-5;
+
+    private static readonly int[] First = [5, 3, 60, 7, 11, 2, 9], Second = [1, 44, 8], Third = [17, 17, 4, 25, 6, 33, 2, 0, 12, 51, 7];
+
+    public static TheoryData<string> Names => TinyModel.Names;
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Prefill_InPieces_EqualsInOne(string name)
+    {
+        using var toy = new Toy(name);
+        float[] whole = toy.Session.Prefill(0, Third, 0).ToArray();
+        toy.Session.Prefill(1, Third.AsSpan(0, 4), 0);
+        toy.Session.Prefill(1, Third.AsSpan(4, 6), 4);
+        Closeness.AssertClose(toy.Session.Prefill(1, Third.AsSpan(10), 10), whole, Arithmetic, "in pieces");
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Decode_RaggedSlots_EqualsEachAlone(string name)
+    {
+        using var toy = new Toy(name);
+        int[][] prompts = [First, Second, Third];
+        for (int slot = 0; slot < 3; slot++) toy.Session.Prefill(slot, prompts[slot], 0);
+        int[] pasts = [.. prompts.Select(prompt => prompt.Length)];
+        for (int step = 0; step < 5; step++)
+        {
+            int[] tokens = [step + 1, 2 * step + 5, 3 * step + 9];
+            float[] together = toy.Session.Decode(tokens, pasts).ToArray();
+            for (int slot = 0; slot < 3; slot++)
+            {
+                prompts[slot] = [.. prompts[slot], tokens[slot]];
+                pasts[slot]++;
+                Closeness.AssertClose(together.AsSpan(slot * toy.Session.VocabularySize, toy.Session.VocabularySize), toy.Alone(prompts[slot]), Arithmetic, $"slot {slot}");
+            }
+        }
+    }
+
+    [Fact]
+    public void Decode_FewerSlots_LeavesTheOthers()
+    {
+        using var toy = new Toy("llama-16");
+        toy.Session.Prefill(0, First, 0);
+        toy.Session.Prefill(1, Second, 0);
+        toy.Session.Decode([9], [First.Length]);
+        float[] both = toy.Session.Decode([4, 6], [First.Length + 1, Second.Length]).ToArray();
+        Closeness.AssertClose(both.AsSpan(toy.Session.VocabularySize), toy.Alone([.. Second, 6]), Arithmetic, "slot 1");
+    }
+
+    [Fact]
+    public void Move_ToAnotherSlot_ContinuesThere()
+    {
+        using var toy = new Toy("llama-tiny");
+        toy.Session.Prefill(2, Third, 0);
+        toy.Session.Move(2, 0);
+        Closeness.AssertClose(toy.Session.Decode([8], [Third.Length]), toy.Alone([.. Third, 8]), Arithmetic, "after the move");
+    }
+
+    [Fact]
+    public void Prefill_ShorterPast_ForgetsWhatFollowed()
+    {
+        using var toy = new Toy("gpt2-tiny");
+        toy.Session.Prefill(0, Third, 0);
+        Closeness.AssertClose(toy.Session.Prefill(0, [30, 31], 4), toy.Alone([.. Third.Take(4), 30, 31]), Arithmetic, "after going back");
+    }
+
+    [Fact]
+    public void Calls_OutsideTheSlots_AreRefused()
+    {
+        using var toy = new Toy("llama-tiny");
+        Assert.Contains("not a slot 4", Refusal(() => toy.Session.Prefill(4, First, 0)), StringComparison.Ordinal);
+        Assert.Contains("holds 0 positions, not 3", Refusal(() => toy.Session.Prefill(0, First, 3)), StringComparison.Ordinal);
+        Assert.Contains("room for 1 to 24 more positions, got 25", Refusal(() => toy.Session.Prefill(0, new int[25], 0)), StringComparison.Ordinal);
+        Assert.Contains("outside the vocabulary", Refusal(() => toy.Session.Prefill(0, [-1], 0)), StringComparison.Ordinal);
+        Assert.Contains("1 to 4 slots", Refusal(() => toy.Session.Decode([], [])), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Create_LongerThanTheModel_IsRefused()
+    {
+        using var package = new TinyPackage(TinyModel.Named("llama-tiny"));
+        ModelPackage opened = ModelPackage.Open(package.Folder);
+        Assert.Contains("model's limit", Refusal(() => new GenerationSession(opened, 1, opened.Config.MaxPositions + 1, new SessionSettings()).Dispose()), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Create_ModelWithNaN_IsRefused()
+    {
+        TinyModel model = TinyModel.Named("llama-tiny");
+        using var package = new TinyPackage(model with { Weight = name => name == "model.norm.weight" ? [.. model.Weight(name).Select(_ => float.NaN)] : model.Weight(name) });
+        ModelPackage opened = ModelPackage.Open(package.Folder);
+        Assert.Contains("not finite", Refusal(() => new GenerationSession(opened, 1, 8, new SessionSettings()).Dispose()), StringComparison.Ordinal);
+    }
+
+    private static string Refusal(Action action) => Assert.Throws<ModelRuntimeException>(action).Message;
+
+    /// <summary>A session of four slots, and another that serves one sequence at a time.</summary>
+    private sealed class Toy : IDisposable
+    {
+        private readonly TinyPackage _package;
+        private readonly GenerationSession _alone;
+
+        public Toy(string name)
+        {
+            _package = new TinyPackage(TinyModel.Named(name));
+            ModelPackage opened = ModelPackage.Open(_package.Folder);
+            var settings = new SessionSettings { Threads = 1, Spinning = false };
+            Session = new GenerationSession(opened, 4, Math.Min(Length, opened.Config.MaxPositions), settings);
+            _alone = new GenerationSession(opened, 1, opened.Config.MaxPositions, settings);
+        }
+
+        public GenerationSession Session { get; }
+
+        public ReadOnlySpan<float> Alone(int[] tokens) => _alone.Prefill(0, tokens, 0);
+
+        public void Dispose()
+        {
+            Session.Dispose();
+            _alone.Dispose();
+            _package.Dispose();
+        }
+    }
+}
