@@ -8,8 +8,8 @@ namespace OnnxLlm.Training;
 /// </summary>
 internal static class Plan
 {
-    /// <summary>Steps of a process before its pace is trusted; the first one, which also warms up the runtime, is left out of the measure.</summary>
-    public const int CalibrationSteps = 10;
+    /// <summary>Steps of a process before its pace is trusted, unless they take more than a tenth of the budget.</summary>
+    private const int CalibrationSteps = 10;
 
     /// <summary>A new plan within this share of the old one is not worth a bend in the schedule.</summary>
     private const double Tolerance = 0.02;
@@ -20,6 +20,9 @@ internal static class Plan
 
     /// <summary>Sequences to train on before the data ends: all epochs, or no end.</summary>
     public static long End(RunConfig config, long windows) => config.Epochs is { } epochs ? epochs * windows : long.MaxValue;
+
+    /// <summary>Whether the pace is known well enough to plan by. The first step, which also warms up the runtime, does not count.</summary>
+    public static bool IsDue(Pace pace, TimeSpan budget) => pace.Steps >= CalibrationSteps || pace.Steps >= 3 && pace.Elapsed > budget / 10;
 
     /// <summary>The steps that fit into a time budget at the given pace; the earlier plan where that is close enough.</summary>
     public static long Within(TimeSpan budget, TimeSpan elapsed, long step, TimeSpan perStep, long? earlier)

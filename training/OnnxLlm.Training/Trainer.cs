@@ -123,7 +123,7 @@ internal sealed class Trainer
         if (_config.Minutes is not { } minutes || Finished) return;
         var (budget, plan) = (TimeSpan.FromMinutes(minutes), _state.PlannedSteps);
         if (_pace.Elapsed >= budget) plan = _state.Step;
-        else if (_pace.Steps >= Plan.CalibrationSteps && (plan is null || _state.ValidationLoss is not null))
+        else if (Plan.IsDue(_pace, budget) && (plan is null || _state.ValidationLoss is not null))
             plan = Plan.Within(budget, _pace.Elapsed, _state.Step, _pace.PerStep!.Value, plan);
         if (plan == _state.PlannedSteps) return;
         _state = _state with { PlannedSteps = plan };
@@ -134,9 +134,16 @@ internal sealed class Trainer
     {
         if (_saved == _state.Step) return;
         _state = _state with { ElapsedSeconds = _pace.Elapsed.TotalSeconds, NextLossBits = NextLossBits() };
-        _parts.Checkpoints.Save(_state, _parts.Engine.Tensors.Save);
+        _parts.Checkpoints.Save(_state, WriteModel);
         _saved = _state.Step;
         Tell("checkpoint", "checkpoint saved");
+    }
+
+    /// <summary>Beside the tensors lies the model's config, so that a checkpoint opens as a model of Hugging Face's.</summary>
+    private void WriteModel(string folder)
+    {
+        _parts.Engine.Tensors.Save(folder);
+        File.WriteAllText(Path.Combine(folder, "config.json"), _config.Model.ToJson().ToJsonString(StrictJson.Options));
     }
 
     /// <summary>

@@ -51,7 +51,8 @@ public class ProgressTests
     [Fact]
     public void LossChart_FallsFromFullToTheLowestMark()
     {
-        Assert.Equal(["█▄ ", "██▁"], LossChart.Draw([4, 3.3, 1], width: 10, height: 2));
+        Assert.Equal(["█▄ ", "██▁"], LossChart.Draw([4, 3.3, 1], width: 3, height: 2));
+        Assert.Equal(["███▁▁▁"], LossChart.Draw([2, 1], width: 6, height: 1));
         Assert.Equal(5, LossChart.Draw([.. Enumerable.Range(0, 1000).Select(i => (double)i)], width: 5, height: 1)[0].Length);
         Assert.Equal([""], LossChart.Draw([], width: 5, height: 1));
     }

@@ -62,12 +62,13 @@ public sealed class RunnerProcessTests : IDisposable
     [Fact]
     public void Mistakes_AreOneLineAndExitCodeTwo()
     {
-        Assert.Equal((ExitCodes.Mistake, $"'{Run}' is not a run: it has no run.json.\n"), Finish(["resume", Run]));
+        Assert.Equal((ExitCodes.Mistake, $"error: '{Run}' is not a run: it has no run.json.\n"), Finish(["resume", Run]));
         var (code, error) = Finish(Train("steps=10", "optimizer.lr=1"));
         Assert.Equal(ExitCodes.Mistake, code);
-        Assert.Matches("^Config '.*tiny.json': optimizer.lr: unknown key; .*\n$", error);
+        Assert.Matches("^error: Config '.*tiny.json': optimizer.lr: unknown key; .*\n$", error);
         (code, error) = Finish(Train("steps=10", "data=nowhere"));
-        Assert.Equal((ExitCodes.Mistake, "shard folder 'nowhere' does not exist\n"), (code, error));
+        Assert.Equal((ExitCodes.Mistake, "error: shard folder 'nowhere' does not exist\n"), (code, error));
+        Assert.Equal((ExitCodes.Mistake, "error: Required argument missing for command: 'resume'; add --help to see what there is\n"), Finish(["resume"]));
         Assert.False(Directory.Exists(Run));
     }
 

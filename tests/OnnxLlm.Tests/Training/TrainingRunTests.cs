@@ -102,6 +102,28 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void Resume_OfAFinishedRun_ChangesNothing()
+    {
+        Start("run", "steps=6");
+        var before = File.ReadAllText(Path.Combine(_folder, "run", "metrics.jsonl"));
+        var notes = new List<string>();
+
+        Assert.Equal(Outcome.Finished, Resume("run", notes: notes));
+
+        Assert.EndsWith("is finished, at step 6.", Assert.Single(notes), StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllText(Path.Combine(_folder, "run", "metrics.jsonl")));
+    }
+
+    [Fact]
+    public void Start_WhileAnotherProcessTrains_IsRefused()
+    {
+        var folder = RunFolder.Create(Path.Combine(_folder, "run"));
+        using var held = folder.Lock();
+
+        Assert.EndsWith("is being trained by another process.", Assert.Throws<TrainingException>(() => Start("run", "steps=6")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Start_WithAVocabularySmallerThanTheData_IsRefused() => Assert.Equal(
         $"data: '{Data}' has ids of a vocabulary of 64, model.vocab_size is 60.",
         Assert.Throws<TrainingException>(() => Start("run", "steps=6", "model.vocab_size=60")).Message);

@@ -8,7 +8,7 @@ namespace OnnxLlm.Training.Progress;
 internal sealed class LiveView(IAnsiConsole console, TimeProvider clock) : IProgressView
 {
     private const int ChartHeight = 4;
-    private const int ChartWidth = 72;
+    private const int ChartWidth = 68;
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(100);
 
     private readonly List<double> _losses = [];
@@ -56,7 +56,7 @@ internal sealed class LiveView(IAnsiConsole console, TimeProvider clock) : IProg
     {
         var rows = new Rows(Bar(), Blank, Values(), Blank, Chart(), new Markup($"[grey]{Markup.Escape(_note)}[/]"));
         var title = $" [bold]{Markup.Escape(_start!.Run)}[/]  {Markup.Escape(_start.Model)}, {Numbers.Short(_start.Parameters)} parameters ";
-        return new Panel(rows) { Header = new PanelHeader(title), Border = BoxBorder.Rounded, BorderStyle = new Style(Color.Grey), Padding = new Padding(2, 1, 2, 0), Width = ChartWidth + 6 };
+        return new Panel(rows) { Header = new PanelHeader(title), Border = BoxBorder.Rounded, BorderStyle = new Style(Color.Grey), Padding = new Padding(2, 1, 2, 0), Width = 82 };
     }
 
     private void Refresh(bool now = false)
@@ -98,7 +98,13 @@ internal sealed class LiveView(IAnsiConsole console, TimeProvider clock) : IProg
     private static void Row(Grid grid, params (string Name, string Value)[] cells) =>
         grid.AddRow([.. cells.SelectMany(c => new IRenderable[] { new Markup($"[grey]{c.Name}[/]"), new Markup($"[bold]{Markup.Escape(c.Value)}[/]") })]);
 
-    private Markup Chart() => new($"[deepskyblue3]{string.Join('\n', LossChart.Draw(_losses, ChartWidth, ChartHeight))}[/]");
+    /// <summary>The smoothed losses so far, between their highest and their lowest.</summary>
+    private Markup Chart()
+    {
+        var lines = LossChart.Draw(_losses, ChartWidth, ChartHeight).Select(line => $"[deepskyblue3]{line}[/]").ToArray();
+        if (_losses.Count > 0) (lines[0], lines[^1]) = ($"{lines[0]} [grey]{Numbers.Text(_losses.Max(), "0.00")}[/]", $"{lines[^1]} [grey]{Numbers.Text(_losses.Min(), "0.00")}[/]");
+        return new Markup(string.Join('\n', lines));
+    }
 
     private static Markup Blank => new(" ");
 

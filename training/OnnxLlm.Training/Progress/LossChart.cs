@@ -14,12 +14,12 @@ internal static class LossChart
         return [.. Enumerable.Range(0, height).Reverse().Select(line => string.Concat(levels.Select(level => Eighths[Math.Clamp(level - line * 8, 0, 8)])))];
     }
 
-    /// <summary>Means of equal shares of the values, or the values themselves while they fit.</summary>
-    private static double[] Buckets(IReadOnlyList<double> values, int width)
-    {
-        if (values.Count <= width) return [.. values];
-        return [.. Enumerable.Range(0, width).Select(i => Mean(values, (int)((long)i * values.Count / width), (int)((i + 1L) * values.Count / width)))];
-    }
+    /// <summary>Means of equal shares of the values; where there are fewer values than columns, each value fills several.</summary>
+    private static double[] Buckets(IReadOnlyList<double> values, int width) => values.Count == 0
+        ? []
+        : [.. Enumerable.Range(0, width).Select(i => Mean(values, Start(i, values.Count, width), Math.Max(Start(i, values.Count, width) + 1, Start(i + 1, values.Count, width))))];
+
+    private static int Start(int column, int count, int width) => (int)((long)column * count / width);
 
     private static double Mean(IReadOnlyList<double> values, int from, int to) => Enumerable.Range(from, to - from).Average(i => values[i]);
 }

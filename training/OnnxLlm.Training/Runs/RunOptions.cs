@@ -6,9 +6,6 @@ internal sealed record RunOptions
     /// <summary>The arguments, for the record.</summary>
     public required string Command { get; init; }
 
-    /// <summary>Plain lines even in a terminal.</summary>
-    public bool Plain { get; init; }
-
     /// <summary>Go on although the self-check of a resume found a difference.</summary>
     public bool AllowInexact { get; init; }
 }

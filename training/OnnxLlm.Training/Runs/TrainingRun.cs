@@ -34,7 +34,13 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
             throw new TrainingException($"The data in '{record.Config.Data}' is not what the run began with: it had {record.Data}, now it is {data.Record}.");
         var store = Store(record.Config);
         store.Clean();
-        return Train(record, data, GraphsOf(record.Config), Latest(store, record), stop);
+        var latest = Latest(store, record);
+        if (latest?.State is { } state && state.Step >= state.PlannedSteps)
+        {
+            view.Note($"'{folder.Root}' is finished, at step {state.Step}.");
+            return Outcome.Finished;
+        }
+        return Train(record, data, GraphsOf(record.Config), latest, stop);
     }
 
     private Outcome Train(RunRecord record, RunData data, TrainingGraphs graphs, Checkpoint? checkpoint, CancellationToken stop)
