@@ -15,6 +15,9 @@ public sealed partial class GraphBuilder
     /// <summary>GELU in its tanh form.</summary>
     public Value Gelu(Value x) => Functions.Gelu.Forward.Call(this, [x])[0];
 
+    /// <summary>GELU in its exact form, ½x(1 + erf(x/√2)), of standard operators.</summary>
+    public Value GeluErf(Value x) => x * 0.5 * (Erf(x * Math.Sqrt(0.5)) + 1);
+
     /// <summary>silu(gate)·up.</summary>
     public Value SwiGlu(Value gate, Value up) => Functions.SwiGlu.Forward.Call(this, [gate, up])[0];
 

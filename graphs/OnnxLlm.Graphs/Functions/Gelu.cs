@@ -1,10 +1,13 @@
 namespace OnnxLlm.Graphs.Functions;
 
-/// <summary>GELU in its tanh form (Hendrycks and Gimpel, 2016), which GPT-2 uses: y = ½x(1 + tanh(√(2/π)(x + 0.044715x³))).</summary>
+/// <summary>
+/// GELU in its tanh form (Hendrycks and Gimpel, 2016), which GPT-2 uses: y = ½x(1 + tanh u), u = √(2/π)(x + 0.044715x³).
+/// It is computed as x·σ(2u), which is the same and loses no digits where tanh is near −1.
+/// </summary>
 internal static class Gelu
 {
     private const double Cubic = 0.044715;
-    private static readonly double Slope = Math.Sqrt(2 / Math.PI);
+    private static readonly double Slope = Math.Sqrt(8 / Math.PI);
 
     internal static Function Forward { get; } = new()
     {
@@ -12,7 +15,7 @@ internal static class Gelu
         Inputs = [new("x", ["N", "F"])],
         Outputs = ["y"],
         Infer = (inputs, _) => [(inputs[0].Type, inputs[0].Shape)],
-        Body = (g, inputs) => [inputs[0] * 0.5 * (Bend(g, inputs[0]) + 1)],
+        Body = (g, inputs) => [inputs[0] * Gate(g, inputs[0])],
         Gradient = (g, n, dy) => [.. Backward!.Call(g, [dy, n[0]])],
     };
 
@@ -25,11 +28,12 @@ internal static class Gelu
         Body = (g, inputs) =>
         {
             var (dy, x) = (inputs[0], inputs[1]);
-            var bend = Bend(g, x);
-            var dinner = (x * x * (3 * Cubic) + 1) * Slope;
-            return [dy * 0.5 * (bend + 1 + x * (1 - bend * bend) * dinner)];
+            var gate = Gate(g, x);
+            var dtwoU = (x * x * (3 * Cubic) + 1) * Slope;
+            return [dy * gate * (x * (1 - gate) * dtwoU + 1)];
         },
     };
 
-    private static Value Bend(GraphBuilder g, Value x) => g.Tanh((x + x * x * x * Cubic) * Slope);
+    /// <summary>σ(2u).</summary>
+    private static Value Gate(GraphBuilder g, Value x) => g.Sigmoid(x * (x * x * Cubic + 1) * Slope);
 }

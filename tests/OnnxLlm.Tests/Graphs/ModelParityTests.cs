@@ -83,11 +83,17 @@ public sealed class ModelParityTests
         foreach (var p in run.Graphs.Parameters)
         {
             var (actual, expected) = (run[p.Name].ToArray(), model.Reference($"step{step}.{p.Name}"));
-            var compared = Enumerable.Range(0, actual.Length).Where(i => !IsKeyBias(p.Name, i, actual.Length)).ToArray();
+            float[] gradient = model.Reference($"gradient.{p.Name}");
+            var compared = Enumerable.Range(0, actual.Length).Where(i => !IsKeyBias(p.Name, i, actual.Length) && !IsNearEpsilon(gradient[i])).ToArray();
             Closeness.AssertClose(
                 Array.ConvertAll(compared, i => actual[i]), Array.ConvertAll(compared, i => expected[i]), AfterSteps, $"{p.Name} after step {step}");
         }
     }
+
+    /// <summary>
+    /// AdamW moves by m/(√v + 1e-8): where the gradient, here before it is clipped to about a seventh, is nearly as small as that, rounding decides how far.
+    /// </summary>
+    private static bool IsNearEpsilon(float gradient) => gradient != 0 && Math.Abs(gradient) < 1e-6f;
 
     /// <summary>The gradient of a key bias is zero, softmax does not see it: in float32 it is noise, which AdamW scales up to the learning rate.</summary>
     private static bool IsKeyBias(string name, int i, int count) =>
