@@ -10,6 +10,7 @@ namespace OnnxLlm.Graphs.Generation;
 /// of a row, then zeros; <c>past_key_values.N.key</c> and <c>.value</c> [batch, G, past, K].</para>
 /// <para>Outputs: <c>logits</c> [batch, 1, V] after the last token of each row; <c>present.N.key</c> and <c>.value</c>. With past and present bound to one
 /// buffer of the longest length the new keys are written behind the old ones.</para>
+/// <para>Matrices are [in, out]; queries, keys and values are one matrix <c>qkv_proj</c>, gate and up one <c>gate_up_proj</c>; tables are [V, D].</para>
 /// <para>A call is a prefill of rows without a past (padded on the right where they differ in length), one new token for each row, or several
 /// new tokens for a single row with a past.</para>
 /// </summary>
@@ -25,22 +26,16 @@ public static class GenerationGraph
 
     public static string PresentValue(int layer) => FormattableString.Invariant($"present.{layer}.value");
 
-    public static Graph Create(ModelConfig config)
-    {
-        var g = new GraphBuilder("generation");
-        var ids = g.Input(InputIds, ElementType.Int64, ["batch", "sequence"]);
-        var parts = new GenerationParts(g, config.Validated(), new Positions(g, ids));
-        g.Output(Logits, new Decoder(config, parts).Logits(ids));    // [batch, 1, V]
-        for (int layer = 0; layer < config.Layers; layer++)
-        {
-            g.Output(PresentKey(layer), parts.Presents[layer].Key);
-            g.Output(PresentValue(layer), parts.Presents[layer].Value);
-        }
-        return g.Build();
-    }
+    public static Graph Create(ModelConfig config) => Build(config).Graph;
 
     /// <summary>The finished model: the graph with weights given under Hugging Face's names and in its layouts.</summary>
-    public static ModelProto Export(ModelConfig config, WeightSource weights) => OnnxWriter.Write(Create(config), name => Layout(name, weights));
+    public static ModelProto Export(ModelConfig config, WeightSource weights)
+    {
+        var (graph, parts) = Build(config);
+        return OnnxWriter.Write(graph, name => parts.Weights.TryGetValue(name, out var merged)
+            ? merged.Read(weights)
+            : weights(name) ?? throw new GraphException($"The weights lack '{name}'."));
+    }
 
     /// <summary>A copy whose <c>logits</c> are those of every new token, [batch, sequence, V], for measuring. The model may be quantized.</summary>
     public static ModelProto WithAllLogits(ModelProto model)
@@ -58,21 +53,18 @@ public static class GenerationGraph
         return copy;
     }
 
-    private static TensorData? Layout(string name, WeightSource weights)
+    private static (Graph Graph, GenerationParts Parts) Build(ModelConfig config)
     {
-        if (!name.EndsWith(GenerationParts.Transposed, StringComparison.Ordinal)) return weights(name);
-        return weights(name[..^GenerationParts.Transposed.Length]) is { } matrix ? Transpose(matrix) : null;
-    }
-
-    private static TensorData Transpose(TensorData matrix)
-    {
-        int rows = (int)matrix.Shape[0].Value, columns = (int)matrix.Shape[1].Value;
-        var source = matrix.As<float>();
-        float[] turned = new float[source.Length];
-        for (int r = 0; r < rows; r++)
-            for (int c = 0; c < columns; c++)
-                turned[c * rows + r] = source[r * columns + c];
-        return TensorData.Of<float>(ElementType.Float, [columns, rows], turned);
+        var g = new GraphBuilder("generation");
+        var ids = g.Input(InputIds, ElementType.Int64, ["batch", "sequence"]);
+        var parts = new GenerationParts(g, config.Validated(), new Positions(g, ids));
+        g.Output(Logits, new Decoder(config, parts).Logits(ids));    // [batch, 1, V]
+        for (int layer = 0; layer < config.Layers; layer++)
+        {
+            g.Output(PresentKey(layer), parts.Presents[layer].Key);
+            g.Output(PresentValue(layer), parts.Presents[layer].Value);
+        }
+        return (g.Build(), parts);
     }
 
     /// <summary>The nodes that stand in for the choice of the last token.</summary>

@@ -4,63 +4,52 @@ using OnnxLlm.Graphs.Models;
 namespace OnnxLlm.Graphs.Generation;
 
 /// <summary>
-/// The parts of a decoder for answering: attention that remembers keys and values, products over [batch, sequence, D] in the form that quantization
-/// and the runtime's prepacking want, scores of the last token only.
+/// The parts of a decoder for answering: attention that remembers keys and values, few large products over [batch, sequence, D] in the form that
+/// quantization and the runtime's prepacking want, a residual sum and its norm as one operator, scores of the last token only.
 /// </summary>
 internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positions positions) : DecoderParts(g, config)
 {
-    /// <summary>Suffix of weights that a file of the family holds the other way round.</summary>
-    public const string Transposed = ".transposed";
-
     /// <summary>Name that the node which picks the last token has in the file.</summary>
     public const string SelectNode = "last_token/GatherND";
 
     private readonly List<(Value Key, Value Value)> _presents = [];
+    private readonly Dictionary<string, MergedWeight> _weights = [];
     private (Value Cos, Value Sin)? _rotation;
     private Value? _positionIds;
 
     /// <summary>Keys and values [batch, G, present, K] by layer.</summary>
     public IReadOnlyList<(Value Key, Value Value)> Presents => _presents;
 
+    /// <summary>How the parameters of this graph come from those of the family's files; the rest are the same.</summary>
+    public IReadOnlyDictionary<string, MergedWeight> Weights => _weights;
+
     public override Value LearnedPositions(string name) =>
         Graph.Gather(Parameter($"{name}.weight", [Config.MaxPositions, Config.Width]), PositionIds);    // [batch, sequence, D]
 
     public override Value Rows(Value x) => x;
 
-    public override Value Linear(Value x, string name, int outputs, bool bias)
-    {
-        string suffix = Config.Family == ModelFamily.Gpt2 ? "" : Transposed;
-        var y = Graph.MatMul(x, Parameter($"{name}.weight{suffix}", [x.Shape[2], outputs]));
-        return bias ? y + Parameter($"{name}.bias", [outputs]) : y;
-    }
+    public override Value Linear(Value x, Projection projection) => Linear(x, projection.Name, projection);
 
-    public override Value LayerNorm(Value x, string name) => Graph.Emit(
-        "LayerNormalization", [x, Gain($"{name}.weight"), Gain($"{name}.bias")], x.Type, x.Shape, ("axis", -1), ("epsilon", (float)Config.NormEpsilon));
+    public override Value LayerNorm(ref Value x, string name) => Norm(ref x, "LayerNormalization", Gain($"{name}.weight"), Gain($"{name}.bias"));
 
     /// <summary>The runtime keeps its RMSNorm in the standard domain under this name.</summary>
-    public override Value RmsNorm(Value x, string name) => Graph.Emit(
-        "SimplifiedLayerNormalization", [x, Gain($"{name}.weight")], x.Type, x.Shape, ("axis", -1), ("epsilon", (float)Config.NormEpsilon), ("stash_type", 1));
+    public override Value RmsNorm(ref Value x, string name) => Norm(ref x, "SimplifiedLayerNormalization", Gain($"{name}.weight"));
 
     public override Value Gelu(Value x) => Graph.Emit("Gelu", [x], x.Type, x.Shape, ("approximate", "tanh"));
 
-    public override Value SwiGlu(Value gate, Value up) => Graph.EmitMicrosoft("QuickGelu", [gate], gate.Type, gate.Shape, ("alpha", 1f)) * up;
-
-    public override Value Attention(Value q, Value k, Value v)
+    public override Value SwiGlu(Value h, Projection gate, Projection up)
     {
-        TensorShape past = ["batch", Config.KeyValueHeads, "past", Config.HeadSize], present = past.With(2, "present");
-        var pastKey = Graph.Input(GenerationGraph.PastKey(Layer), ElementType.Float, past);
-        var pastValue = Graph.Input(GenerationGraph.PastValue(Layer), ElementType.Float, past);
-        if (Config.IsRotary && !RotatesInside) (q, k) = (Rotate(q), Rotate(k));
+        var halves = Graph.Split(Linear(h, "mlp.gate_up_proj", gate, up), -1, gate.Outputs, up.Outputs);
+        return Graph.EmitMicrosoft("QuickGelu", [halves[0]], h.Type, halves[0].Shape, ("alpha", 1f)) * halves[1];
+    }
 
-        ImmutableArray<Value?> inputs = [q, k, v, pastKey, pastValue, positions.KeyLengths, positions.TotalLength];
-        var outputs = Graph.Emit(
-            "GroupQueryAttention",
-            RotatesInside ? [.. inputs, Rotation.Cos, Rotation.Sin] : inputs,
-            [(q.Type, q.Shape), (k.Type, present), (v.Type, present)],
-            new Attributes(("num_heads", Config.Heads), ("kv_num_heads", Config.KeyValueHeads), ("do_rotary", RotatesInside ? 1 : 0)),
-            "com.microsoft");
-        _presents.Add((outputs[1], outputs[2]));
-        return outputs[0];
+    public override Value Attention(Value h, params ReadOnlySpan<Projection> projections)
+    {
+        var qkv = Linear(h, projections.Length == 1 ? projections[0].Name : "self_attn.qkv_proj", projections);
+        if (!Config.IsRotary) return Attention([qkv, null, null], []);
+        if (RotatesInside) return Attention([qkv, null, null], [Rotation.Cos, Rotation.Sin]);
+        var (q, k, v) = Separate(qkv);
+        return Attention([Rotate(q), Rotate(k), v], []);
     }
 
     /// <summary>[batch, 1, V]. The table is used as the file holds it, so that one tied to the embedding is stored once.</summary>
@@ -71,16 +60,60 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
         return Graph.Unsqueeze(Graph.Gemm(last, Table(name), transposeB: true), 1);
     }
 
-    private Value Gain(string name) => Parameter(name, [Config.Width]);
-
     /// <summary>The attention operator rotates by itself where its code is written for the size of the heads.</summary>
-    private bool RotatesInside => Config.IsRotary && Config.HeadSize % 16 == 0;
+    private bool RotatesInside => Config.HeadSize % 16 == 0;
 
     private (Value Cos, Value Sin) Rotation => _rotation ??= Constants(RotaryTables.Of(Config, Config.MaxPositions));
 
     private Value PositionIds => _positionIds ??= positions.OfTokens();
 
+    private (Value, Value) Constants((TensorData Cos, TensorData Sin) tables) => (Graph.Constant(tables.Cos), Graph.Constant(tables.Sin));
+
     private Value Rotate(Value x) => Graph.EmitMicrosoft("RotaryEmbedding", [x, PositionIds, Rotation.Cos, Rotation.Sin], x.Type, x.Shape);
 
-    private (Value, Value) Constants((TensorData Cos, TensorData Sin) tables) => (Graph.Constant(tables.Cos), Graph.Constant(tables.Sin));
+    /// <summary>One product for all projections of x, their results side by side.</summary>
+    private Value Linear(Value x, string name, params ReadOnlySpan<Projection> projections)
+    {
+        var all = projections.ToArray();
+        int outputs = all.Sum(p => p.Outputs);
+        var y = Graph.MatMul(x, Merged(name, "weight", all, [x.Shape[2], outputs]));
+        return all[0].Bias ? y + Merged(name, "bias", all, [outputs]) : y;
+    }
+
+    private Value Merged(string name, string kind, Projection[] projections, TensorShape shape)
+    {
+        var value = Parameter($"{name}.{kind}", shape);
+        string module = value.Name![..^$"{name}.{kind}".Length];
+        bool transposed = shape.Rank == 2 && Config.Family != ModelFamily.Gpt2;
+        _weights[value.Name] = new([.. projections.Select(p => $"{module}{p.Name}.{kind}")], transposed);
+        return value;
+    }
+
+    private Value Norm(ref Value x, string op, params ReadOnlySpan<Value> gains)
+    {
+        var epsilon = ("epsilon", (AttributeValue)(float)Config.NormEpsilon);
+        if (x.Producer is not { Op: "Add" } sum || !sum[0].Shape.Equals(sum[1].Shape))
+            return Graph.Emit(op, [x, .. gains], x.Type, x.Shape, ("axis", -1), epsilon);
+
+        // Outputs 1 and 2 are statistics that nobody reads; 3 is the sum.
+        var outputs = Graph.Emit(
+            $"Skip{op}", [sum[0], sum[1], .. gains], [.. Enumerable.Repeat((x.Type, x.Shape), 4)], new Attributes(epsilon), "com.microsoft");
+        x = outputs[3];
+        return outputs[0];
+    }
+
+    private Value Attention(ImmutableArray<Value?> queriesKeysValues, ImmutableArray<Value?> rotation)
+    {
+        TensorShape past = ["batch", Config.KeyValueHeads, "past", Config.HeadSize], present = past.With(2, "present");
+        var pastKey = Graph.Input(GenerationGraph.PastKey(Layer), ElementType.Float, past);
+        var pastValue = Graph.Input(GenerationGraph.PastValue(Layer), ElementType.Float, past);
+        var outputs = Graph.Emit(
+            "GroupQueryAttention",
+            [.. queriesKeysValues, pastKey, pastValue, positions.KeyLengths, positions.TotalLength, .. rotation],
+            [(ElementType.Float, ["batch", "sequence", Config.Width]), (ElementType.Float, present), (ElementType.Float, present)],
+            new Attributes(("num_heads", Config.Heads), ("kv_num_heads", Config.KeyValueHeads), ("do_rotary", rotation.IsEmpty ? 0 : 1)),
+            "com.microsoft");
+        _presents.Add((outputs[1], outputs[2]));
+        return outputs[0];
+    }
 }

@@ -20,22 +20,23 @@ internal sealed class Decoder(ModelConfig config, DecoderParts parts)
         for (int layer = 0; layer < config.Layers; layer++)
         {
             using var scope = parts.Scope($"transformer.h.{layer}");
-            x += Attention(parts.LayerNorm(x, "ln_1"));
-            x += FeedForward(parts.LayerNorm(x, "ln_2"));
+            var h = parts.LayerNorm(ref x, "ln_1");
+            x += Attention(h);
+            h = parts.LayerNorm(ref x, "ln_2");
+            x += FeedForward(h);
         }
-        return parts.Head(parts.LayerNorm(x, "transformer.ln_f"), "transformer.wte");    // [.., V]
+        return parts.Head(parts.LayerNorm(ref x, "transformer.ln_f"), "transformer.wte");    // [.., V]
 
         Value Attention(Value h)
         {
-            var qkv = parts.Linear(h, "attn.c_attn", 3 * config.Width, bias: true);    // [.., 3*D]
-            var heads = parts.Graph.Split(qkv, -1, config.Width, config.Width, config.Width);
-            return parts.Linear(parts.Attention(heads[0], heads[1], heads[2]), "attn.c_proj", config.Width, bias: true);    // [.., D]
+            h = parts.Attention(h, new Projection("attn.c_attn", 3 * config.Width, Bias: true));    // [.., H*K]
+            return parts.Linear(h, new("attn.c_proj", config.Width, Bias: true));                   // [.., D]
         }
 
         Value FeedForward(Value h)
         {
-            h = parts.Gelu(parts.Linear(h, "mlp.c_fc", config.FeedForward, bias: true));    // [.., F]
-            return parts.Linear(h, "mlp.c_proj", config.Width, bias: true);    // [.., D]
+            h = parts.Gelu(parts.Linear(h, new("mlp.c_fc", config.FeedForward, Bias: true)));    // [.., F]
+            return parts.Linear(h, new("mlp.c_proj", config.Width, Bias: true));                 // [.., D]
         }
     }
 
@@ -46,25 +47,27 @@ internal sealed class Decoder(ModelConfig config, DecoderParts parts)
         for (int layer = 0; layer < config.Layers; layer++)
         {
             using var scope = parts.Scope($"model.layers.{layer}");
-            x += Attention(parts.RmsNorm(x, "input_layernorm"));
-            x += FeedForward(parts.RmsNorm(x, "post_attention_layernorm"));
+            var h = parts.RmsNorm(ref x, "input_layernorm");
+            x += Attention(h);
+            h = parts.RmsNorm(ref x, "post_attention_layernorm");
+            x += FeedForward(h);
         }
-        return parts.Head(parts.RmsNorm(x, "model.norm"), config.TiedEmbeddings ? "model.embed_tokens" : "lm_head");    // [.., V]
+        return parts.Head(parts.RmsNorm(ref x, "model.norm"), config.TiedEmbeddings ? "model.embed_tokens" : "lm_head");    // [.., V]
 
         Value Attention(Value h)
         {
             bool bias = config.Family == ModelFamily.Qwen2;
-            var q = parts.Linear(h, "self_attn.q_proj", config.Width, bias);            // [.., H*K]
-            var k = parts.Linear(h, "self_attn.k_proj", config.KeyValueWidth, bias);    // [.., G*K]
-            var v = parts.Linear(h, "self_attn.v_proj", config.KeyValueWidth, bias);    // [.., G*K]
-            return parts.Linear(parts.Attention(q, k, v), "self_attn.o_proj", config.Width, bias: false);    // [.., D]
+            var q = new Projection("self_attn.q_proj", config.Width, bias);            // [.., H*K]
+            var k = new Projection("self_attn.k_proj", config.KeyValueWidth, bias);    // [.., G*K]
+            var v = new Projection("self_attn.v_proj", config.KeyValueWidth, bias);    // [.., G*K]
+            return parts.Linear(parts.Attention(h, q, k, v), new("self_attn.o_proj", config.Width));    // [.., D]
         }
 
         Value FeedForward(Value h)
         {
-            var gate = parts.Linear(h, "mlp.gate_proj", config.FeedForward, bias: false);    // [.., F]
-            var up = parts.Linear(h, "mlp.up_proj", config.FeedForward, bias: false);        // [.., F]
-            return parts.Linear(parts.SwiGlu(gate, up), "mlp.down_proj", config.Width, bias: false);    // [.., D]
+            var gate = new Projection("mlp.gate_proj", config.FeedForward);    // [.., F]
+            var up = new Projection("mlp.up_proj", config.FeedForward);        // [.., F]
+            return parts.Linear(parts.SwiGlu(h, gate, up), new("mlp.down_proj", config.Width));    // [.., D]
         }
     }
 }

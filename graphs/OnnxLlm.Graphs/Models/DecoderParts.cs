@@ -1,5 +1,8 @@
 namespace OnnxLlm.Graphs.Models;
 
+/// <summary>A matrix that maps the residual stream, or back to it, and the bias added to the result.</summary>
+internal sealed record Projection(string Name, int Outputs, bool Bias = false);
+
 /// <summary>
 /// The parts that <see cref="Decoder"/> is made of, each under the name of its parameters. Training and generation compute some of them differently:
 /// the first needs gradients, the second remembers keys and values and runs on operators that every ONNX Runtime has.
@@ -32,22 +35,37 @@ internal abstract class DecoderParts(GraphBuilder graph, ModelConfig config)
     /// <summary>[B, T, D] in the form that the other parts take.</summary>
     public abstract Value Rows(Value x);
 
-    /// <summary>x·W + b with <paramref name="outputs"/> columns.</summary>
-    public abstract Value Linear(Value x, string name, int outputs, bool bias);
+    /// <summary>x·W + b.</summary>
+    public abstract Value Linear(Value x, Projection projection);
 
-    public abstract Value LayerNorm(Value x, string name);
+    /// <summary>The norm of <paramref name="x"/>; x is replaced by an equal value where one operator computes both a sum and its norm.</summary>
+    public abstract Value LayerNorm(ref Value x, string name);
 
-    public abstract Value RmsNorm(Value x, string name);
+    /// <inheritdoc cref="LayerNorm"/>
+    public abstract Value RmsNorm(ref Value x, string name);
 
     public abstract Value Gelu(Value x);
 
-    public abstract Value SwiGlu(Value gate, Value up);
+    /// <summary>silu(h·gate) · (h·up).</summary>
+    public abstract Value SwiGlu(Value h, Projection gate, Projection up);
 
-    /// <summary>Causal attention of q [.., H*K] over k and v [.., G*K], which are rotated by their positions in families that do so.</summary>
-    public abstract Value Attention(Value q, Value k, Value v);
+    /// <summary>
+    /// Causal attention [.., H*K] among the queries, keys and values that the projections make of h, all three in one or each in its own.
+    /// Queries and keys are rotated by their positions in families that do so.
+    /// </summary>
+    public abstract Value Attention(Value h, params ReadOnlySpan<Projection> projections);
 
     /// <summary>Scores of all tokens: x times the rows of a table [V, D].</summary>
     public abstract Value Head(Value x, string name);
+
+    /// <summary>Queries, keys and values from one tensor that holds them side by side.</summary>
+    protected (Value Q, Value K, Value V) Separate(Value qkv)
+    {
+        var parts = Graph.Split(qkv, -1, Config.Width, Config.KeyValueWidth, Config.KeyValueWidth);
+        return (parts[0], parts[1], parts[2]);
+    }
+
+    protected Value Gain(string name) => Parameter(name, [Config.Width]);
 
     protected Value Table(string name) => Parameter($"{name}.weight", [Config.VocabularySize, Config.Width]);
 

@@ -18,26 +18,29 @@ internal sealed class TrainingParts(GraphBuilder g, ModelConfig config, Training
 
     public override Value Rows(Value x) => Graph.Reshape(x, [shape.Rows, Config.Width]);    // [B*T, D]
 
-    public override Value Linear(Value x, string name, int outputs, bool bias)
+    public override Value Linear(Value x, Projection projection)
     {
         // GPT-2's files hold [in, out], those of the later families [out, in].
         bool transposed = Config.Family != ModelFamily.Gpt2;
-        var inputs = x.Shape[1];
-        var weight = Parameter($"{name}.weight", transposed ? [outputs, inputs] : [inputs, outputs]);
-        return Graph.Gemm(x, weight, bias ? Parameter($"{name}.bias", [outputs]) : null, transposeB: transposed);
+        var (inputs, outputs) = (x.Shape[1], projection.Outputs);
+        var weight = Parameter($"{projection.Name}.weight", transposed ? [outputs, inputs] : [inputs, outputs]);
+        return Graph.Gemm(x, weight, projection.Bias ? Parameter($"{projection.Name}.bias", [outputs]) : null, transposeB: transposed);
     }
 
-    public override Value LayerNorm(Value x, string name) =>
+    public override Value LayerNorm(ref Value x, string name) =>
         Graph.LayerNorm(x, Gain($"{name}.weight"), Gain($"{name}.bias"), (float)Config.NormEpsilon);
 
-    public override Value RmsNorm(Value x, string name) => Graph.RmsNorm(x, Gain($"{name}.weight"), (float)Config.NormEpsilon);
+    public override Value RmsNorm(ref Value x, string name) => Graph.RmsNorm(x, Gain($"{name}.weight"), (float)Config.NormEpsilon);
 
     public override Value Gelu(Value x) => Graph.Gelu(x);
 
-    public override Value SwiGlu(Value gate, Value up) => Graph.SwiGlu(gate, up);
+    public override Value SwiGlu(Value h, Projection gate, Projection up) => Graph.SwiGlu(Linear(h, gate), Linear(h, up));
 
-    public override Value Attention(Value q, Value k, Value v)
+    public override Value Attention(Value h, params ReadOnlySpan<Projection> projections)
     {
+        var (q, k, v) = projections.Length == 1
+            ? Separate(Linear(h, projections[0]))
+            : (Linear(h, projections[0]), Linear(h, projections[1]), Linear(h, projections[2]));
         (q, k, v) = (Sequences(q), Sequences(k), Sequences(v));    // [B, T, H*K], [B, T, G*K]
         if (_rotation is var (cos, sin))
         {
@@ -48,8 +51,6 @@ internal sealed class TrainingParts(GraphBuilder g, ModelConfig config, Training
     }
 
     public override Value Head(Value x, string name) => Graph.Gemm(x, Table(name), transposeB: true);    // [B*T, V]
-
-    private Value Gain(string name) => Parameter(name, [Config.Width]);
 
     private Value Sequences(Value x) => Graph.Reshape(x, [shape.Batch, shape.Time, x.Shape[1]]);
 
