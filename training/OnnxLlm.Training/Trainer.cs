@@ -108,8 +108,8 @@ internal sealed class Trainer
             if (stop.IsCancellationRequested) return;
             losses.Add(_parts.Engine.Evaluate(batch), batch.Labels);
         }
-        _state = _state with { ValidationLoss = losses.Mean };
-        var result = new ValidationMetrics(_state.Step, losses.Mean, Math.Exp(losses.Mean), losses.StandardError, losses.Tokens)
+        _state = _state with { ValidationLoss = Finite.OrNull(losses.Mean) };
+        var result = new ValidationMetrics(_state.Step, _state.ValidationLoss, Finite.OrNull(losses.StandardError), losses.Tokens)
         {
             Seconds = _parts.Clock.GetElapsedTime(begun).TotalSeconds,
         };
@@ -164,9 +164,9 @@ internal sealed class Trainer
         var metrics = new StepMetrics
         {
             Step = _state.Step,
-            Loss = Finite(loss),
+            Loss = Finite.OrNull(loss),
             LearningRate = learningRate,
-            GradientNorm = Finite(norm),
+            GradientNorm = Finite.OrNull(norm),
             Tokens = _state.Tokens,
             TokensPerSecond = tokens / _pace.StepTime.TotalSeconds,
             ElapsedSeconds = _pace.Elapsed.TotalSeconds,
@@ -182,6 +182,4 @@ internal sealed class Trainer
         _parts.Metrics.Append(new RunEvent(_state.Step, kind, message));
         _parts.View.Note($"step {_state.Step}: {message}");
     }
-
-    private static double? Finite(double value) => double.IsFinite(value) ? value : null;
 }

@@ -52,6 +52,16 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void Latest_WhenTheSealIsEmpty_IsRefused()
+    {
+        SaveSteps(50, 100);
+        File.WriteAllText(Path.Combine(_folder, "step-00000100", "SHA256SUMS"), "");
+
+        Assert.Equal(50, Store().Latest(_warnings.Add)!.State.Step);
+        Assert.StartsWith("Checkpoint step-00000100 is refused: SHA256SUMS does not know ", Assert.Single(_warnings), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Latest_OfAnEmptyRun_IsNull() => Assert.Null(Store().Latest(_warnings.Add));
 
     [Fact]

@@ -22,6 +22,16 @@ public sealed class MetricsLogTests : IDisposable
     }
 
     [Fact]
+    public void Append_OfNumbersThatAreNotFinite_LeavesThemOut()
+    {
+        using (var log = MetricsLog.Open(_path, 0)) log.Append(Step(1) with { Loss = 1000 });
+
+        var line = MetricsLog.Lines(_path).Single();
+        Assert.Equal(1000, line.GetProperty("loss").GetDouble());
+        Assert.False(line.TryGetProperty("perplexity", out _));     // e^1000
+    }
+
+    [Fact]
     public void Open_AfterACheckpoint_DropsLaterStepsAndACutOffLine()
     {
         using (var log = MetricsLog.Open(_path, 0))

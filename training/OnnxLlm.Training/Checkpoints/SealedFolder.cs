@@ -45,14 +45,14 @@ internal static class SealedFolder
     {
         var seal = Path.Combine(path, Seal);
         if (!File.Exists(seal)) return $"{Seal} is missing";
+        var unsealed = Directory.GetFiles(path).Select(Path.GetFileName).Where(name => name != Seal).ToHashSet();
         foreach (var line in File.ReadLines(seal))
         {
             if (line.Split("  ", 2) is not [var hash, var name] || name != Path.GetFileName(name)) return $"{Seal} is damaged";
-            var file = Path.Combine(path, name);
-            if (!File.Exists(file)) return $"{name} is missing";
-            if (Hash(file) != hash) return $"{name} is truncated or damaged (its SHA-256 differs)";
+            if (!unsealed.Remove(name)) return $"{name} is missing";
+            if (Hash(Path.Combine(path, name)) != hash) return $"{name} is truncated or damaged (its SHA-256 differs)";
         }
-        return null;
+        return unsealed.Count == 0 ? null : $"{Seal} does not know {unsealed.First()}";
     }
 
     /// <summary>Removes a folder such that a death half-way leaves no damaged one under its name.</summary>

@@ -8,7 +8,7 @@ internal sealed record StepMetrics
     /// <summary>Mean loss per valid token of the step's batch, in nats.</summary>
     public double? Loss { get; init; }
 
-    public double? Perplexity => Loss is { } loss ? Math.Exp(loss) : null;
+    public double? Perplexity => Finite.OrNull(Math.Exp(Loss ?? double.NaN));
 
     public required double LearningRate { get; init; }
 
@@ -26,9 +26,11 @@ internal sealed record StepMetrics
     public int Skipped { get; init; }
 }
 
-/// <summary>One validation: the token-weighted mean loss over the fixed set, in nats, with its standard error.</summary>
-internal sealed record ValidationMetrics(long Step, double ValidationLoss, double ValidationPerplexity, double StandardError, long ValidationTokens)
+/// <summary>One validation: the token-weighted mean loss over the fixed set, in nats, with its standard error; absent where not finite.</summary>
+internal sealed record ValidationMetrics(long Step, double? ValidationLoss, double? StandardError, long ValidationTokens)
 {
+    public double? ValidationPerplexity => Finite.OrNull(Math.Exp(ValidationLoss ?? double.NaN));
+
     /// <summary>The wall clock it took.</summary>
     public double Seconds { get; init; }
 }

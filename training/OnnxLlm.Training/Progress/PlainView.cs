@@ -23,7 +23,7 @@ internal sealed class PlainView(TextWriter output) : IProgressView
     }
 
     public void Validated(ValidationMetrics result) => output.WriteLine(
-        $"step {result.Step}  validation loss {Numbers.Loss(result.ValidationLoss)} ± {Numbers.Loss(result.StandardError)}  perplexity {Numbers.Text(result.ValidationPerplexity, "0.00")}");
+        $"step {result.Step}  validation loss {Numbers.Loss(result.ValidationLoss)} ± {Numbers.Loss(result.StandardError)}  perplexity {Numbers.Text(result.ValidationPerplexity ?? double.NaN, "0.00")}");
 
     public void Note(string line) => output.WriteLine(line);
 }
