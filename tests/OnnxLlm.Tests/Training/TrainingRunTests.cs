@@ -21,11 +21,15 @@ public sealed class TrainingRunTests : IDisposable
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
-    [Fact]
-    public void Resume_AfterHalfOfTheSteps_EqualsAnUninterruptedRunBitForBit()
+    [Theory]
+    [InlineData(1, true)]
+    [InlineData(2, true)]
+    [InlineData(2, false)]
+    public void Resume_AfterHalfOfTheSteps_EqualsAnUninterruptedRunBitForBit(int threads, bool kernels)
     {
-        Start("straight", "steps=100");
-        Assert.Equal(Outcome.Interrupted, Start("halves", stopAt: 50, "steps=100"));
+        string[] settings = ["steps=100", $"threads={threads}", $"kernels={(kernels ? "true" : "false")}"];
+        Start("straight", settings);
+        Assert.Equal(Outcome.Interrupted, Start("halves", stopAt: 50, settings));
         Assert.Equal("step-00000050", Path.GetFileName(Latest("halves").Path));
 
         Assert.Equal(Outcome.Finished, Resume("halves"));
