@@ -33,11 +33,14 @@ internal sealed record ServedModel
 
     public int VocabularySize => Tokenizer.VocabularySize;
 
-    /// <summary>What an empty prompt stands for.</summary>
-    public int? BeginToken => Tokenizer.Special.Bos ?? Tokenizer.Special.Eos;
+    /// <summary>The token that ends a document.</summary>
+    public required int? EosToken { get; init; }
+
+    /// <summary>What an empty prompt stands for: the end of a document is the beginning of the next.</summary>
+    public int? BeginToken => Tokenizer.Special.Bos ?? EosToken;
 
     /// <summary>Tokens that end an answer.</summary>
-    public ImmutableArray<int> EndTokens => [.. Tokenizer.Special.Eos is { } eos ? [eos] : ImmutableArray<int>.Empty, .. Template?.EndTokens ?? []];
+    public ImmutableArray<int> EndTokens => [.. EosToken is { } eos ? [eos] : ImmutableArray<int>.Empty, .. Template?.EndTokens ?? []];
 
     public bool IsCalled(string name) => name == Id || Aliases.Contains(name);
 }

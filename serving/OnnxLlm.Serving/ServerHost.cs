@@ -30,7 +30,7 @@ internal static class ServerHost
         services.AddSingleton(time ?? TimeProvider.System).AddSingleton(entropy ?? Entropy.System);
         services.AddSingleton(new ApiKeys(options.ApiKeys)).AddSingleton<Drain>().AddSingleton<ServingMetrics>();
         services.AddSingleton(s => new ResponseCache(options.CacheBytes, model.Fingerprint, s.GetRequiredService<ServingMetrics>()));
-        services.AddSingleton(s => new InferenceEngine(runner, options.Engine, s.GetRequiredService<ServingMetrics>(), s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<InferenceEngine>>()));
+        services.AddSingleton(s => new InferenceEngine(runner, options.Engine with { Vocabulary = model.VocabularySize }, s.GetRequiredService<ServingMetrics>(), s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<InferenceEngine>>()));
         services.AddSingleton<Generation>().AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>();
         services.AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));

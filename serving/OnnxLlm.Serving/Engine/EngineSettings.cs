@@ -7,6 +7,9 @@ internal sealed record EngineSettings
 
     /// <summary>Prompt tokens read between two decodes.</summary>
     public int PrefillChunk { get; init; } = 128;
+
+    /// <summary>Only tokens below this are chosen. Models pad their vocabulary; the padding has no text.</summary>
+    public int Vocabulary { get; init; } = int.MaxValue;
 }
 
 internal enum Admission

@@ -18,6 +18,7 @@ internal sealed class InferenceEngine : IDisposable
     private readonly Sampler _sampler;
     private readonly Channel<Sequence> _requests;
     private readonly Thread _thread;
+    private readonly int _vocabulary;
     private readonly int[] _tokens;
     private readonly int[] _pasts;
     private int _queued;
@@ -29,7 +30,8 @@ internal sealed class InferenceEngine : IDisposable
         (_runner, _settings, _logger) = (runner, settings, logger);
         _observer = new EngineObserver(metrics, time);
         _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk);
-        _sampler = new Sampler(runner.VocabularySize);
+        _vocabulary = Math.Min(settings.Vocabulary, runner.VocabularySize);
+        _sampler = new Sampler(_vocabulary);
         _requests = Channel.CreateBounded<Sequence>(new BoundedChannelOptions(settings.QueueLimit) { SingleReader = true });
         (_tokens, _pasts) = (new int[runner.Slots], new int[runner.Slots]);
         Health = new EngineHealth(time);
@@ -38,11 +40,6 @@ internal sealed class InferenceEngine : IDisposable
     }
 
     public EngineHealth Health { get; }
-
-    /// <summary>Positions a sequence may have, prompt and answer together.</summary>
-    public int MaxLength => _runner.MaxLength;
-
-    public int VocabularySize => _runner.VocabularySize;
 
     public int Slots => _runner.Slots;
 
@@ -150,11 +147,12 @@ internal sealed class InferenceEngine : IDisposable
         for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
         var logits = _runner.Decode(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count));
         for (var i = 0; i < sequences.Count; i++)
-            samples.Add(Choose(logits.Slice(i * VocabularySize, VocabularySize), sequences[i]));
+            samples.Add(Choose(logits.Slice(i * _runner.VocabularySize, _runner.VocabularySize), sequences[i]));
     }
 
-    private Sample Choose(ReadOnlySpan<float> logits, Sequence sequence)
+    private Sample Choose(ReadOnlySpan<float> row, Sequence sequence)
     {
+        var logits = row[.._vocabulary];
         var token = _sampler.Choose(logits, sequence);
         var score = sequence.Alternatives is { } count ? LogProbs.Score(logits, token, count) : null;
         return new Sample(sequence, token, score);
@@ -177,14 +175,14 @@ internal sealed class InferenceEngine : IDisposable
     }
 
     /// <summary>The chunk is one prompt token; its logits score the next one. The first has no score.</summary>
-    private static void PublishPrompt(PrefillChunk chunk, ReadOnlySpan<float> logits)
+    private void PublishPrompt(PrefillChunk chunk, ReadOnlySpan<float> logits)
     {
         var sequence = chunk.Sequence;
         if (chunk.Start == 0)
             sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, sequence.Prompt[0], null, IsPrompt: true));
         if (chunk.IsLast) return;
         var token = sequence.Prompt[chunk.Start + 1];
-        var score = LogProbs.Score(logits, token, sequence.Alternatives ?? 0);
+        var score = LogProbs.Score(logits[.._vocabulary], token, sequence.Alternatives ?? 0);
         sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, token, score, IsPrompt: true));
     }
 

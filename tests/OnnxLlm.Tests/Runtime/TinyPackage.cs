@@ -3,6 +3,7 @@ using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
+using OnnxLlm.Text;
 
 namespace OnnxLlm.Tests.Runtime;
 
@@ -11,9 +12,12 @@ internal sealed class TinyPackage : IDisposable
 {
     private readonly string _root = Directory.CreateTempSubdirectory("onnxllm-package").FullName;
 
-    public TinyPackage(TinyModel model)
+    /// <param name="model">What the package holds.</param>
+    /// <param name="tokenizer">Its tokenizer; null for a file that no test reads.</param>
+    public TinyPackage(TinyModel model, Tokenizer? tokenizer = null)
     {
-        File.WriteAllText(Path.Combine(_root, "tokenizer.json"), "{}");
+        if (tokenizer is null) File.WriteAllText(Path.Combine(_root, "tokenizer.json"), "{}");
+        tokenizer?.Save(_root);
         PackageWriter.Write(Folder, new PackageContents
         {
             Config = model.Config,

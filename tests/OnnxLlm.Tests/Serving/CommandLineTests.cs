@@ -56,7 +56,7 @@ public sealed class CommandLineTests
     private static Microsoft.AspNetCore.Builder.WebApplication Build(string url, Support.ToyModel? model = null) =>
         ServerHost.Build(
             new ServerOptions { Model = "x", Urls = [url] },
-            new ServedModel { Id = "x", Created = default, Tokenizer = TestServer.Tokenizer, Context = 64, Fingerprint = "fp_0" },
+            new ServedModel { Id = "x", Created = default, Tokenizer = TestServer.Tokenizer, Context = 64, EosToken = null, Fingerprint = "fp_0" },
             model ?? TestServer.Noise(),
             logging: _ => { });
 }

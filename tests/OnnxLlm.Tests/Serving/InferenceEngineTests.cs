@@ -118,6 +118,14 @@ public sealed class InferenceEngineTests
     }
 
     [Fact]
+    public async Task Vocabulary_Padded_IsNeverChosenFrom()
+    {
+        using var engine = Engine(new FixedModel([1, 2, 9, 9]), new() { Vocabulary = 2 });
+        var (tokens, _) = await AnswerAsync(engine, [0], 2);
+        Assert.Equal([1, 1], tokens);
+    }
+
+    [Fact]
     public async Task ScoredPrompt_HasAScoreForEveryTokenButTheFirst()
     {
         using var engine = Engine(new FixedModel([0, MathF.Log(3)]));

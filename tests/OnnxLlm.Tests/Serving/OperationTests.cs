@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Hosting;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Tests.Support;
 
@@ -68,6 +69,40 @@ public sealed class OperationTests
         steps.Release(1000);
         Assert.EndsWith("data: [DONE]\n\n", await running.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         await ending.WaitAsync(TestServer.Patience);
+    }
+
+    [Fact]
+    public async Task Drain_BeyondItsLimit_StopsTheHostAllTheSame()
+    {
+        using var steps = new SemaphoreSlim(0);
+        var time = new ManualTime();
+        await using var server = await TestServer.StartAsync(time: time);
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        using var running = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"x","stream":true}""");
+
+        var stopping = server.Service<IHostApplicationLifetime>().ApplicationStopping;
+        var ending = server.Service<DrainingLifetime>().EndAsync();
+        Assert.False(stopping.IsCancellationRequested);
+        time.Advance(TimeSpan.FromSeconds(31));
+        await ending.WaitAsync(TestServer.Patience);
+        Assert.True(stopping.IsCancellationRequested);
+        steps.Release(1000);
+    }
+
+    [Fact]
+    public async Task Stream_WithoutATokenForLong_ShowsSignsOfLife()
+    {
+        using var steps = new SemaphoreSlim(0);
+        var time = new ManualTime();
+        await using var server = await TestServer.StartAsync(time: time);
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        using var response = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"x","max_tokens":2,"ignore_eos":true,"stream":true}""");
+        using var lines = new StreamReader(await response.Content.ReadAsStreamAsync());
+        var first = lines.ReadLineAsync();
+        Assert.True(SpinWait.SpinUntil(() => { time.Advance(TimeSpan.FromSeconds(10)); return first.IsCompleted; }, TestServer.Patience));
+        Assert.Equal(": keep-alive", await first);
+        steps.Release(1000);
+        Assert.EndsWith("data: [DONE]\n\n", await lines.ReadToEndAsync(), StringComparison.Ordinal);
     }
 
     [Fact]

@@ -69,6 +69,7 @@ internal sealed class TestServer : IAsyncDisposable
             Tokenizer = Tokenizer,
             Template = ChatTemplates.Find(template, Tokenizer),
             Context = model.MaxLength,
+            EosToken = Tokenizer.Special.Eos,
             Fingerprint = "fp_000000000000",
         };
         var log = new ConcurrentQueue<string>();

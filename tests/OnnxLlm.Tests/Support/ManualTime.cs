@@ -1,28 +1,66 @@
 namespace OnnxLlm.Tests.Support;
 
-/// <summary>A clock that stands still until it is told to advance. Its timers never fire.</summary>
+/// <summary>A clock that stands still until it is told to advance; then the timers that became due fire, once each.</summary>
 internal sealed class ManualTime : TimeProvider
 {
+    private readonly Lock _lock = new();
+    private readonly List<ManualTimer> _timers = [];
     private long _ticks = new DateTimeOffset(2025, 11, 21, 6, 40, 0, TimeSpan.Zero).UtcTicks;
 
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
-    public void Advance(TimeSpan by) => Interlocked.Add(ref _ticks, by.Ticks);
+    public void Advance(TimeSpan by)
+    {
+        Interlocked.Add(ref _ticks, by.Ticks);
+        ManualTimer[] due;
+        lock (_lock)
+        {
+            due = [.. _timers.Where(timer => timer.Due <= GetTimestamp())];
+            _timers.RemoveAll(due.Contains);
+        }
+
+        foreach (var timer in due) timer.Fire();
+    }
 
     public override DateTimeOffset GetUtcNow() => new(Interlocked.Read(ref _ticks), TimeSpan.Zero);
 
     public override long GetTimestamp() => Interlocked.Read(ref _ticks);
 
-    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) => new NoTimer();
-
-    private sealed class NoTimer : ITimer
+    public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
     {
-        public bool Change(TimeSpan dueTime, TimeSpan period) => true;
+        var timer = new ManualTimer(this, () => callback(state));
+        timer.Change(dueTime, period);
+        return timer;
+    }
+
+    private sealed class ManualTimer(ManualTime time, Action fire) : ITimer
+    {
+        public long Due { get; private set; }
+
+        public void Fire() => fire();
+
+        public bool Change(TimeSpan dueTime, TimeSpan period)
+        {
+            lock (time._lock)
+            {
+                time._timers.Remove(this);
+                if (dueTime < TimeSpan.Zero) return true;
+                Due = time.GetTimestamp() + dueTime.Ticks;
+                time._timers.Add(this);
+            }
+
+            return true;
+        }
 
         public void Dispose()
         {
+            lock (time._lock) time._timers.Remove(this);
         }
 
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        public ValueTask DisposeAsync()
+        {
+            Dispose();
+            return ValueTask.CompletedTask;
+        }
     }
 }

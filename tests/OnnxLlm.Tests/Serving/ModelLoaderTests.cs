@@ -1,0 +1,56 @@
+using OnnxLlm.Serving;
+using OnnxLlm.Serving.Engine;
+using static OnnxLlm.Tests.Serving.SequenceFactory;
+
+namespace OnnxLlm.Tests.Serving;
+
+/// <summary>Real packages in ONNX Runtime, behind the same engine as the toys.</summary>
+public sealed class ModelLoaderTests
+{
+    [Fact]
+    public void Package_Loaded_IsDescribed()
+    {
+        using var package = new ServedPackage();
+        var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = 3, ChatTemplate = "plain" });
+        using (runner) Assert.Equal((3, 128, TestServer.Tokenizer.VocabularySize), (runner.Slots, runner.MaxLength, runner.VocabularySize));
+        Assert.Equal(("package", 128, "float32", "plain"), (model.Id, model.Context, model.Precision, model.Template!.Name));
+        Assert.Matches("^fp_[0-9a-f]{12}$", model.Fingerprint);
+        Assert.Equal(TestServer.Tokenizer.Special.Eos, Assert.Single(model.EndTokens));
+    }
+
+    [Fact]
+    public async Task Answers_OfARealModelTogether_EqualSoloAnswers()
+    {
+        using var package = new ServedPackage();
+        var solo = new List<int[]>();
+        using (var alone = Engine(package, slots: 1))
+            for (var i = 0; i < 12; i++) solo.Add(await AnswerAsync(alone, i));
+
+        using var engine = Engine(package, slots: 4);
+        Assert.Equal(solo, await Task.WhenAll(Enumerable.Range(0, 12).Select(i => AnswerAsync(engine, i))));
+    }
+
+    [Theory]
+    [InlineData("no/such/folder", null, "no/such/folder")]
+    [InlineData(null, 129, "128")]
+    public void Package_ThatCannotBeServed_IsOneClearLine(string? folder, int? maxLength, string part)
+    {
+        using var package = new ServedPackage();
+        var mistake = Assert.Throws<ServingException>(() => ModelLoader.Load(new ServerOptions { Model = folder ?? package.Folder, MaxLength = maxLength }));
+        Assert.Contains(part, mistake.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', mistake.Message);
+    }
+
+    private static InferenceEngine Engine(ServedPackage package, int slots)
+    {
+        var (_, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = slots, Threads = 1 });
+        return new InferenceEngine(runner, new() { PrefillChunk = 5 }, new(), TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+    }
+
+    private static async Task<int[]> AnswerAsync(InferenceEngine engine, int i)
+    {
+        int[] prompt = [.. Enumerable.Range(0, 3 + 2 * i).Select(k => (7 * k + 11 * i + 5) % 280)];
+        var sampling = i % 2 == 0 ? Greedy : new SamplingSettings { Temperature = 0.7, Seed = (ulong)i };
+        return (await SequenceFactory.AnswerAsync(engine, prompt, 20 + i, sampling)).Tokens;
+    }
+}
