@@ -12,14 +12,16 @@ internal static class QuickstartCommand
         var minutes = new Option<double>("--minutes") { Description = "Training budget in minutes", DefaultValueFactory = _ => 3 };
         var noServe = new Option<bool>("--no-serve") { Description = "End after the first answer instead of staying up" };
         var port = new Option<int>("--port") { Description = "Port of the server", DefaultValueFactory = _ => 8080 };
-        var output = new Option<string>("--out") { Description = "Folder for data, runs and models", DefaultValueFactory = _ => "." };
+        var output = new Option<string?>("--out") { Description = "Folder for data, runs and models (default: the repository)" };
         var command = new Command("quickstart", "From a text corpus to an INT8 answer over HTTP, each step as a command that you could type") { minutes, noServe, port, output };
-        command.SetAction((parsed, _) =>
+        // Not an asynchronous action: those are cut off two seconds after Ctrl-C, and children may need longer to end in good order.
+        command.SetAction(parsed =>
         {
             string root = RepositoryRoot.Find(Directory.GetCurrentDirectory());
-            var plan = new QuickstartPlan(root, parsed.GetValue(minutes), parsed.GetValue(port), parsed.GetValue(output)!);
-            var screen = new QuickstartScreen(AnsiConsole.Console, Console.Out, !Console.IsOutputRedirected);
-            return new QuickstartRun(plan, screen, TimeProvider.System).Run(stayUp: !parsed.GetValue(noServe));
+            string place = parsed.GetValue(output) is { } folder ? RepositoryRoot.Relative(root, Path.GetFullPath(folder)) : ".";
+            var plan = new QuickstartPlan(root, parsed.GetValue(minutes), parsed.GetValue(port), place);
+            var screen = new QuickstartScreen(AnsiConsole.Console, parsed.InvocationConfiguration.Output, !Console.IsOutputRedirected);
+            return new QuickstartRun(plan, screen, TimeProvider.System).Run(stayUp: !parsed.GetValue(noServe)).GetAwaiter().GetResult();
         });
         return command;
     }

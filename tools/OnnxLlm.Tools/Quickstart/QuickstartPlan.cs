@@ -21,7 +21,11 @@ internal sealed record QuickstartPlan(string Root, double Minutes, int Port, str
 
     public static Question Question => new(ModelName, "The people of the United States");
 
-    private string Shards => At("data/sotu/shards");
+    private string Corpus => At("data/sotu");
+
+    private string Tokenizer => $"{Corpus}/tokenizer";
+
+    private string Shards => $"{Corpus}/shards";
 
     private string Run => At("runs/quickstart");
 
@@ -31,11 +35,10 @@ internal sealed record QuickstartPlan(string Root, double Minutes, int Port, str
 
     public ImmutableArray<QuickstartStep> Steps =>
     [
-        new("Sample corpus: 10.8 MB of State of the Union addresses", CommandLine.Project(Tools, "corpus", "prepare", "--source", "sotu", "--out", At("data/sotu"))),
-        new("Tokenizer: byte-level BPE, 4096 tokens", CommandLine.Project(
-            Tools, "tokenizer", "train", "--data", At("data/sotu"), "--vocab", "4096", "--out", At("data/sotu/tokenizer"))),
+        new("Sample corpus: 10.8 MB of State of the Union addresses", CommandLine.Project(Tools, "corpus", "prepare", "--source", "sotu", "--out", Corpus)),
+        new("Tokenizer: byte-level BPE, 4096 tokens", CommandLine.Project(Tools, "tokenizer", "train", "--corpus", Corpus, "--vocab", "4096", "--out", Tokenizer)),
         new("Token shards: training and validation", CommandLine.Project(
-            Tools, "corpus", "tokenize", "--data", At("data/sotu"), "--tokenizer", At("data/sotu/tokenizer"), "--out", Shards)),
+            Tools, "corpus", "tokenize", "--corpus", Corpus, "--tokenizer", Tokenizer, "--out", Shards)),
         new("Training a small LLaMA on the CPU", CommandLine.Project(Training, TrainOrResume)),
         new("Model package", CommandLine.Project(Tools, "export", "--run", Run, "--out", Model)),
         new("INT8 quantization", CommandLine.Project(Tools, "quantize", "--model", Model, "--out", Quantized, "--data", Shards)),

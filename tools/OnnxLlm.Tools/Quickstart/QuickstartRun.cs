@@ -59,7 +59,7 @@ internal sealed class QuickstartRun(QuickstartPlan plan, QuickstartScreen screen
     {
         screen.Plain("");
         screen.Note($"Question: \"{QuickstartPlan.Question.Prompt}\" ... and the answer as it streams in:");
-        await QuickstartPlan.Question.Ask(client, Console.Out, stop);
+        await screen.Answer(QuickstartPlan.Question, client, stop);
         screen.Plain("");
     }
 

@@ -25,6 +25,8 @@ internal sealed class QuickstartScreen(IAnsiConsole console, TextWriter plain, b
 
     public void Note(string text) => Line("blue", text);
 
+    public Task Answer(Question question, HttpClient server, CancellationToken stop) => question.Ask(server, plain, stop);
+
     public void Plain(string text) => plain.WriteLine(text);
 
     private void Line(string colour, string text)

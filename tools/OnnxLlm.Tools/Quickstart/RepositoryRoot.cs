@@ -9,4 +9,11 @@ internal static class RepositoryRoot
             if (File.Exists(Path.Combine(folder.FullName, "OnnxLlm.sln"))) return folder.FullName;
         throw new ToolException($"quickstart runs inside a clone of OnnxLlm; there is no OnnxLlm.sln in {from} or above it.");
     }
+
+    /// <summary>A folder as one would type it in the root: relative where it lies below.</summary>
+    public static string Relative(string root, string folder)
+    {
+        string relative = Path.GetRelativePath(root, folder).Replace('\\', '/');
+        return relative.StartsWith("..", StringComparison.Ordinal) ? folder : relative;
+    }
 }
