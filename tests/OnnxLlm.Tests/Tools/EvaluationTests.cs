@@ -94,7 +94,7 @@ public sealed class EvaluationTests
         var baseline = new UnigramBaseline(4);
         baseline.Count([0, 0, 0, 1]);
         baseline.Count([1, 2]);
-        Assert.Equal([-Math.Log(4 / 10.0), -Math.Log(3 / 10.0), -Math.Log(2 / 10.0), -Math.Log(1 / 10.0)], Enumerable.Range(0, 4).Select(baseline.NegativeLog), Close);
+        Assert.Equal([-Math.Log(4 / 10.0), -Math.Log(3 / 10.0), -Math.Log(2 / 10.0), -Math.Log(1 / 10.0)], Enumerable.Range(0, 4).Select(baseline.Loss), Close);
         var score = new Evaluator(new([3, 0, 1], _ => 1), 8, 8).Score(baseline);
         Assert.Equal(-(Math.Log(0.4) + Math.Log(0.3)) / 2, score.NegativeLogLikelihood, 1e-12);
     }

@@ -28,13 +28,13 @@ internal sealed class Evaluator(EvaluationText text, int context, int stride)
             ReadOnlySpan<float> logits1 = first(Input(window)), logits2 = second(Input(window));
             for (int i = window.FirstScored; i < window.Length; i++)
             {
-                ReadOnlySpan<float> row1 = Row(logits1, window, i), row2 = Row(logits2, window, i);
+                LogitRow row1 = Row(logits1, window, i), row2 = Row(logits2, window, i);
                 double loss1 = Loss(row1, Target(window, i)), loss2 = Loss(row2, Target(window, i));
                 losses1.Add(loss1);
                 losses2.Add(loss2);
                 difference.Add(loss2 - loss1);
-                divergence.Add(LogProbabilities.Divergence(row1, row2));
-                agreement.Add(LogProbabilities.Best(row1) == LogProbabilities.Best(row2) ? 1 : 0);
+                divergence.Add(row1.Divergence(row2));
+                agreement.Add(row1.Best == row2.Best ? 1 : 0);
             }
         }
         return new(Summary(losses1), Summary(losses2), difference.Mean, difference.StandardError, divergence.Mean, agreement.Mean);
@@ -44,20 +44,18 @@ internal sealed class Evaluator(EvaluationText text, int context, int stride)
     public PerplexityScore Score(UnigramBaseline baseline)
     {
         var losses = new RunningMean();
-        foreach (int token in text.Tokens.AsSpan(1)) losses.Add(baseline.NegativeLog(token));
+        foreach (int token in text.Tokens.AsSpan(1)) losses.Add(baseline.Loss(token));
         return Summary(losses);
     }
 
-    private static double Loss(ReadOnlySpan<float> logits, int token)
-    {
-        double loss = LogProbabilities.NegativeLog(logits, token);
-        return double.IsFinite(loss) ? loss : throw new ToolException("The model gives logits that are not numbers; it cannot be evaluated.");
-    }
+    private static double Loss(LogitRow row, int token) => double.IsFinite(row.Loss(token))
+        ? row.Loss(token)
+        : throw new ToolException("The model gives logits that are not numbers; it cannot be evaluated.");
 
-    private static ReadOnlySpan<float> Row(ReadOnlySpan<float> logits, EvaluationWindow window, int i)
+    private static LogitRow Row(ReadOnlySpan<float> logits, EvaluationWindow window, int i)
     {
         int vocabulary = logits.Length / window.Length;
-        return logits.Slice(i * vocabulary, vocabulary);
+        return new(logits.Slice(i * vocabulary, vocabulary));
     }
 
     private ReadOnlySpan<int> Input(EvaluationWindow window) => text.Tokens.AsSpan((int)window.Start, window.Length);

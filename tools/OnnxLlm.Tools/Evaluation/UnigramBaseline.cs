@@ -16,5 +16,5 @@ internal sealed class UnigramBaseline(int vocabulary)
     }
 
     /// <summary>−ln p(token), in nats.</summary>
-    public double NegativeLog(int token) => Math.Log(_total + _counts.Length) - Math.Log(_counts[token] + 1);
+    public double Loss(int token) => Math.Log(_total + _counts.Length) - Math.Log(_counts[token] + 1);
 }

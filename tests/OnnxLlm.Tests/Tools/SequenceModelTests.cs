@@ -5,7 +5,7 @@ using OnnxLlm.Tools.Quantization;
 
 namespace OnnxLlm.Tests.Tools;
 
-public sealed class WindowModelTests
+public sealed class SequenceModelTests
 {
     private const int Context = 8;
 
@@ -19,7 +19,7 @@ public sealed class WindowModelTests
     {
         var model = TinyModel.Named(name);
         var text = Text(model.Config, length: 20);
-        using var windows = new WindowModel(GenerationRun.Export(model), Context, threads: 1);
+        using var windows = SequenceModel.ForMeasuring(GenerationRun.Export(model), Context, threads: 1);
         var score = new Evaluator(text, Context, stride).Score(windows.Logits);
         Assert.Equal(BruteForce(model, text.Tokens, stride), score.NegativeLogLikelihood, 1e-5);
         Assert.Equal(19, score.Tokens);
@@ -31,7 +31,7 @@ public sealed class WindowModelTests
         var model = TinyModel.Named("llama-16");
         var text = Text(model.Config, length: 65);
         var file = GenerationRun.Export(model);
-        using WindowModel before = new(file, 16, threads: 1), after = new(WeightQuantizer.Quantize(file, new()).Model, 16, threads: 1);
+        using SequenceModel before = SequenceModel.ForMeasuring(file, 16, threads: 1), after = SequenceModel.ForMeasuring(WeightQuantizer.Quantize(file, new()).Model, 16, threads: 1);
         var comparison = new Evaluator(text, 16, 16).Compare(before.Logits, after.Logits);
         Assert.InRange(Math.Abs(comparison.PerplexityLoss), 1e-9, 0.05);
         Assert.InRange(comparison.Divergence, 1e-9, 0.01);
