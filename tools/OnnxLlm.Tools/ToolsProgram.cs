@@ -44,7 +44,11 @@ public static class ToolsProgram
     private static RootCommand Create() => new("Tools around OnnxLlm models.")
     {
         CorpusCommand.Create(),
+        EvaluateCommand.Create(),
+        ExportCommand.Create(),
         InspectCommand.Create(),
+        QuantizeCommand.Create(),
+        QuickstartCommand.Create(),
         TokenizerCommand.Create(),
     };
 

@@ -16,6 +16,8 @@ internal sealed record EvaluationData(EvaluationText Text, UnigramBaseline Unigr
         using TokenShards valid = TokenShards.Open(folder, Split.Valid), train = TokenShards.Open(folder, Split.Train);
         if (valid.TokenizerHash.Length > 0 && valid.TokenizerHash != tokenizer.Hash)
             throw new ToolException($"The shards in '{folder}' were made with another tokenizer than the model's.");
+        if (Math.Max(valid.VocabularySize, train.VocabularySize) > tokenizer.VocabularySize)
+            throw new ToolException($"The shards in '{folder}' hold ids of a vocabulary of {valid.VocabularySize}, the model's has {tokenizer.VocabularySize}.");
         if (valid.Length < 2) throw new ToolException($"'{folder}' holds {valid.Length} tokens for validation; at least 2 are needed.");
         int[] ids = new int[Math.Min(valid.Length, tokens + 1L)];
         valid.Read(0, ids);

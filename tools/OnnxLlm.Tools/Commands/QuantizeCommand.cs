@@ -1,0 +1,57 @@
+using System.CommandLine;
+using System.Globalization;
+using OnnxLlm.Tools.Quantization;
+
+namespace OnnxLlm.Tools.Commands;
+
+/// <summary><c>quantize --model FOLDER --out FOLDER --data SHARDS</c></summary>
+internal static class QuantizeCommand
+{
+    public static Command Create()
+    {
+        var model = new Option<string>("--model") { Description = "Folder of the float model package.", Required = true };
+        var target = new Option<string>("--out") { Description = "Folder to write the INT8 package to.", Required = true };
+        var data = new Option<string>("--data") { Description = "Folder of token shards; their validation split decides.", Required = true };
+        var loss = new Option<double>("--max-perplexity-loss") { Description = "Largest growth of the perplexity that is accepted; 0.01 is 1 %.", DefaultValueFactory = _ => 0.01 };
+        var block = new Option<int>("--block") { Description = "Weights that share one scale.", DefaultValueFactory = _ => 32 };
+        var exclude = new Option<string[]>("--exclude") { Description = "Names of weights that stay as they are; * stands for any characters.", AllowMultipleArgumentsPerToken = true };
+        var tokens = new Option<int>("--tokens") { Description = "Validation tokens that both models are scored on.", DefaultValueFactory = _ => 32768 };
+        var threads = new Option<int>("--threads") { Description = "Threads of the runtime; 0 is one per core." };
+        var force = new Option<bool>("--force") { Description = "Quantize even if the package is up to date." };
+        var command = new Command("quantize", "Turn a model package into INT8, if that costs little enough.") { model, target, data, loss, block, exclude, tokens, threads, force };
+        command.SetAction(parsed => Run(parsed.InvocationConfiguration.Output, parsed.GetValue(force), new()
+        {
+            Source = parsed.GetRequiredValue(model),
+            Target = parsed.GetRequiredValue(target),
+            Data = parsed.GetRequiredValue(data),
+            MaxPerplexityLoss = parsed.GetValue(loss),
+            Settings = new() { Block = parsed.GetValue(block), Exclude = [.. parsed.GetValue(exclude) ?? []] },
+            Tokens = parsed.GetValue(tokens),
+            Threads = parsed.GetValue(threads),
+        }));
+        return command;
+    }
+
+    private static void Run(TextWriter output, bool force, QuantizationJob job)
+    {
+        var gate = new QuantizationGate(job, TimeProvider.System);
+        var known = force ? null : gate.UpToDate();
+        Show(output, known is null ? job.Target : $"up to date: {job.Target}", known ?? gate.Run());
+    }
+
+    private static void Show(TextWriter output, string title, QuantizationReport report)
+    {
+        var q = report.Quality;
+        Line($"{title}: INT8, {report.QuantizedWeights.Length} weights in blocks of {report.Block}, {report.KeptWeights.Length} left as they were");
+        Line($"  file         {report.FloatBytes / 1e6,9:0.00} -> {report.QuantizedBytes / 1e6,9:0.00} MB ({report.SizeRatio:P1})");
+        Line($"  perplexity   {q.FloatPerplexity,9:0.000} -> {q.QuantizedPerplexity,9:0.000} ({q.PerplexityLoss:+0.000 %;-0.000 %} ± {q.PerplexityLossError:0.000 %}, {q.MaxPerplexityLoss:0.## %} allowed; unigram {q.UnigramPerplexity:0.0})");
+        Line($"  agreement    {q.Top1Agreement:P2} of the likeliest tokens, mean KL {q.MeanDivergence:0.000000} nats, {q.Tokens:N0} tokens");
+        foreach (var speed in report.Speed)
+        {
+            Line($"  prefill      {speed.FloatPrefill,9:N0} -> {speed.QuantizedPrefill,9:N0} tokens/s ({speed.Provider}, {speed.Threads} threads, 1 sequence)");
+            Line($"  decode       {speed.FloatDecode,9:N0} -> {speed.QuantizedDecode,9:N0} tokens/s");
+        }
+
+        void Line(FormattableString text) => output.WriteLine(text.ToString(CultureInfo.InvariantCulture));
+    }
+}

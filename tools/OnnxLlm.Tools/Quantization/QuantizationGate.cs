@@ -1,0 +1,93 @@
+using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Text;
+using OnnxLlm.Tools.Evaluation;
+
+namespace OnnxLlm.Tools.Quantization;
+
+/// <summary>
+/// Quantizes a package, measures what that costs on held-out text, and writes the new package only if the cost is within the bound.
+/// </summary>
+internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
+{
+    private const string Provider = "CPUExecutionProvider";
+
+    /// <summary>How the model is quantized; a test puts something worse in its place.</summary>
+    internal Func<ModelProto, QuantizedModel> Quantizer { get; init; } = model => WeightQuantizer.Quantize(model, job.Settings);
+
+    /// <summary>The report of an earlier call that did the same from the same model and data, or null.</summary>
+    public QuantizationReport? UpToDate()
+    {
+        if (!File.Exists(Path.Combine(job.Target, PackageManifest.FileName))) return null;
+        using var data = TokenShards.Open(job.Data, Split.Valid);
+        return QuantizationReport.Parse(PackageManifest.Read(job.Target).Quantization) is { } report
+            && report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
+            && report.Block == job.Settings.Block
+            && report.Quality.Data == data.Hash
+            && report.Quality.PerplexityLoss <= job.MaxPerplexityLoss
+            ? report
+            : null;
+    }
+
+    /// <summary>A <see cref="ToolException"/> says why nothing was written.</summary>
+    public QuantizationReport Run()
+    {
+        RequireTwoFolders();
+        var manifest = PackageManifest.Verify(job.Source);
+        var before = OnnxFile.Read(Path.Combine(job.Source, PackageManifest.ModelFile));
+        var after = Quantizer(before);
+        var report = Measure(manifest, before, after);
+        if (report.Quality.PerplexityLoss > job.MaxPerplexityLoss) throw new ToolException(Refusal(report.Quality));
+        QuantizedPackage.Write(job, manifest, after.Model, report);
+        return report;
+    }
+
+    private QuantizationReport Measure(PackageManifest manifest, ModelProto before, QuantizedModel after)
+    {
+        int length = ModelConfig.Load(Path.Combine(job.Source, PackageManifest.ConfigFile)).MaxPositions;
+        var data = EvaluationData.Load(job.Data, Tokenizer.Load(job.Source), job.Tokens);
+        return new()
+        {
+            Block = job.Settings.Block,
+            SourceModel = manifest.Files[PackageManifest.ModelFile],
+            QuantizedWeights = [.. after.Quantized.Select(q => q.Name)],
+            KeptWeights = [.. after.Kept.Select(k => $"{k.Name}: {k.Reason}")],
+            FloatBytes = before.CalculateSize(),
+            QuantizedBytes = after.Model.CalculateSize(),
+            Quality = Quality(before, after.Model, data, length),
+            Speed = [Speed(before, after.Model, data.Text.Tokens, length)],
+        };
+    }
+
+    private QualityReport Quality(ModelProto before, ModelProto after, EvaluationData data, int context)
+    {
+        var evaluator = new Evaluator(data.Text, context, stride: context);
+        using SequenceModel first = SequenceModel.ForMeasuring(before, context, job.Threads), second = SequenceModel.ForMeasuring(after, context, job.Threads);
+        return QualityReport.Of(evaluator.Compare(first.Logits, second.Logits), evaluator.Score(data.Unigram), job, data.Hash, context);
+    }
+
+    private SpeedReport Speed(ModelProto before, ModelProto after, int[] text, int length)
+    {
+        using SequenceModel first = SequenceModel.ForAnswering(before, length, job.Threads), second = SequenceModel.ForAnswering(after, length, job.Threads);
+        var (slow, fast) = new SpeedComparison(time).Measure(first, second, text, length);
+        return new()
+        {
+            Provider = Provider,
+            Threads = job.Threads > 0 ? job.Threads : Environment.ProcessorCount,
+            FloatPrefill = slow.Prefill,
+            QuantizedPrefill = fast.Prefill,
+            FloatDecode = slow.Decode,
+            QuantizedDecode = fast.Decode,
+        };
+    }
+
+    private string Refusal(QualityReport q) => FormattableString.Invariant(
+        $"'{job.Target}' was not written: the perplexity grows by {q.PerplexityLoss:P2} ({q.FloatPerplexity:0.00} -> {q.QuantizedPerplexity:0.00}), at most {q.MaxPerplexityLoss:P2} is allowed. Exclude weights with --exclude, or allow more with --max-perplexity-loss.");
+
+    private void RequireTwoFolders()
+    {
+        if (Path.GetFullPath(job.Source).TrimEnd('/', '\\') == Path.GetFullPath(job.Target).TrimEnd('/', '\\'))
+            throw new ToolException("--model and --out are the same folder; the float model is kept, so choose another for --out.");
+    }
+}
