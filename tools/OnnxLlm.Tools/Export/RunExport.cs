@@ -19,7 +19,7 @@ internal sealed record RunExport(string Run, string Checkpoint, string Target, s
         var run = TrainingRunFolder.Open(Run);
         var checkpoint = run.Checkpoint(Checkpoint);
         string weights = checkpoint.VerifiedHash();
-        if (Existing() is { } manifest && manifest.Files.GetValueOrDefault(PackageManifest.WeightsFile) == weights) return (manifest, checkpoint, true);
+        if (PackageFolder.Intact(Target) is { } manifest && manifest.Files.GetValueOrDefault(PackageManifest.WeightsFile) == weights) return (manifest, checkpoint, true);
         return (Write(run, checkpoint), checkpoint, false);
     }
 
@@ -35,18 +35,6 @@ internal sealed record RunExport(string Run, string Checkpoint, string Target, s
             TokenizerFolder = folder,
             Source = new(Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(Run))), checkpoint.Step),
         });
-    }
-
-    private PackageManifest? Existing()
-    {
-        try
-        {
-            return File.Exists(Path.Combine(Target, PackageManifest.FileName)) ? PackageManifest.Verify(Target) : null;
-        }
-        catch (GraphException)
-        {
-            return null;    // damaged: written anew
-        }
     }
 
     private string TokenizerFolder(TrainingRunFolder run)

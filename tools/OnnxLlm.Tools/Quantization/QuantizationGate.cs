@@ -19,12 +19,13 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
     /// <summary>The report of an earlier call that did the same from the same model and data, or null.</summary>
     public QuantizationReport? UpToDate()
     {
-        if (!File.Exists(Path.Combine(job.Target, PackageManifest.FileName))) return null;
+        if (QuantizationReport.Parse(PackageFolder.Intact(job.Target)?.Quantization) is not { } report) return null;
         using var data = TokenShards.Open(job.Data, Split.Valid);
-        return QuantizationReport.Parse(PackageManifest.Read(job.Target).Quantization) is { } report
-            && report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
+        return report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
             && report.Block == job.Settings.Block
+            && report.Exclude.SequenceEqual(job.Settings.Exclude)
             && report.Quality.Data == data.Hash
+            && report.Quality.Tokens == Math.Min(job.Tokens, data.Length - 1)
             && report.Quality.PerplexityLoss <= job.MaxPerplexityLoss
             ? report
             : null;
@@ -50,6 +51,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
         return new()
         {
             Block = job.Settings.Block,
+            Exclude = job.Settings.Exclude,
             SourceModel = manifest.Files[PackageManifest.ModelFile],
             QuantizedWeights = [.. after.Quantized.Select(q => q.Name)],
             KeptWeights = [.. after.Kept.Select(k => $"{k.Name}: {k.Reason}")],

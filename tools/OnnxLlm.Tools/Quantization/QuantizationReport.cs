@@ -19,6 +19,9 @@ internal sealed record QuantizationReport
 
     public long AccuracyLevel { get; init; } = Operators.AccuracyLevel;
 
+    /// <summary>Patterns of names that were left out on request.</summary>
+    public required ImmutableArray<string> Exclude { get; init; }
+
     /// <summary>SHA-256 of the float <c>model.onnx</c>.</summary>
     public required string SourceModel { get; init; }
 
