@@ -1,6 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -27,82 +25,104 @@ internal readonly unsafe struct RowOperand : ITileOperand
 }
 
 /// <summary>
-/// The register tile of attention, C[8 x 32] (+)= A[8 x depth]·B[depth x 32], and the 16 x 16 transpose that feeds it. The 16 accumulators are separate
-/// locals because the compiler keeps those, and no array, in registers: this loop runs at about 95 % of the machine's multiply-add rate.
+/// The register tile of attention, C[8 x 2 vectors] (+)= A[8 x depth]·B[depth x 2 vectors]. The accumulators are separate locals because the compiler keeps
+/// those, and no array, in registers. AVX-512 has room for all 8 rows at once, 16 registers are filled by 4.
 /// </summary>
 internal static unsafe class AttentionTile
 {
+    internal const int Rows = 8;
+
+    /// <summary>Floats in a row of the tile.</summary>
+    internal static int Width<T>() where T : unmanaged, ILanes<T> => 2 * T.Count;
+
     /// <param name="depth">Number of steps.</param>
     /// <param name="a">First step of the left operand.</param>
     /// <param name="aStep">Floats from one step to the next.</param>
-    /// <param name="b">Right operand, one row of 32 per step.</param>
+    /// <param name="b">Right operand, one row of the tile's width per step.</param>
     /// <param name="bStride">Floats from one row of b to the next.</param>
     /// <param name="c">Result.</param>
     /// <param name="cStride">Floats from one row of c to the next.</param>
     /// <param name="add">Adds to c instead of replacing it.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Multiply<T>(long depth, float* a, long aStep, float* b, long bStride, float* c, long cStride, bool add) where T : ITileOperand
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Multiply<T, TOperand>(long depth, float* a, long aStep, float* b, long bStride, float* c, long cStride, bool add)
+        where T : unmanaged, ILanes<T>
+        where TOperand : ITileOperand
     {
-        Vector512<float> c0a, c0b, c1a, c1b, c2a, c2b, c3a, c3b, c4a, c4b, c5a, c5b, c6a, c6b, c7a, c7b;
+        if (T.Count == Lanes512.Count)
+        {
+            EightRows<T, TOperand>(depth, a, aStep, b, bStride, c, cStride, add);
+            return;
+        }
+        FourRows<T, TOperand, FirstRow>(depth, a, aStep, b, bStride, c, cStride, add);
+        FourRows<T, TOperand, FifthRow>(depth, a, aStep, b, bStride, c + 4 * cStride, cStride, add);
+    }
+
+    /// <summary>All rows in 16 accumulators.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void EightRows<T, TOperand>(long depth, float* a, long aStep, float* b, long bStride, float* c, long cStride, bool add)
+        where T : unmanaged, ILanes<T>
+        where TOperand : ITileOperand
+    {
+        T c0a, c0b, c1a, c1b, c2a, c2b, c3a, c3b, c4a, c4b, c5a, c5b, c6a, c6b, c7a, c7b;
         if (add)
         {
             float* row = c;
-            c0a = Vector512.Load(row);
-            c0b = Vector512.Load(row + 16);
+            c0a = T.Load(row);
+            c0b = T.Load(row + T.Count);
             row += cStride;
-            c1a = Vector512.Load(row);
-            c1b = Vector512.Load(row + 16);
+            c1a = T.Load(row);
+            c1b = T.Load(row + T.Count);
             row += cStride;
-            c2a = Vector512.Load(row);
-            c2b = Vector512.Load(row + 16);
+            c2a = T.Load(row);
+            c2b = T.Load(row + T.Count);
             row += cStride;
-            c3a = Vector512.Load(row);
-            c3b = Vector512.Load(row + 16);
+            c3a = T.Load(row);
+            c3b = T.Load(row + T.Count);
             row += cStride;
-            c4a = Vector512.Load(row);
-            c4b = Vector512.Load(row + 16);
+            c4a = T.Load(row);
+            c4b = T.Load(row + T.Count);
             row += cStride;
-            c5a = Vector512.Load(row);
-            c5b = Vector512.Load(row + 16);
+            c5a = T.Load(row);
+            c5b = T.Load(row + T.Count);
             row += cStride;
-            c6a = Vector512.Load(row);
-            c6b = Vector512.Load(row + 16);
+            c6a = T.Load(row);
+            c6b = T.Load(row + T.Count);
             row += cStride;
-            c7a = Vector512.Load(row);
-            c7b = Vector512.Load(row + 16);
+            c7a = T.Load(row);
+            c7b = T.Load(row + T.Count);
         }
         else
         {
-            c0a = c0b = c1a = c1b = c2a = c2b = c3a = c3b = c4a = c4b = c5a = c5b = c6a = c6b = c7a = c7b = Vector512<float>.Zero;
+            c0a = c0b = c1a = c1b = c2a = c2b = c3a = c3b = c4a = c4b = c5a = c5b = c6a = c6b = c7a = c7b = T.All(0);
         }
 
         for (long step = depth; step > 0; step--)
         {
-            Vector512<float> left = Vector512.Load(b), right = Vector512.Load(b + 16), x;
-            x = Vector512.Create(T.At(a, 0));
-            c0a = Vector512.FusedMultiplyAdd(x, left, c0a);
-            c0b = Vector512.FusedMultiplyAdd(x, right, c0b);
-            x = Vector512.Create(T.At(a, 1));
-            c1a = Vector512.FusedMultiplyAdd(x, left, c1a);
-            c1b = Vector512.FusedMultiplyAdd(x, right, c1b);
-            x = Vector512.Create(T.At(a, 2));
-            c2a = Vector512.FusedMultiplyAdd(x, left, c2a);
-            c2b = Vector512.FusedMultiplyAdd(x, right, c2b);
-            x = Vector512.Create(T.At(a, 3));
-            c3a = Vector512.FusedMultiplyAdd(x, left, c3a);
-            c3b = Vector512.FusedMultiplyAdd(x, right, c3b);
-            x = Vector512.Create(T.At(a, 4));
-            c4a = Vector512.FusedMultiplyAdd(x, left, c4a);
-            c4b = Vector512.FusedMultiplyAdd(x, right, c4b);
-            x = Vector512.Create(T.At(a, 5));
-            c5a = Vector512.FusedMultiplyAdd(x, left, c5a);
-            c5b = Vector512.FusedMultiplyAdd(x, right, c5b);
-            x = Vector512.Create(T.At(a, 6));
-            c6a = Vector512.FusedMultiplyAdd(x, left, c6a);
-            c6b = Vector512.FusedMultiplyAdd(x, right, c6b);
-            x = Vector512.Create(T.At(a, 7));
-            c7a = Vector512.FusedMultiplyAdd(x, left, c7a);
-            c7b = Vector512.FusedMultiplyAdd(x, right, c7b);
+            T left = T.Load(b), right = T.Load(b + T.Count), x;
+            x = T.All(TOperand.At(a, 0));
+            c0a = T.MultiplyAdd(x, left, c0a);
+            c0b = T.MultiplyAdd(x, right, c0b);
+            x = T.All(TOperand.At(a, 1));
+            c1a = T.MultiplyAdd(x, left, c1a);
+            c1b = T.MultiplyAdd(x, right, c1b);
+            x = T.All(TOperand.At(a, 2));
+            c2a = T.MultiplyAdd(x, left, c2a);
+            c2b = T.MultiplyAdd(x, right, c2b);
+            x = T.All(TOperand.At(a, 3));
+            c3a = T.MultiplyAdd(x, left, c3a);
+            c3b = T.MultiplyAdd(x, right, c3b);
+            x = T.All(TOperand.At(a, 4));
+            c4a = T.MultiplyAdd(x, left, c4a);
+            c4b = T.MultiplyAdd(x, right, c4b);
+            x = T.All(TOperand.At(a, 5));
+            c5a = T.MultiplyAdd(x, left, c5a);
+            c5b = T.MultiplyAdd(x, right, c5b);
+            x = T.All(TOperand.At(a, 6));
+            c6a = T.MultiplyAdd(x, left, c6a);
+            c6b = T.MultiplyAdd(x, right, c6b);
+            x = T.All(TOperand.At(a, 7));
+            c7a = T.MultiplyAdd(x, left, c7a);
+            c7b = T.MultiplyAdd(x, right, c7b);
             a += aStep;
             b += bStride;
         }
@@ -117,42 +137,79 @@ internal static unsafe class AttentionTile
         Store(c7a, c7b, c + 7 * cStride);
     }
 
-    /// <summary>target[c][r] = factor·source[r][c] for 16 rows and columns.</summary>
+    /// <summary>Four rows in 8 accumulators.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Transpose16(float* source, long sourceStride, float* target, long targetStride, float factor)
+    private static void FourRows<T, TOperand, TFirst>(long depth, float* a, long aStep, float* b, long bStride, float* c, long cStride, bool add)
+        where T : unmanaged, ILanes<T>
+        where TOperand : ITileOperand
+        where TFirst : IFirstRow
     {
-        // First within groups of four rows: vector j of a group holds column 4·lane + j in its 128-bit lanes. Then across the groups.
-        Vector512<float>* groups = stackalloc Vector512<float>[16];
-        for (int group = 0; group < 16; group += 4, source += 4 * sourceStride)
-            TransposeGroup(source, sourceStride, groups + group, Vector512.Create(factor));
-        for (int j = 0; j < 4; j++)
+        T c0a, c0b, c1a, c1b, c2a, c2b, c3a, c3b;
+        if (add)
         {
-            Vector512<float> evenTop = Avx512F.Shuffle4x128(groups[j], groups[4 + j], 0x88), oddTop = Avx512F.Shuffle4x128(groups[j], groups[4 + j], 0xDD);
-            Vector512<float> evenLow = Avx512F.Shuffle4x128(groups[8 + j], groups[12 + j], 0x88), oddLow = Avx512F.Shuffle4x128(groups[8 + j], groups[12 + j], 0xDD);
-            Vector512.Store(Avx512F.Shuffle4x128(evenTop, evenLow, 0x88), target + j * targetStride);
-            Vector512.Store(Avx512F.Shuffle4x128(oddTop, oddLow, 0x88), target + (4 + j) * targetStride);
-            Vector512.Store(Avx512F.Shuffle4x128(evenTop, evenLow, 0xDD), target + (8 + j) * targetStride);
-            Vector512.Store(Avx512F.Shuffle4x128(oddTop, oddLow, 0xDD), target + (12 + j) * targetStride);
+            float* row = c;
+            c0a = T.Load(row);
+            c0b = T.Load(row + T.Count);
+            row += cStride;
+            c1a = T.Load(row);
+            c1b = T.Load(row + T.Count);
+            row += cStride;
+            c2a = T.Load(row);
+            c2b = T.Load(row + T.Count);
+            row += cStride;
+            c3a = T.Load(row);
+            c3b = T.Load(row + T.Count);
         }
+        else
+        {
+            c0a = c0b = c1a = c1b = c2a = c2b = c3a = c3b = T.All(0);
+        }
+
+        for (long step = depth; step > 0; step--)
+        {
+            T left = T.Load(b), right = T.Load(b + T.Count), x;
+            x = T.All(TOperand.At(a, TFirst.Row));
+            c0a = T.MultiplyAdd(x, left, c0a);
+            c0b = T.MultiplyAdd(x, right, c0b);
+            x = T.All(TOperand.At(a, TFirst.Row + 1));
+            c1a = T.MultiplyAdd(x, left, c1a);
+            c1b = T.MultiplyAdd(x, right, c1b);
+            x = T.All(TOperand.At(a, TFirst.Row + 2));
+            c2a = T.MultiplyAdd(x, left, c2a);
+            c2b = T.MultiplyAdd(x, right, c2b);
+            x = T.All(TOperand.At(a, TFirst.Row + 3));
+            c3a = T.MultiplyAdd(x, left, c3a);
+            c3b = T.MultiplyAdd(x, right, c3b);
+            a += aStep;
+            b += bStride;
+        }
+
+        Store(c0a, c0b, c);
+        Store(c1a, c1b, c + cStride);
+        Store(c2a, c2b, c + 2 * cStride);
+        Store(c3a, c3b, c + 3 * cStride);
+    }
+
+    /// <summary>A row number that the compiler knows, so that it becomes part of the addresses.</summary>
+    private interface IFirstRow
+    {
+        static abstract int Row { get; }
+    }
+
+    private readonly struct FirstRow : IFirstRow
+    {
+        public static int Row => 0;
+    }
+
+    private readonly struct FifthRow : IFirstRow
+    {
+        public static int Row => 4;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void TransposeGroup(float* source, long stride, Vector512<float>* columns, Vector512<float> factor)
+    private static void Store<T>(T left, T right, float* target) where T : unmanaged, ILanes<T>
     {
-        Vector512<float> row0 = Vector512.Load(source) * factor, row1 = Vector512.Load(source + stride) * factor;
-        Vector512<float> row2 = Vector512.Load(source + 2 * stride) * factor, row3 = Vector512.Load(source + 3 * stride) * factor;
-        Vector512<double> low01 = Avx512F.UnpackLow(row0, row1).AsDouble(), high01 = Avx512F.UnpackHigh(row0, row1).AsDouble();
-        Vector512<double> low23 = Avx512F.UnpackLow(row2, row3).AsDouble(), high23 = Avx512F.UnpackHigh(row2, row3).AsDouble();
-        columns[0] = Avx512F.UnpackLow(low01, low23).AsSingle();
-        columns[1] = Avx512F.UnpackHigh(low01, low23).AsSingle();
-        columns[2] = Avx512F.UnpackLow(high01, high23).AsSingle();
-        columns[3] = Avx512F.UnpackHigh(high01, high23).AsSingle();
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Store(Vector512<float> left, Vector512<float> right, float* target)
-    {
-        Vector512.Store(left, target);
-        Vector512.Store(right, target + 16);
+        T.Store(left, target);
+        T.Store(right, target + T.Count);
     }
 }

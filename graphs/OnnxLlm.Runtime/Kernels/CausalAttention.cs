@@ -44,8 +44,8 @@ internal static unsafe class CausalAttention
     private static void Part(Arguments* arguments, nint part)
     {
         long batch = part / arguments->Shape.H, head = part % arguments->Shape.H;
-        if (arguments->Width == VectorWidth.Bits512) TiledAttention.Forward(arguments, batch, head);
-        else if (arguments->Width == VectorWidth.Portable) PlainAttention.Forward<PortableLanes>(arguments, batch, head);
-        else PlainAttention.Forward<ScalarLane>(arguments, batch, head);
+        if (arguments->Width == VectorWidth.Bits512) TiledAttention.Forward<Lanes512>(arguments, batch, head);
+        else if (arguments->Width == VectorWidth.Portable) TiledAttention.Forward<PortableLanes>(arguments, batch, head);
+        else TiledAttention.Forward<ScalarLane>(arguments, batch, head);
     }
 }

@@ -48,8 +48,8 @@ internal static unsafe class CausalAttentionGrad
     private static void Part(Arguments* arguments, nint part)
     {
         long batch = part / arguments->Shape.G, head = part % arguments->Shape.G;
-        if (arguments->Width == VectorWidth.Bits512) TiledAttentionGrad.Backward(arguments, batch, head);
-        else if (arguments->Width == VectorWidth.Portable) PlainAttention.Backward<PortableLanes>(arguments, batch, head);
-        else PlainAttention.Backward<ScalarLane>(arguments, batch, head);
+        if (arguments->Width == VectorWidth.Bits512) TiledAttentionGrad.Backward<Lanes512>(arguments, batch, head);
+        else if (arguments->Width == VectorWidth.Portable) TiledAttentionGrad.Backward<PortableLanes>(arguments, batch, head);
+        else TiledAttentionGrad.Backward<ScalarLane>(arguments, batch, head);
     }
 }

@@ -58,7 +58,7 @@ internal readonly unsafe struct Gelu : IElementwise<Gelu.Arguments>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static T Exponent<T>(T x) where T : unmanaged, ILanes<T>
     {
-        const float linear = -TwiceSlope * Exp2Polynomial.Log2E;
+        const float linear = -TwiceSlope * Exponential.Log2E;
         return x * T.MultiplyAdd(x * x, T.All(linear * Cubic), T.All(linear));
     }
 }

@@ -64,7 +64,7 @@ internal static unsafe class RowMath
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Exponentials<T>(float* x, float shift, float* terms, ref long start, long count) where T : unmanaged, ILanes<T>
     {
-        T sum = T.All(0), shifts = T.All(shift), log2E = T.All(Exp2Polynomial.Log2E);
+        T sum = T.All(0), shifts = T.All(shift), log2E = T.All(Exponential.Log2E);
         long i = start;
         for (; i <= count - T.Count; i += T.Count)
         {
@@ -84,16 +84,6 @@ internal static unsafe class RowMath
         long i = 0;
         for (; i <= count - T.Count; i += T.Count) T.Store(T.Load(x + i) * factors, x + i);
         for (; i < count; i++) x[i] *= factor;
-    }
-
-    /// <summary>y += factor·x.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void AddScaled<T>(float* x, float factor, float* y, long count) where T : unmanaged, ILanes<T>
-    {
-        T factors = T.All(factor);
-        long i = 0;
-        for (; i <= count - T.Count; i += T.Count) T.Store(T.MultiplyAdd(T.Load(x + i), factors, T.Load(y + i)), y + i);
-        for (; i < count; i++) y[i] += factor * x[i];
     }
 
     /// <summary>Σ x·y.</summary>

@@ -53,5 +53,5 @@ internal readonly unsafe struct SwiGlu : IElementwise<SwiGlu.Arguments>
 
     /// <summary>σ(x) = 1/(1 + e^−x).</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static T Logistic<T>(T x) where T : unmanaged, ILanes<T> => T.All(1) / (T.All(1) + T.Exp2(x * T.All(-Exp2Polynomial.Log2E)));
+    internal static T Logistic<T>(T x) where T : unmanaged, ILanes<T> => T.All(1) / (T.All(1) + T.Exp2(x * T.All(-Exponential.Log2E)));
 }

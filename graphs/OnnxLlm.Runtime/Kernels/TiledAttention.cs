@@ -1,141 +1,139 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
+using System.Runtime.InteropServices;
 
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
-/// Attention in tiles of 32 queries (AVX-512), after FlashAttention (Dao et al., 2022) with the scores transposed: a tile is [key][query lane], so maximum
+/// Attention in blocks of two vectors of queries, after FlashAttention (Dao et al., 2022) with the scores transposed: a tile is [key][query lane], so maximum
 /// and sum over keys need no horizontal operation, and the weights are at once the right operand of oᵀ += vᵀ·pᵀ, whose left operand is a row of v as it lies.
 /// Scores are kept in base 2. Any T and K: scratch is padded to whole tiles.
 /// </summary>
 internal static unsafe class TiledAttention
 {
-    internal const int Queries = 32, Keys = 64;
+    private const int Keys = 64;
 
-    /// <summary>Scratch of one head and the running state of one block of queries.</summary>
+    /// <summary>Scratch of one head, and the state of one block of queries: W lanes, where W is the width of a tile.</summary>
     private struct Block
     {
-        internal float* KeyPanels, Values, Query, Output, Scores;
+        internal float* KeyPanels, Values; // [T, K], padded
+        internal float* Query, Output; // [K, W]
+        internal float* Scores; // [64, W]
+        internal float* Maximum, Sum; // [W]
         internal long PaddedK, FirstQuery;
-        internal Vector512<float> MaximumLeft, MaximumRight, SumLeft, SumRight;
     }
 
-    internal static void Forward(CausalAttention.Arguments* arguments, long batch, long head)
+    internal static void Forward<T>(CausalAttention.Arguments* arguments, long batch, long head) where T : unmanaged, ILanes<T>
     {
         AttentionShape shape = arguments->Shape;
-        long paddedT = AttentionCopies.RoundUp(shape.T, Queries), paddedK = AttentionCopies.RoundUp(shape.K, 16), key = shape.Key(batch, head / shape.Group);
-        float* scratch = Scratch.Rent(2 * paddedT * paddedK + 2 * Queries * paddedK + Keys * Queries);
-        Block block = new() { PaddedK = paddedK, KeyPanels = scratch, Values = scratch + paddedT * paddedK };
-        block.Query = block.Values + paddedT * paddedK;
-        block.Output = block.Query + Queries * paddedK;
-        block.Scores = block.Output + Queries * paddedK;
+        int width = AttentionTile.Width<T>();
+        long paddedT = AttentionCopies.RoundUp(shape.T, Math.Max(width, AttentionTile.Rows)), paddedK = AttentionCopies.RoundUp(shape.K, AttentionTile.Rows);
+        float* scratch = Scratch.Rent(2 * paddedT * paddedK + width * (2 * paddedK + Keys + 2));
+        Block block = Divide(scratch, paddedT, paddedK, width);
+        long key = shape.Key(batch, head / shape.Group);
         AttentionCopies.CopyIn(arguments->K + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
         AttentionCopies.Pack(block.Values, paddedT, paddedK, block.KeyPanels);
         AttentionCopies.CopyIn(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
-        for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += Queries)
-            Forward(arguments, ref block, shape.Query(batch, head) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, head) + block.FirstQuery);
+        for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += width)
+            Forward<T>(arguments, block, shape.Query(batch, head) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, head) + block.FirstQuery);
         Scratch.Return(scratch);
     }
 
-    private static void Forward(CausalAttention.Arguments* arguments, ref Block block, long query, long lse)
+    private static Block Divide(float* scratch, long paddedT, long paddedK, int width)
     {
-        AttentionShape shape = arguments->Shape;
-        long rows = Math.Min(Queries, shape.T - block.FirstQuery), width = block.PaddedK;
-
-        // The rows of queries pass through the output's scratch on their way to being transposed.
-        AttentionCopies.CopyIn(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Output, Queries, width);
-        AttentionCopies.Transpose(block.Output, Queries, width, width, block.Query, Queries, shape.Scale * Exp2Polynomial.Log2E);
-        block.MaximumLeft = block.MaximumRight = Vector512.Create(float.NegativeInfinity);
-        block.SumLeft = block.SumRight = Vector512<float>.Zero;
-        long end = block.FirstQuery + Queries;
-        for (long first = 0; first < end; first += Keys)
-            Attend(ref block, first, Math.Min(Keys, end - first));
-
-        float* sums = stackalloc float[4 * 16];
-        StoreLogSumExp(block, sums);
-        Unsafe.CopyBlockUnaligned(arguments->Lse + lse, sums, (uint)(rows * sizeof(float)));
-        Scale(block.Output, width, Vector512<float>.One / block.SumLeft, Vector512<float>.One / block.SumRight);
-        AttentionCopies.Transpose(block.Output, width, Queries, Queries, block.Query, width, 1);
-        AttentionCopies.CopyOut(block.Query, width, 1, arguments->O + query, shape.QueryStride, rows, shape.K);
+        float* blocks = scratch + 2 * paddedT * paddedK, rest = blocks + 2 * width * paddedK;
+        return new Block
+        {
+            PaddedK = paddedK,
+            KeyPanels = scratch,
+            Values = scratch + paddedT * paddedK,
+            Query = blocks,
+            Output = blocks + width * paddedK,
+            Scores = rest,
+            Maximum = rest + Keys * width,
+            Sum = rest + (Keys + 1) * width,
+        };
     }
 
-    /// <summary>Natural logarithm of Σ e^score: (maximum + log2 Σ 2^(score − maximum))·ln 2.</summary>
-    private static void StoreLogSumExp(in Block block, float* target)
+    private static void Forward<T>(CausalAttention.Arguments* arguments, in Block block, long query, long lse) where T : unmanaged, ILanes<T>
     {
-        const float ln2 = 0.693147181f;
-        Vector512.Store((block.MaximumLeft + Vector512.Log2(block.SumLeft)) * ln2, target);
-        Vector512.Store((block.MaximumRight + Vector512.Log2(block.SumRight)) * ln2, target + 16);
+        AttentionShape shape = arguments->Shape;
+        int width = AttentionTile.Width<T>();
+        long rows = Math.Min(width, shape.T - block.FirstQuery), end = block.FirstQuery + width;
+
+        // The rows of queries pass through the output's scratch on their way to being transposed.
+        AttentionCopies.CopyIn(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Output, width, block.PaddedK);
+        AttentionCopies.Transpose(block.Output, width, block.PaddedK, block.PaddedK, block.Query, width, shape.Scale * Exponential.Log2E);
+        new Span<float>(block.Maximum, width).Fill(float.NegativeInfinity);
+        NativeMemory.Clear(block.Sum, (nuint)width * sizeof(float));
+        for (long first = 0; first < end; first += Keys)
+            Attend<T>(block, first, Math.Min(Keys, AttentionCopies.RoundUp(end - first, AttentionTile.Rows)));
+
+        for (long row = 0; row < rows; row++)
+            arguments->Lse[lse + row] = block.Maximum[row] / Exponential.Log2E + MathF.Log(block.Sum[row]);
+        for (long lane = 0; lane < width; lane += T.Count)
+            Scale(block.Output + lane, block.PaddedK, T.All(1) / T.Load(block.Sum + lane));
+        AttentionCopies.Transpose(block.Output, block.PaddedK, width, width, block.Query, block.PaddedK, 1);
+        AttentionCopies.CopyOut<T>(block.Query, block.PaddedK, 1, arguments->O + query, shape.QueryStride, rows, shape.K);
     }
 
     /// <summary>Lets the queries see <paramref name="count"/> more keys.</summary>
-    private static void Attend(ref Block block, long first, long count)
+    private static void Attend<T>(in Block block, long first, long count) where T : unmanaged, ILanes<T>
     {
-        for (long t = 0; t < count; t += 8)
+        int width = AttentionTile.Width<T>();
+        for (long t = 0; t < count; t += AttentionTile.Rows)
         {
-            float* keys = block.KeyPanels + (first + t) / AttentionCopies.Panel * AttentionCopies.Panel * block.PaddedK + (first + t) % AttentionCopies.Panel;
-            float* scores = block.Scores + t * Queries;
-            AttentionTile.Multiply<PackedOperand>(block.PaddedK, keys, AttentionCopies.Panel, block.Query, Queries, scores, Queries, add: false);
-            if (first + t + 8 > block.FirstQuery) Mask(scores, first + t - block.FirstQuery);
+            float* keys = block.KeyPanels + (first + t) * block.PaddedK, scores = block.Scores + t * width;
+            AttentionTile.Multiply<T, PackedOperand>(block.PaddedK, keys, AttentionTile.Rows, block.Query, width, scores, width, add: false);
+            if (first + t + AttentionTile.Rows > block.FirstQuery) Mask<T>(scores, first + t - block.FirstQuery);
         }
-        Weigh(ref block, count, rescale: first > 0);
+        Weigh<T>(block, 0, count);
+        Weigh<T>(block, T.Count, count);
         float* values = block.Values + first * block.PaddedK;
-        for (long c = 0; c < block.PaddedK; c += 8)
-            AttentionTile.Multiply<PackedOperand>(count, values + c, block.PaddedK, block.Scores, Queries, block.Output + c * Queries, Queries, add: first > 0);
+        for (long c = 0; c < block.PaddedK; c += AttentionTile.Rows)
+            AttentionTile.Multiply<T, PackedOperand>(count, values + c, block.PaddedK, block.Scores, width, block.Output + c * width, width, add: first > 0);
     }
 
     /// <summary>Hides keys from earlier queries: key i of the tile stands at <paramref name="offset"/> + i, counted from the first query.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Mask(float* scores, long offset)
+    private static void Mask<T>(float* scores, long offset) where T : unmanaged, ILanes<T>
     {
-        Vector512<float> left = Vector512<float>.Indices, right = left + Vector512.Create(16f), hidden = Vector512.Create(float.NegativeInfinity);
-        for (long i = 0; i < 8; i++, scores += Queries)
+        T left = T.Indices, right = left + T.All(T.Count), hidden = T.All(float.NegativeInfinity);
+        for (long i = 0; i < AttentionTile.Rows; i++, scores += 2 * T.Count)
         {
-            Vector512<float> position = Vector512.Create((float)(offset + i));
-            Vector512.Store(Vector512.ConditionalSelect(Vector512.LessThan(left, position), hidden, Vector512.Load(scores)), scores);
-            Vector512.Store(Vector512.ConditionalSelect(Vector512.LessThan(right, position), hidden, Vector512.Load(scores + 16)), scores + 16);
+            T position = T.All(offset + i);
+            T.Store(T.WhereLess(left, position, hidden, T.Load(scores)), scores);
+            T.Store(T.WhereLess(right, position, hidden, T.Load(scores + T.Count)), scores + T.Count);
         }
     }
 
-    /// <summary>Turns scores into weights 2^(score − maximum); what was summed before is rescaled if a maximum grew.</summary>
+    /// <summary>Turns one vector of queries' scores into weights 2^(score − maximum); what was summed before is rescaled if a maximum grew.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Weigh(ref Block block, long count, bool rescale)
+    private static void Weigh<T>(in Block block, long lane, long count) where T : unmanaged, ILanes<T>
     {
-        Vector512<float> left = block.MaximumLeft, right = block.MaximumRight;
-        float* scores = block.Scores;
-        for (long i = 0; i < count; i++)
+        float* scores = block.Scores + lane, end = scores + count * 2 * T.Count;
+        T before = T.Load(block.Maximum + lane), maximum = before, sum = T.Load(block.Sum + lane);
+        for (float* score = scores; score < end; score += 2 * T.Count) maximum = T.Maximum(T.Load(score), maximum);
+        if (!T.Same(before, maximum) && !T.Same(sum, T.All(0)))
         {
-            left = Avx512F.Max(left, Vector512.Load(scores + i * Queries));
-            right = Avx512F.Max(right, Vector512.Load(scores + i * Queries + 16));
+            T factor = T.Exp2(before - maximum);
+            sum *= factor;
+            Scale(block.Output + lane, block.PaddedK, factor);
         }
-        if (rescale && !(Vector512.EqualsAll(left, block.MaximumLeft) && Vector512.EqualsAll(right, block.MaximumRight)))
+        for (float* score = scores; score < end; score += 2 * T.Count)
         {
-            Vector512<float> factorLeft = Lanes512.Exp2(block.MaximumLeft - left), factorRight = Lanes512.Exp2(block.MaximumRight - right);
-            (block.SumLeft, block.SumRight) = (block.SumLeft * factorLeft, block.SumRight * factorRight);
-            Scale(block.Output, block.PaddedK, factorLeft, factorRight);
+            T weight = T.Exp2(T.Load(score) - maximum);
+            T.Store(weight, score);
+            sum += weight;
         }
-        (block.MaximumLeft, block.MaximumRight) = (left, right);
-
-        Vector512<float> sumLeft = block.SumLeft, sumRight = block.SumRight;
-        for (long i = 0; i < count; i++)
-        {
-            Vector512<float> weightLeft = Lanes512.Exp2(Vector512.Load(scores + i * Queries) - left);
-            Vector512<float> weightRight = Lanes512.Exp2(Vector512.Load(scores + i * Queries + 16) - right);
-            Vector512.Store(weightLeft, scores + i * Queries);
-            Vector512.Store(weightRight, scores + i * Queries + 16);
-            (sumLeft, sumRight) = (sumLeft + weightLeft, sumRight + weightRight);
-        }
-        (block.SumLeft, block.SumRight) = (sumLeft, sumRight);
+        T.Store(maximum, block.Maximum + lane);
+        T.Store(sum, block.Sum + lane);
     }
 
-    /// <summary>Multiplies every column of the transposed output by its query's factor.</summary>
+    /// <summary>Multiplies one vector of columns of the transposed output.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scale(float* output, long rows, Vector512<float> left, Vector512<float> right)
+    private static void Scale<T>(float* output, long rows, T factor) where T : unmanaged, ILanes<T>
     {
-        for (float* end = output + rows * Queries; output < end; output += Queries)
-        {
-            Vector512.Store(Vector512.Load(output) * left, output);
-            Vector512.Store(Vector512.Load(output + 16) * right, output + 16);
-        }
+        for (float* end = output + rows * 2 * T.Count; output < end; output += 2 * T.Count)
+            T.Store(T.Load(output) * factor, output);
     }
 }

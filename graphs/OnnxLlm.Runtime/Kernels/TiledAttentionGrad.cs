@@ -1,17 +1,16 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
-/// Gradients of attention in blocks of 64 queries and 64 keys (AVX-512). Score tiles are [key][query lane] as in <see cref="TiledAttention"/>; the weights p
+/// Gradients of attention in blocks of 64 queries and 64 keys. Score tiles are [key][query lane] as in <see cref="TiledAttention"/>; the weights p
 /// and score gradients ds of a tile are at once the left operands of dv += pᵀ·do and dk += dsᵀ·q, and ds the right one of dqᵀ += kᵀ·ds.
 /// dk and dv stay in scratch until all queries of the head are through.
 /// </summary>
 internal static unsafe class TiledAttentionGrad
 {
-    private const int Queries = RowOperand.Stride, Keys = 64, Half = 32;
+    private const int Queries = RowOperand.Stride, Keys = 64, Rows = AttentionTile.Rows;
 
     /// <summary>Scratch of one key/value head and of one block of queries.</summary>
     private struct Block
@@ -23,12 +22,13 @@ internal static unsafe class TiledAttentionGrad
         internal long PaddedK, FirstQuery;
     }
 
-    internal static void Backward(CausalAttentionGrad.Arguments* arguments, long batch, long head)
+    internal static void Backward<T>(CausalAttentionGrad.Arguments* arguments, long batch, long head) where T : unmanaged, ILanes<T>
     {
         AttentionShape shape = arguments->Shape;
-        long paddedT = AttentionCopies.RoundUp(shape.T, Queries), paddedK = AttentionCopies.RoundUp(shape.K, Half), key = shape.Key(batch, head);
+        long paddedT = AttentionCopies.RoundUp(shape.T, Queries), paddedK = AttentionCopies.RoundUp(shape.K, Math.Max(Rows, AttentionTile.Width<T>()));
         float* scratch = Scratch.Rent(5 * paddedT * paddedK + 5 * Queries * paddedK + 2 * Keys * Queries + 2 * Queries);
         Block block = Divide(scratch, paddedT, paddedK);
+        long key = shape.Key(batch, head);
         AttentionCopies.CopyIn(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Keys, paddedT, paddedK);
         AttentionCopies.Pack(block.Keys, paddedT, paddedK, block.ValuePanels);
         AttentionCopies.CopyIn(arguments->K + key, shape.KeyStride, shape.T, shape.K, block.Keys, paddedT, paddedK);
@@ -36,9 +36,9 @@ internal static unsafe class TiledAttentionGrad
         NativeMemory.Clear(block.Dk, (nuint)(2 * paddedT * paddedK * sizeof(float)));
         for (long query = head * shape.Group; query < (head + 1) * shape.Group; query++)
             for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += Queries)
-                Backward(arguments, block, shape.Query(batch, query) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, query) + block.FirstQuery);
-        AttentionCopies.CopyOut(block.Dk, paddedK, shape.Scale, arguments->Dk + key, shape.KeyStride, shape.T, shape.K);
-        AttentionCopies.CopyOut(block.Dv, paddedK, 1, arguments->Dv + key, shape.KeyStride, shape.T, shape.K);
+                Backward<T>(arguments, block, shape.Query(batch, query) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, query) + block.FirstQuery);
+        AttentionCopies.CopyOut<T>(block.Dk, paddedK, shape.Scale, arguments->Dk + key, shape.KeyStride, shape.T, shape.K);
+        AttentionCopies.CopyOut<T>(block.Dv, paddedK, 1, arguments->Dv + key, shape.KeyStride, shape.T, shape.K);
         Scratch.Return(scratch);
     }
 
@@ -67,84 +67,82 @@ internal static unsafe class TiledAttentionGrad
     }
 
     /// <summary>One block of queries against all keys that they see.</summary>
-    private static void Backward(CausalAttentionGrad.Arguments* arguments, in Block block, long query, long lse)
+    private static void Backward<T>(CausalAttentionGrad.Arguments* arguments, in Block block, long query, long lse) where T : unmanaged, ILanes<T>
     {
         AttentionShape shape = arguments->Shape;
         long rows = Math.Min(Queries, shape.T - block.FirstQuery), width = block.PaddedK;
         AttentionCopies.CopyIn(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Query, Queries, width);
         AttentionCopies.CopyIn(arguments->Do + query, shape.QueryStride, rows, shape.K, block.Output, Queries, width);
-        AttentionCopies.Transpose(block.Query, Queries, width, width, block.QueryTransposed, Queries, shape.Scale * Exp2Polynomial.Log2E);
+        AttentionCopies.Transpose(block.Query, Queries, width, width, block.QueryTransposed, Queries, shape.Scale * Exponential.Log2E);
         AttentionCopies.Transpose(block.Output, Queries, width, width, block.OutputTransposed, Queries, 1);
         NativeMemory.Clear(block.Lse, 2 * Queries * sizeof(float));
         for (long row = 0; row < rows; row++)
         {
-            block.Lse[row] = arguments->Lse[lse + row] * Exp2Polynomial.Log2E;
-            block.Along[row] = RowMath.Dot<Lanes512>(block.Output + row * width, arguments->O + query + row * shape.QueryStride, shape.K);
+            block.Lse[row] = arguments->Lse[lse + row] * Exponential.Log2E;
+            block.Along[row] = RowMath.Dot<T>(block.Output + row * width, arguments->O + query + row * shape.QueryStride, shape.K);
         }
         for (long first = 0; first < block.FirstQuery + Queries; first += Keys)
-            Backward(block, first);
+            Backward<T>(block, first);
 
         // The transposed rows of queries are not needed any more and take dq.
         AttentionCopies.Transpose(block.DqTransposed, width, Queries, Queries, block.QueryTransposed, width, 1);
-        AttentionCopies.CopyOut(block.QueryTransposed, width, shape.Scale, arguments->Dq + query, shape.QueryStride, rows, shape.K);
+        AttentionCopies.CopyOut<T>(block.QueryTransposed, width, shape.Scale, arguments->Dq + query, shape.QueryStride, rows, shape.K);
     }
 
     /// <summary>One block of queries against one block of keys.</summary>
-    private static void Backward(in Block block, long first)
+    private static void Backward<T>(in Block block, long first) where T : unmanaged, ILanes<T>
     {
+        int tile = AttentionTile.Width<T>();
         long width = block.PaddedK;
-        for (long t = first; t < first + Keys; t += 8)
+        for (long t = first; t < first + Keys; t += Rows)
         {
             float* weights = block.Weights + (t - first) * Queries, gradients = block.Gradients + (t - first) * Queries;
-            ScoreTile(block, t, weights, gradients);
+            ScoreTiles<T>(block, t, weights, gradients);
             long skipped = Math.Max(0, t - block.FirstQuery); // queries before the tile's first key
-            for (long c = 0; c < width; c += Half)
+            for (long c = 0; c < width; c += tile)
             {
-                long right = skipped * width + c;
-                AttentionTile.Multiply<RowOperand>(Queries - skipped, weights + skipped, 1, block.Output + right, width, block.Dv + t * width + c, width, add: true);
-                AttentionTile.Multiply<RowOperand>(Queries - skipped, gradients + skipped, 1, block.Query + right, width, block.Dk + t * width + c, width, add: true);
+                float* output = block.Output + skipped * width + c, query = block.Query + skipped * width + c;
+                AttentionTile.Multiply<T, RowOperand>(Queries - skipped, weights + skipped, 1, output, width, block.Dv + t * width + c, width, add: true);
+                AttentionTile.Multiply<T, RowOperand>(Queries - skipped, gradients + skipped, 1, query, width, block.Dk + t * width + c, width, add: true);
             }
         }
-        for (long half = 0; half < Queries; half += Half)
+        for (long lane = 0; lane < Queries; lane += tile)
         {
-            long seen = Math.Min(Keys, block.FirstQuery + half + Half - first);
-            float* keys = block.Keys + first * width;
-            for (long c = 0; c < width; c += 8)
-                AttentionTile.Multiply<PackedOperand>(
-                    seen, keys + c, width, block.Gradients + half, Queries, block.DqTransposed + c * Queries + half, Queries, add: first > 0);
+            long seen = Math.Min(Keys, AttentionCopies.RoundUp(block.FirstQuery + lane + tile - first, Rows));
+            float* keys = block.Keys + first * width, gradients = block.Gradients + lane, dq = block.DqTransposed + lane;
+            for (long c = 0; c < width; c += Rows)
+                AttentionTile.Multiply<T, PackedOperand>(seen, keys + c, width, gradients, Queries, dq + c * Queries, Queries, add: first > 0);
         }
     }
 
-    /// <summary>Weights and score gradients of 8 keys; halves whose queries all come before the keys are left out.</summary>
-    private static void ScoreTile(in Block block, long t, float* weights, float* gradients)
+    /// <summary>Weights and score gradients of 8 keys; tiles whose queries all come before the keys are left out.</summary>
+    private static void ScoreTiles<T>(in Block block, long t, float* weights, float* gradients) where T : unmanaged, ILanes<T>
     {
-        long panel = t / AttentionCopies.Panel * AttentionCopies.Panel * block.PaddedK + t % AttentionCopies.Panel;
-        for (long half = 0; half < Queries; half += Half)
+        int tile = AttentionTile.Width<T>();
+        float* keys = block.KeyPanels + t * block.PaddedK, values = block.ValuePanels + t * block.PaddedK;
+        for (long lane = Math.Max(0, (t - block.FirstQuery) / tile * tile); lane < Queries; lane += tile)
         {
-            long offset = t - block.FirstQuery - half; // of the first key, counted from the half's first query
-            if (offset >= Half) continue;
-            float* scores = weights + half, products = gradients + half;
-            AttentionTile.Multiply<PackedOperand>(
-                block.PaddedK, block.KeyPanels + panel, AttentionCopies.Panel, block.QueryTransposed + half, Queries, scores, Queries, add: false);
-            AttentionTile.Multiply<PackedOperand>(
-                block.PaddedK, block.ValuePanels + panel, AttentionCopies.Panel, block.OutputTransposed + half, Queries, products, Queries, add: false);
-            Differentiate(scores, products, block.Lse + half, block.Along + half, offset);
-            Differentiate(scores + 16, products + 16, block.Lse + half + 16, block.Along + half + 16, offset - 16);
+            AttentionTile.Multiply<T, PackedOperand>(block.PaddedK, keys, Rows, block.QueryTransposed + lane, Queries, weights + lane, Queries, add: false);
+            AttentionTile.Multiply<T, PackedOperand>(block.PaddedK, values, Rows, block.OutputTransposed + lane, Queries, gradients + lane, Queries, add: false);
+            for (long part = lane; part < lane + tile; part += T.Count)
+                Differentiate<T>(weights + part, gradients + part, block.Lse + part, block.Along + part, t - block.FirstQuery - part);
         }
     }
 
-    /// <summary>In place: p = 2^(score − lse), 0 where the key is hidden, and ds = p·(dp − Σ do·o), for 16 queries.</summary>
+    /// <summary>
+    /// In place: p = 2^(score − lse), 0 where the key is hidden, and ds = p·(dp − Σ do·o), for one vector of queries.
+    /// <paramref name="offset"/> is the first key's position counted from the first query.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Differentiate(float* scores, float* products, float* lse, float* along, long offset)
+    private static void Differentiate<T>(float* scores, float* products, float* lse, float* along, long offset) where T : unmanaged, ILanes<T>
     {
-        Vector512<float> lane = Vector512<float>.Indices, sum = Vector512.Load(lse), mean = Vector512.Load(along);
-        for (long i = 0; i < 8; i++, scores += Queries, products += Queries)
+        T lane = T.Indices, sum = T.Load(lse), mean = T.Load(along);
+        for (long i = 0; i < Rows; i++, scores += Queries, products += Queries)
         {
-            Vector512<float> weight = Lanes512.Exp2(Vector512.Load(scores) - sum);
-            if (offset + i > 0)
-                weight = Vector512.ConditionalSelect(Vector512.LessThan(lane, Vector512.Create((float)(offset + i))), Vector512<float>.Zero, weight);
-            Vector512.Store(weight, scores);
-            Vector512.Store(weight * (Vector512.Load(products) - mean), products);
+            T weight = T.Exp2(T.Load(scores) - sum);
+            if (offset + i > 0) weight = T.WhereLess(lane, T.All(offset + i), T.All(0), weight);
+            T.Store(weight, scores);
+            T.Store(weight * (T.Load(products) - mean), products);
         }
     }
 }

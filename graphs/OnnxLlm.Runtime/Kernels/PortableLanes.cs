@@ -1,0 +1,74 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>As many floats as the machine's portable vectors hold: 8 with AVX2, 4 with NEON.</summary>
+internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<PortableLanes>
+{
+    private readonly Vector<float> _value = value;
+
+    public static int Count => Vector<float>.Count;
+
+    public static PortableLanes Indices => new(Vector<float>.Indices);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Load(float* source) => new(Vector.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(PortableLanes value, float* target) => Vector.Store(value._value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes All(float value) => new(Vector.Create(value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes operator +(PortableLanes a, PortableLanes b) => new(a._value + b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes operator -(PortableLanes a, PortableLanes b) => new(a._value - b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes operator *(PortableLanes a, PortableLanes b) => new(a._value * b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes operator /(PortableLanes a, PortableLanes b) => new(a._value / b._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes MultiplyAdd(PortableLanes a, PortableLanes b, PortableLanes c) => new(Vector.MultiplyAddEstimate(a._value, b._value, c._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Maximum(PortableLanes a, PortableLanes b) => new(Vector.MaxNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Minimum(PortableLanes a, PortableLanes b) => new(Vector.MinNative(a._value, b._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes SquareRoot(PortableLanes value) => new(Vector.SquareRoot(value._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Floor(PortableLanes value) => new(Vector.Floor(value._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes PowerOfTwo(PortableLanes whole) => new(Vector.AsVectorSingle(Vector.ShiftLeft(Vector.ConvertToInt32Native(whole._value) + Vector.Create(127), 23)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Exp2(PortableLanes x) => Exponential.Of(x);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Sum(PortableLanes value) => Vector.Sum(value._value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(PortableLanes value)
+    {
+        float largest = value._value[0];
+        for (int i = 1; i < Vector<float>.Count; i++) largest = value._value[i] > largest ? value._value[i] : largest;
+        return largest;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes WhereLess(PortableLanes a, PortableLanes b, PortableLanes value, PortableLanes otherwise) =>
+        new(Vector.ConditionalSelect(Vector.LessThan(a._value, b._value), value._value, otherwise._value));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Same(PortableLanes a, PortableLanes b) => Vector.EqualsAll(a._value, b._value);
+}
