@@ -57,6 +57,7 @@ internal static class ServerHost
         Uri.TryCreate(url, UriKind.Absolute, out var parsed) && (parsed.Host == "localhost" || (IPAddress.TryParse(parsed.Host.Trim('[', ']'), out var ip) && IPAddress.IsLoopback(ip)));
 
     private static void LogJson(ILoggingBuilder logging) => logging
+        .Configure(factory => factory.ActivityTrackingOptions = ActivityTrackingOptions.None)
         .AddJsonConsole(console =>
         {
             console.IncludeScopes = true;

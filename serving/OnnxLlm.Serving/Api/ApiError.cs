@@ -23,9 +23,11 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError ContextLength(string message) => Invalid(null, message, "context_length_exceeded");
 
-    public static ApiError ModelNotFound(string model) => new(404, InvalidRequest, "model_not_found", "model", $"The model '{model}' does not exist here; GET /v1/models lists those that do.");
+    public static ApiError ModelNotFound(string model) => new(404, InvalidRequest, "model_not_found", "model", $"The model '{Shortened(model)}' does not exist here; GET /v1/models lists those that do.");
 
     public static ApiError InvalidKey() => new(401, InvalidRequest, "invalid_api_key", null, "The API key is missing or wrong. Send it as 'Authorization: Bearer <key>'.");
+
+    private static string Shortened(string text) => text.Length <= 100 ? text : $"{text[..100]}…";
 
     public static ApiError QueueFull() => new(429, "rate_limit_error", "queue_full", null, "Too many requests are waiting; try again shortly.") { RetryAfterSeconds = 1 };
 

@@ -21,7 +21,7 @@ internal sealed class RequestRecordMiddleware(RequestDelegate next, ServingMetri
             context.Response.Headers["openai-processing-ms"] = Milliseconds(record).ToString(CultureInfo.InvariantCulture);
             return Task.CompletedTask;
         });
-        using var scope = logger.BeginScope(new Dictionary<string, object> { ["requestId"] = record.Id });
+        using var scope = logger.BeginScope("request {RequestId}", record.Id);
         try
         {
             await next(context).ConfigureAwait(false);

@@ -14,7 +14,7 @@ internal sealed class CandidateSet(int vocabularySize)
     /// <param name="uniform">A number in [0, 1).</param>
     public int Draw(ReadOnlySpan<float> weights, SamplingSettings settings, double uniform)
     {
-        var (kept, total) = settings.TopK > 0 ? TakeBest(weights, settings.TopK) : TakeAbove(weights, settings);
+        var (kept, total) = settings.TopK > 0 && settings.TopK < weights.Length ? TakeBest(weights, settings.TopK) : TakeAbove(weights, settings);
         kept = Nucleus(kept, total * settings.TopP);
         kept = Likely(kept, settings.MinP);
         return Pick(kept, uniform);

@@ -106,7 +106,7 @@ internal sealed class InferenceEngine : IDisposable
         {
             var samples = Run(plan);
             var ended = _scheduler.Commit(plan, samples);
-            Health.Passed();
+            Judge(ended);
             Volatile.Write(ref _running, _scheduler.Running);
             Publish(samples, ended);
         }
@@ -139,7 +139,7 @@ internal sealed class InferenceEngine : IDisposable
     {
         var logits = _runner.Prefill(chunk.Slot, chunk.Tokens, chunk.Start);
         if (chunk.Sequence.ScoresPrompt) PublishPrompt(chunk, logits);
-        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) samples.Add(Choose(logits, chunk.Sequence));
+        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) Choose(logits, chunk.Sequence, samples);
     }
 
     private void Decode(IReadOnlyList<Sequence> sequences, List<Sample> samples)
@@ -147,15 +147,31 @@ internal sealed class InferenceEngine : IDisposable
         for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
         var logits = _runner.Decode(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count));
         for (var i = 0; i < sequences.Count; i++)
-            samples.Add(Choose(logits.Slice(i * _runner.VocabularySize, _runner.VocabularySize), sequences[i]));
+            Choose(logits.Slice(i * _runner.VocabularySize, _runner.VocabularySize), sequences[i], samples);
     }
 
-    private Sample Choose(ReadOnlySpan<float> row, Sequence sequence)
+    /// <summary>A row that nothing can be chosen from ends its own sequence only: the others have slots of their own.</summary>
+    private void Choose(ReadOnlySpan<float> row, Sequence sequence, List<Sample> samples)
     {
         var logits = row[.._vocabulary];
-        var token = _sampler.Choose(logits, sequence);
-        var score = sequence.Alternatives is { } count ? LogProbs.Score(logits, token, count) : null;
-        return new Sample(sequence, token, score);
+        try
+        {
+            var token = _sampler.Choose(logits, sequence);
+            var score = sequence.Alternatives is { } count ? LogProbs.Score(logits, token, count) : null;
+            samples.Add(new Sample(sequence, token, score));
+        }
+        catch (ServingException fault)
+        {
+            _logger.LogError(fault, "A sequence failed.");
+            sequence.Fail(fault);
+        }
+    }
+
+    /// <summary>The model works, unless its answer to the engine's own question was no answer.</summary>
+    private void Judge(IReadOnlyList<Sequence> ended)
+    {
+        if (ended.FirstOrDefault(sequence => sequence.IsProbe)?.Fault is { } fault) Health.Faulted(fault);
+        else Health.Passed();
     }
 
     private void Publish(List<Sample> samples, IReadOnlyList<Sequence> ended)
@@ -170,7 +186,7 @@ internal sealed class InferenceEngine : IDisposable
         foreach (var sequence in ended)
         {
             _observer.Finished(sequence);
-            sequence.Output.TryWrite(new SequenceFinished(sequence.Choice, sequence.Finish!.Value));
+            sequence.Output.TryWrite(sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason) : new SequenceFailed(sequence.Choice, sequence.Fault!));
         }
     }
 

@@ -37,7 +37,7 @@ internal sealed class Scheduler(int slots, int prefillChunk)
         foreach (var sequence in plan.Decode) sequence.Advance(1);
         if (plan.Prefill is { } chunk) Commit(chunk);
         foreach (var sample in samples) sample.Sequence.Append(sample.Token);
-        return Retire(sequence => sequence.Finish is not null);
+        return Retire(sequence => sequence.IsOver);
     }
 
     /// <summary>Forgets the sequences that hold a slot, after a fault that left the cache unknown.</summary>

@@ -47,6 +47,11 @@ internal sealed class Sequence
 
     public FinishReason? Finish { get; private set; }
 
+    /// <summary>Why no token could be chosen, if that is how it ended.</summary>
+    public Exception? Fault { get; private set; }
+
+    public bool IsOver => Finish is not null || Fault is not null;
+
     /// <summary>The server's own question to the model; not counted.</summary>
     public bool IsProbe { get; init; }
 
@@ -74,6 +79,8 @@ internal sealed class Sequence
         if (Sampling.HasPenalty) Count(token);
         if (Generated >= MaxTokens) Finish = FinishReason.Length;
     }
+
+    public void Fail(Exception fault) => Fault = fault;
 
     /// <summary>Ends a sequence that asked for no tokens at all, once its prompt is scored.</summary>
     public void FinishPrompt() => Finish = FinishReason.Length;

@@ -17,6 +17,9 @@ internal sealed class ServingMetrics
 
     private static readonly double[] BatchSizes = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
+    /// <summary>They are shown from the start, so that their rates are known before the first of them happens.</summary>
+    private static readonly string[] FinishedReasons = ["stop", "length", "abort", "error"];
+
     private readonly List<IInstrument> _instruments = [];
 
     public ServingMetrics()
@@ -44,6 +47,7 @@ internal sealed class ServingMetrics
         RequestMaxTokens = Histogram("onnxllm_request_params_max_tokens", "Answer length asked for or clipped to.", TokenCounts);
         IterationTokens = Histogram("onnxllm_iteration_tokens", "Tokens through the model in a step.", TokenCounts);
         BatchSize = Histogram("onnxllm_batch_size", "Sequences decoded together in a step.", BatchSizes);
+        foreach (var reason in FinishedReasons) Requests.Add(0, reason);
     }
 
     public Counter PromptTokens { get; }

@@ -109,6 +109,25 @@ public sealed class InferenceEngineTests
     }
 
     [Fact]
+    public async Task Scores_OfOneSequenceNotNumbers_FailThatOneOnly()
+    {
+        using var engine = Engine(new BrittleModel());
+        var healthy = AnswerAsync(engine, [1], 100);
+        for (var i = 0; i < 5; i++) await Assert.ThrowsAsync<InvalidOperationException>(() => AnswerAsync(engine, [2, BrittleModel.Poison], 9));
+        var (tokens, _) = await healthy;
+        Assert.Equal(100, tokens.Length);
+        Assert.True(engine.Health.IsHealthy);
+    }
+
+    [Fact]
+    public async Task Probe_AnsweredWithoutNumbers_IsAFault()
+    {
+        using var engine = Engine(new FixedModel([float.NaN, 1]));
+        Assert.False(await new EngineProbe(engine, TimeProvider.System).IsReadyAsync());
+        Assert.Contains("finite", engine.Health.LastFault!.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Answer_ToAnEndToken_StopsWithoutIt()
     {
         using var engine = Engine(new ParrotModel([1, 2, 3, 4], end: 0, vocabularySize: 5));
@@ -177,6 +196,14 @@ public sealed class InferenceEngineTests
         var answers = Enumerable.Range(0, 3).Select(i => AnswerAsync(engine, [i], 4000)).ToArray();
         engine.Dispose();
         foreach (var answer in answers) await Assert.ThrowsAsync<InvalidOperationException>(() => answer);
+    }
+
+    /// <summary>Loses its mind over one token.</summary>
+    private sealed class BrittleModel() : ToyModel(4, 256, 10)
+    {
+        public const int Poison = 9;
+
+        protected override void Score(ReadOnlySpan<int> history, Span<float> logits) => logits.Fill(history.Contains(Poison) ? float.NaN : 1);
     }
 
     private InferenceEngine Engine(ToyModel model, EngineSettings? settings = null, TimeProvider? time = null) =>

@@ -119,7 +119,7 @@ public sealed class RouteTests
         var id = Assert.Single(response.Headers.GetValues("x-request-id"));
         if (expected is not null) Assert.Equal(expected, id);
         else Assert.StartsWith("req_", id, StringComparison.Ordinal);
-        Assert.Contains(server.Log, line => line.Contains($"requestId={id}", StringComparison.Ordinal));
+        Assert.Contains(server.Log, line => line.Contains($"RequestId={id}", StringComparison.Ordinal));
         Assert.True(response.Headers.Contains("openai-processing-ms"));
     }
 
