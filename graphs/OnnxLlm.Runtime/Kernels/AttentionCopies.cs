@@ -16,24 +16,24 @@ internal static unsafe class AttentionCopies
     internal static long RoundUp(long size, long multiple) => (size + multiple - 1) / multiple * multiple;
 
     /// <summary>Copies <paramref name="rows"/> rows of <paramref name="width"/> floats and pads them to [paddedRows, paddedWidth].</summary>
-    internal static void CopyIn(float* source, long stride, long rows, long width, float* target, long paddedRows, long paddedWidth)
-    {
-        for (long row = 0; row < rows; row++)
-        {
-            Unsafe.CopyBlockUnaligned(target + row * paddedWidth, source + row * stride, (uint)(width * sizeof(float)));
-            NativeMemory.Clear(target + row * paddedWidth + width, (nuint)((paddedWidth - width) * sizeof(float)));
-        }
-        NativeMemory.Clear(target + rows * paddedWidth, (nuint)((paddedRows - rows) * paddedWidth * sizeof(float)));
-    }
-
-    /// <summary>Writes factor·source to the rows of a head.</summary>
-    internal static void CopyOut<T>(float* source, long sourceStride, float factor, float* target, long stride, long rows, long width)
+    internal static void CopyIn<T>(float* source, long stride, long rows, long width, float* target, long paddedRows, long paddedWidth)
         where T : unmanaged, ILanes<T>
     {
-        for (long row = 0; row < rows; row++)
+        if (width < paddedWidth || rows < paddedRows) NativeMemory.Clear(target, (nuint)(paddedRows * paddedWidth * sizeof(float)));
+        Copy<T>(source, stride, 1, target, paddedWidth, rows, width);
+    }
+
+    /// <summary>Copies rows times a factor. The rows of a head are short, so this is a loop and no call per row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Copy<T>(float* source, long sourceStride, float factor, float* target, long targetStride, long rows, long width)
+        where T : unmanaged, ILanes<T>
+    {
+        T factors = T.All(factor);
+        for (; rows > 0; rows--, source += sourceStride, target += targetStride)
         {
-            RowMath.Scale<T>(source + row * sourceStride, factor, width);
-            Unsafe.CopyBlockUnaligned(target + row * stride, source + row * sourceStride, (uint)(width * sizeof(float)));
+            long i = 0;
+            for (; i <= width - T.Count; i += T.Count) T.Store(T.Load(source + i) * factors, target + i);
+            for (; i < width; i++) target[i] = source[i] * factor;
         }
     }
 
@@ -69,27 +69,34 @@ internal static unsafe class AttentionCopies
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void TransposeBlock(float* source, long sourceStride, float* target, long targetStride, Vector256<float> factor)
     {
-        Vector256<float>* top = stackalloc Vector256<float>[4], bottom = stackalloc Vector256<float>[4];
-        TransposeGroup(source, sourceStride, top, factor);
-        TransposeGroup(source + 4 * sourceStride, sourceStride, bottom, factor);
-        for (int i = 0; i < 4; i++)
-        {
-            Vector256.Store(Avx.Permute2x128(top[i], bottom[i], 0x20), target + i * targetStride);
-            Vector256.Store(Avx.Permute2x128(top[i], bottom[i], 0x31), target + (4 + i) * targetStride);
-        }
+        TransposeGroup(source, sourceStride, factor, out var top0, out var top1, out var top2, out var top3);
+        TransposeGroup(source + 4 * sourceStride, sourceStride, factor, out var low0, out var low1, out var low2, out var low3);
+        Join(top0, low0, target, targetStride);
+        Join(top1, low1, target + targetStride, targetStride);
+        Join(top2, low2, target + 2 * targetStride, targetStride);
+        Join(top3, low3, target + 3 * targetStride, targetStride);
     }
 
     /// <summary>Vector i gets column i of four rows in its lower half and column 4 + i in its upper half.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void TransposeGroup(float* source, long stride, Vector256<float>* columns, Vector256<float> factor)
+    private static void TransposeGroup(
+        float* source, long stride, Vector256<float> factor, out Vector256<float> c0, out Vector256<float> c1, out Vector256<float> c2, out Vector256<float> c3)
     {
         Vector256<float> row0 = Vector256.Load(source) * factor, row1 = Vector256.Load(source + stride) * factor;
         Vector256<float> row2 = Vector256.Load(source + 2 * stride) * factor, row3 = Vector256.Load(source + 3 * stride) * factor;
         Vector256<double> low01 = Avx.UnpackLow(row0, row1).AsDouble(), high01 = Avx.UnpackHigh(row0, row1).AsDouble();
         Vector256<double> low23 = Avx.UnpackLow(row2, row3).AsDouble(), high23 = Avx.UnpackHigh(row2, row3).AsDouble();
-        columns[0] = Avx.UnpackLow(low01, low23).AsSingle();
-        columns[1] = Avx.UnpackHigh(low01, low23).AsSingle();
-        columns[2] = Avx.UnpackLow(high01, high23).AsSingle();
-        columns[3] = Avx.UnpackHigh(high01, high23).AsSingle();
+        c0 = Avx.UnpackLow(low01, low23).AsSingle();
+        c1 = Avx.UnpackHigh(low01, low23).AsSingle();
+        c2 = Avx.UnpackLow(high01, high23).AsSingle();
+        c3 = Avx.UnpackHigh(high01, high23).AsSingle();
+    }
+
+    /// <summary>The lower halves become row i, the upper halves row 4 + i.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Join(Vector256<float> top, Vector256<float> low, float* target, long stride)
+    {
+        Vector256.Store(Avx.Permute2x128(top, low, 0x20), target);
+        Vector256.Store(Avx.Permute2x128(top, low, 0x31), target + 4 * stride);
     }
 }

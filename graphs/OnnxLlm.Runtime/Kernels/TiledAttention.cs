@@ -30,9 +30,9 @@ internal static unsafe class TiledAttention
         float* scratch = Scratch.Rent(2 * paddedT * paddedK + width * (2 * paddedK + Keys + 2));
         Block block = Divide(scratch, paddedT, paddedK, width);
         long key = shape.Key(batch, head / shape.Group);
-        AttentionCopies.CopyIn(arguments->K + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
+        AttentionCopies.CopyIn<T>(arguments->K + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
         AttentionCopies.Pack(block.Values, paddedT, paddedK, block.KeyPanels);
-        AttentionCopies.CopyIn(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
+        AttentionCopies.CopyIn<T>(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
         for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += width)
             Forward<T>(arguments, block, shape.Query(batch, head) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, head) + block.FirstQuery);
         Scratch.Return(scratch);
@@ -61,7 +61,7 @@ internal static unsafe class TiledAttention
         long rows = Math.Min(width, shape.T - block.FirstQuery), end = block.FirstQuery + width;
 
         // The rows of queries pass through the output's scratch on their way to being transposed.
-        AttentionCopies.CopyIn(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Output, width, block.PaddedK);
+        AttentionCopies.CopyIn<T>(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Output, width, block.PaddedK);
         AttentionCopies.Transpose(block.Output, width, block.PaddedK, block.PaddedK, block.Query, width, shape.Scale * Exponential.Log2E);
         new Span<float>(block.Maximum, width).Fill(float.NegativeInfinity);
         NativeMemory.Clear(block.Sum, (nuint)width * sizeof(float));
@@ -73,7 +73,7 @@ internal static unsafe class TiledAttention
         for (long lane = 0; lane < width; lane += T.Count)
             Scale(block.Output + lane, block.PaddedK, T.All(1) / T.Load(block.Sum + lane));
         AttentionCopies.Transpose(block.Output, block.PaddedK, width, width, block.Query, block.PaddedK, 1);
-        AttentionCopies.CopyOut<T>(block.Query, block.PaddedK, 1, arguments->O + query, shape.QueryStride, rows, shape.K);
+        AttentionCopies.Copy<T>(block.Query, block.PaddedK, 1, arguments->O + query, shape.QueryStride, rows, shape.K);
     }
 
     /// <summary>Lets the queries see <paramref name="count"/> more keys.</summary>

@@ -29,16 +29,16 @@ internal static unsafe class TiledAttentionGrad
         float* scratch = Scratch.Rent(5 * paddedT * paddedK + 5 * Queries * paddedK + 2 * Keys * Queries + 2 * Queries);
         Block block = Divide(scratch, paddedT, paddedK);
         long key = shape.Key(batch, head);
-        AttentionCopies.CopyIn(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Keys, paddedT, paddedK);
+        AttentionCopies.CopyIn<T>(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Keys, paddedT, paddedK);
         AttentionCopies.Pack(block.Keys, paddedT, paddedK, block.ValuePanels);
-        AttentionCopies.CopyIn(arguments->K + key, shape.KeyStride, shape.T, shape.K, block.Keys, paddedT, paddedK);
+        AttentionCopies.CopyIn<T>(arguments->K + key, shape.KeyStride, shape.T, shape.K, block.Keys, paddedT, paddedK);
         AttentionCopies.Pack(block.Keys, paddedT, paddedK, block.KeyPanels);
         NativeMemory.Clear(block.Dk, (nuint)(2 * paddedT * paddedK * sizeof(float)));
         for (long query = head * shape.Group; query < (head + 1) * shape.Group; query++)
             for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += Queries)
                 Backward<T>(arguments, block, shape.Query(batch, query) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, query) + block.FirstQuery);
-        AttentionCopies.CopyOut<T>(block.Dk, paddedK, shape.Scale, arguments->Dk + key, shape.KeyStride, shape.T, shape.K);
-        AttentionCopies.CopyOut<T>(block.Dv, paddedK, 1, arguments->Dv + key, shape.KeyStride, shape.T, shape.K);
+        AttentionCopies.Copy<T>(block.Dk, paddedK, shape.Scale, arguments->Dk + key, shape.KeyStride, shape.T, shape.K);
+        AttentionCopies.Copy<T>(block.Dv, paddedK, 1, arguments->Dv + key, shape.KeyStride, shape.T, shape.K);
         Scratch.Return(scratch);
     }
 
@@ -71,8 +71,8 @@ internal static unsafe class TiledAttentionGrad
     {
         AttentionShape shape = arguments->Shape;
         long rows = Math.Min(Queries, shape.T - block.FirstQuery), width = block.PaddedK;
-        AttentionCopies.CopyIn(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Query, Queries, width);
-        AttentionCopies.CopyIn(arguments->Do + query, shape.QueryStride, rows, shape.K, block.Output, Queries, width);
+        AttentionCopies.CopyIn<T>(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Query, Queries, width);
+        AttentionCopies.CopyIn<T>(arguments->Do + query, shape.QueryStride, rows, shape.K, block.Output, Queries, width);
         AttentionCopies.Transpose(block.Query, Queries, width, width, block.QueryTransposed, Queries, shape.Scale * Exponential.Log2E);
         AttentionCopies.Transpose(block.Output, Queries, width, width, block.OutputTransposed, Queries, 1);
         NativeMemory.Clear(block.Lse, 2 * Queries * sizeof(float));
@@ -86,7 +86,7 @@ internal static unsafe class TiledAttentionGrad
 
         // The transposed rows of queries are not needed any more and take dq.
         AttentionCopies.Transpose(block.DqTransposed, width, Queries, Queries, block.QueryTransposed, width, 1);
-        AttentionCopies.CopyOut<T>(block.QueryTransposed, width, shape.Scale, arguments->Dq + query, shape.QueryStride, rows, shape.K);
+        AttentionCopies.Copy<T>(block.QueryTransposed, width, shape.Scale, arguments->Dq + query, shape.QueryStride, rows, shape.K);
     }
 
     /// <summary>One block of queries against one block of keys.</summary>
