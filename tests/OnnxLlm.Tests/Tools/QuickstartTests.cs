@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using OnnxLlm.Tests.Text;
 using OnnxLlm.Tools;
 using OnnxLlm.Tools.Quickstart;
 
@@ -23,10 +24,70 @@ public sealed class QuickstartTests : IDisposable
         "dotnet run -c Release --project tools/X -- ask 'a b' 'it'\\''s' ''", CommandLine.Project("tools/X", "ask", "a b", "it's", "").ToString());
 
     [Fact]
+    public void Plan_NewRun_TrainsAndAnOldOneIsResumed()
+    {
+        using var folder = new TemporaryFolder();
+        var plan = new QuickstartPlan(folder.Path, Minutes: 0.5, Port: 8080, Out: ".");
+        const string Train = "dotnet run -c Release --project training/OnnxLlm.Training -- ";
+        Assert.Equal($"{Train}train training/configs/quickstart.json --minutes 0.5 --run runs/quickstart", Command("Training"));
+        folder.Write("runs/quickstart/run.json", "{}");
+        Assert.Equal($"{Train}resume runs/quickstart", Command("Training"));
+
+        string Command(string title) => plan.Steps.Single(s => s.Title.StartsWith(title, StringComparison.Ordinal)).Command.ToString();
+    }
+
+    [Fact]
+    public void Plan_OtherFolder_NamesItInEveryCommand()
+    {
+        var plan = new QuickstartPlan("/repository", Minutes: 3, Port: 9000, Out: "elsewhere/qs");
+        Assert.All(plan.Steps.Skip(1).Append(plan.Serve), step => Assert.Contains(" elsewhere/qs/", step.Command.ToString(), StringComparison.Ordinal));
+        Assert.Contains("--set data=elsewhere/qs/data/sotu/shards", plan.Steps[4].Command.ToString(), StringComparison.Ordinal);
+        Assert.EndsWith("--urls http://127.0.0.1:9000 > elsewhere/qs/runs/quickstart/server.log", plan.Serve.Command.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Plan_InstalledPackages_AreNotFetchedAgain()
+    {
+        using var folder = new TemporaryFolder();
+        var plan = new QuickstartPlan(folder.Path, Minutes: 3, Port: 8080, Out: ".");
+        folder.Write("package-lock.json", "{}");
+        Assert.Null(plan.Steps[0].UpToDate);
+        folder.Write("node_modules/.package-lock.json", "{}");
+        Assert.Equal("node_modules", plan.Steps[0].UpToDate);
+        File.SetLastWriteTimeUtc(folder.File("package-lock.json"), File.GetLastWriteTimeUtc(folder.File("node_modules/.package-lock.json")).AddSeconds(1));
+        Assert.Null(plan.Steps[0].UpToDate);
+    }
+
+    [Theory]
+    [InlineData("/a/b", "/a/b/c/d", "c/d")]
+    [InlineData("/a/b", "/a/b", ".")]
+    [InlineData("/a/b", "/a/bc", "/a/bc")]
+    public void Relative_Folder_IsAsOneWouldTypeIt(string root, string folder, string typed) => Assert.Equal(typed, RepositoryRoot.Relative(root, folder));
+
+    [Fact]
+    public void Quickstart_PortInUse_IsSaidBeforeAnythingStarts()
+    {
+        using var other = new System.Net.Sockets.TcpListener(IPAddress.Loopback, 0);
+        other.Start();
+        int port = ((IPEndPoint)other.LocalEndpoint).Port;
+        using var error = new StringWriter();
+        Assert.Equal(2, ToolsProgram.Run(["quickstart", "--port", $"{port}"], _output, error));
+        Assert.Equal(("", $"error: Port {port} is in use; choose another with --port."), (_output.ToString(), error.ToString().TrimEnd()));
+    }
+
+    [Fact]
+    public async Task Child_OutputToAFile_IsKeptThere()
+    {
+        using var folder = new TemporaryFolder();
+        await using (var child = Child.Start(new CommandLine("dotnet", ["--version"]) { Output = "logs/version" }, folder.Path)) await child.Wait(new Interruption());
+        Assert.Matches(@"^\d+\.\d+\.\d+", await File.ReadAllTextAsync(folder.File("logs/version")));
+    }
+
+    [Fact]
     public async Task Child_ExitCode_IsPassedOn()
     {
         using var interruption = new Interruption();
-        using var child = Child.Start(new("dotnet", ["--no-such-option"]), Path.GetTempPath());
+        await using var child = Child.Start(new("dotnet", ["--no-such-option"]), Path.GetTempPath());
         Assert.NotEqual(0, await child.Wait(interruption));
         Assert.True(child.HasExited);
     }

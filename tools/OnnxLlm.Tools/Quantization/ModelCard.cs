@@ -36,7 +36,7 @@ internal static class ModelCard
             | perplexity | {q.FloatPerplexity:0.000} ± {q.FloatPerplexityError:0.000} | {q.QuantizedPerplexity:0.000} ± {q.QuantizedPerplexityError:0.000} |
             | bits per byte | {q.FloatBitsPerByte:0.0000} | {q.QuantizedBitsPerByte:0.0000} |
             {string.Concat(report.Speed.Select(Speeds))}
-            - Perplexity grows by {q.PerplexityLoss:P3} ± {q.PerplexityLossError:P3}; at most {q.MaxPerplexityLoss:P2} was allowed. A unigram model has {q.UnigramPerplexity:0.0}.
+            - Perplexity changes by {q.PerplexityLoss:+0.000 %;-0.000 %} ± {q.PerplexityLossError:0.000 %}; a growth of {q.MaxPerplexityLoss:0.## %} was allowed. A unigram model has {q.UnigramPerplexity:0.0}.
             - Mean KL divergence {q.MeanDivergence:0.000000} nats; the same likeliest token for {q.Top1Agreement:P2} of the tokens.
             - Measured on {q.Tokens:N0} held-out tokens in windows of {q.Context}, {q.Stride} apart, the same for both models. ± is one standard error, taking tokens as independent.
             - Speeds are medians of alternated rounds with one sequence, on the machine that quantized; others will differ.

@@ -4,14 +4,19 @@ using System.Runtime.InteropServices;
 
 namespace OnnxLlm.Tools.Quickstart;
 
-/// <summary>A running child process that shares our terminal. Disposing it ends it.</summary>
-internal sealed class Child : IDisposable
+/// <summary>A running child process that shares our terminal. Disposing it ends it in good order.</summary>
+internal sealed class Child : IAsyncDisposable
 {
     private const int Terminate = 15;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private readonly Process _process;
+    private readonly Task _output;
 
-    private Child(Process process) => _process = process;
+    private Child(Process process, string? output)
+    {
+        _process = process;
+        _output = output is null ? Task.CompletedTask : Save(output);
+    }
 
     public bool HasExited => _process.HasExited;
 
@@ -19,8 +24,8 @@ internal sealed class Child : IDisposable
     {
         try
         {
-            var info = new ProcessStartInfo(command.Program, command.Arguments) { WorkingDirectory = folder };
-            return new(Process.Start(info)!);
+            var info = new ProcessStartInfo(command.Program, command.Arguments) { WorkingDirectory = folder, RedirectStandardOutput = command.Output is not null };
+            return new(Process.Start(info)!, command.Output is null ? null : Path.Combine(folder, command.Output));
         }
         catch (Win32Exception e)
         {
@@ -65,10 +70,18 @@ internal sealed class Child : IDisposable
         else _ = Signal(_process.Id, Terminate);
     }
 
-    public void Dispose()
+    public async ValueTask DisposeAsync()
     {
-        if (!_process.HasExited) _process.Kill(entireProcessTree: true);
+        await End(ask: true);
+        await _output.WaitAsync(Patience);
         _process.Dispose();
+    }
+
+    private async Task Save(string path)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        await using var file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.ReadWrite, bufferSize: 1);
+        await _process.StandardOutput.BaseStream.CopyToAsync(file);
     }
 
     [DllImport("libc", EntryPoint = "kill")]

@@ -4,7 +4,11 @@ using System.Globalization;
 namespace OnnxLlm.Tools.Quickstart;
 
 /// <summary>One step of quickstart: a command that a user could type.</summary>
-internal sealed record QuickstartStep(string Title, CommandLine Command);
+internal sealed record QuickstartStep(string Title, CommandLine Command)
+{
+    /// <summary>What is there already, where the command itself could not tell; null for a command that must run.</summary>
+    public string? UpToDate { get; init; }
+}
 
 /// <summary>The commands of quickstart, in order, as of what is done already; all paths are relative to the folder that they are typed in.</summary>
 /// <param name="Root">That folder: the root of the repository.</param>
@@ -35,6 +39,7 @@ internal sealed record QuickstartPlan(string Root, double Minutes, int Port, str
 
     public ImmutableArray<QuickstartStep> Steps =>
     [
+        new("ONNX Runtime and the sample corpus, through npm", new("npm", ["ci"])) { UpToDate = Installed() ? "node_modules" : null },
         new("Sample corpus: 10.8 MB of State of the Union addresses", CommandLine.Project(Tools, "corpus", "prepare", "--source", "sotu", "--out", Corpus)),
         new("Tokenizer: byte-level BPE, 4096 tokens", CommandLine.Project(Tools, "tokenizer", "train", "--corpus", Corpus, "--vocab", "4096", "--out", Tokenizer)),
         new("Token shards: training and validation", CommandLine.Project(
@@ -44,8 +49,15 @@ internal sealed record QuickstartPlan(string Root, double Minutes, int Port, str
         new("INT8 quantization", CommandLine.Project(Tools, "quantize", "--model", Model, "--out", Quantized, "--data", Shards)),
     ];
 
+    /// <summary>The server's log goes to a file, so that the answer can be read.</summary>
     public QuickstartStep Serve => new(
-        "Server", CommandLine.Project(Serving, "--model", Quantized, "--urls", Server.ToString().TrimEnd('/')));
+        "Server", CommandLine.Project(Serving, "--model", Quantized, "--urls", Server.ToString().TrimEnd('/')) with { Output = $"{Run}/server.log" });
+
+    private bool Installed()
+    {
+        FileInfo wanted = new(Path.Combine(Root, "package-lock.json")), there = new(Path.Combine(Root, "node_modules", ".package-lock.json"));
+        return there.Exists && there.LastWriteTimeUtc >= wanted.LastWriteTimeUtc;
+    }
 
     /// <summary>A run that was begun is never begun again: resuming one that is finished changes nothing.</summary>
     private string[] TrainOrResume => File.Exists(Path.Combine(Root, Run, "run.json"))

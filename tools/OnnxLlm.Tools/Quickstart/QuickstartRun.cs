@@ -29,8 +29,13 @@ internal sealed class QuickstartRun(QuickstartPlan plan, QuickstartScreen screen
     private async Task<int> RunStep(QuickstartStep step, Interruption interruption)
     {
         screen.Command(step.Command);
+        if (step.UpToDate is { } there)
+        {
+            screen.Plain($"up to date: {there}");
+            return 0;
+        }
         long start = time.GetTimestamp();
-        using var child = Child.Start(step.Command, plan.Root);
+        await using var child = Child.Start(step.Command, plan.Root);
         int code = await child.Wait(interruption);
         if (interruption.Token.IsCancellationRequested) return code == 0 ? Interrupted : code;
         if (code == 0) screen.Done(time.GetElapsedTime(start));
@@ -40,15 +45,11 @@ internal sealed class QuickstartRun(QuickstartPlan plan, QuickstartScreen screen
     private async Task<int> Serve(bool stayUp, Interruption interruption)
     {
         screen.Command(plan.Serve.Command);
-        using var server = Child.Start(plan.Serve.Command, plan.Root);
+        await using var server = Child.Start(plan.Serve.Command, plan.Root);
         using var client = new HttpClient { BaseAddress = plan.Server };
         if (!await Ready(server, client, interruption)) return Failed(plan.Serve, await server.Wait(interruption));
         await Ask(client, interruption.Token);
-        if (!stayUp)
-        {
-            await server.End(ask: true);
-            return 0;
-        }
+        if (!stayUp) return 0;
         screen.Note($"The server is up: {plan.Server}  (Ctrl-C ends it). Ask it yourself:");
         screen.Plain(QuickstartPlan.Question.Curl(plan.Server));
         int code = await server.Wait(interruption);
