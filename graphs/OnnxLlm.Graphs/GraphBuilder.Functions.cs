@@ -36,6 +36,15 @@ public sealed partial class GraphBuilder
     /// <summary>The negative log-likelihood of every label [N] under logits [N, V]; 0 for rows with label −100.</summary>
     public Value TokenLoss(Value logits, Value labels) => Functions.SoftmaxCrossEntropy.TokenLoss.Call(this, [logits, labels])[0];
 
+    /// <summary><paramref name="into"/> [V, ...] with each slice of <paramref name="rows"/>, of shape ids × [...], added at the row that its id names.</summary>
+    public Value ScatterAddRows(Value into, Value ids, Value rows)
+    {
+        var flat = Reshape(ids, [Dimension.Product(ids.Shape)]);    // [N]
+        return ReshapeLike(Functions.ScatterAddRows.Forward.Call(this, [Matrix(into, 1), flat, Matrix(rows, ids.Rank)])[0], into);
+    }
+
+    private Value Matrix(Value x, int rowAxes) => x.Rank == 2 && rowAxes == 1 ? x : Flatten(x, rowAxes);
+
     /// <summary>Σ x², a scalar.</summary>
     public Value SquaredNorm(Value x) => Functions.SquaredNorm.Forward.Call(this, [x])[0];
 

@@ -127,10 +127,10 @@ public sealed partial class GraphBuilder
         return Emit("Unsqueeze", [x, Int64s(at)], x.Type, [.. x.Shape[..at], 1, .. x.Shape[at..]]);
     }
 
-    /// <summary>A matrix whose columns are the axes from <paramref name="axis"/> on.</summary>
+    /// <summary>A matrix whose columns are the axes from <paramref name="axis"/> on; one column where there are none.</summary>
     public Value Flatten(Value x, int axis)
     {
-        int at = x.Shape.Axis(axis);
+        int at = axis == x.Rank ? axis : x.Shape.Axis(axis);
         return Emit("Flatten", [x], x.Type, [Dimension.Product(x.Shape[..at]), Dimension.Product(x.Shape[at..])], ("axis", axis));
     }
 
@@ -140,10 +140,6 @@ public sealed partial class GraphBuilder
         Emit("Gather", [table, ids], table.Type, [.. table.Shape[..axis], .. ids.Shape, .. table.Shape[(axis + 1)..]], ("axis", axis));
 
     public Value GatherElements(Value x, Value ids, int axis) => Emit("GatherElements", [x, ids], x.Type, ids.Shape, ("axis", axis));
-
-    /// <summary><paramref name="into"/> [V, ...] with each slice of <paramref name="rows"/> [N, ...] added at row <paramref name="ids"/> [N].</summary>
-    public Value ScatterAddRows(Value into, Value ids, Value rows) =>
-        Emit("ScatterND", [into, Unsqueeze(ids, -1), rows], into.Type, into.Shape, ("reduction", "add"));
 
     /// <summary><paramref name="into"/> with the elements of <paramref name="updates"/> put, or added, where <paramref name="ids"/> points along an axis.</summary>
     public Value ScatterElements(Value into, Value ids, Value updates, int axis, bool add = false) =>

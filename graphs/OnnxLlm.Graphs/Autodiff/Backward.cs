@@ -68,9 +68,7 @@ public static class Backward
         ScatterInto(seen, dx) ?? ScatterInto(dx, seen) ?? seen + dx;
 
     private static Value? ScatterInto(Value other, Value rows) =>
-        rows.Producer is { Op: "ScatterND" } n && n[0].Producer?.Op == "ConstantOfShape"
-            ? n.Graph.Emit(n.Op, [other, n[1], n[2]], [(rows.Type, rows.Shape)], n.Attributes)[0]
-            : null;
+        rows.Producer is { Op: "ScatterAddRows" } n && n[0].Producer?.Op == "ConstantOfShape" ? n.Graph.ScatterAddRows(other, n[1], n[2]) : null;
 
     private static GraphException NoGradient(Node n, Value x) =>
         new($"The loss depends on input {n.Inputs.IndexOf(x)} ({x}) of {n}, for which its rule gives no gradient.");

@@ -67,7 +67,6 @@ public static class GradientRules
         // lookup: the indices get nothing
         ["Gather"] = (g, n, dy) => [Ungather(g, n, dy), null],
         ["GatherElements"] = (g, n, dy) => [g.ScatterElements(g.Zeros(n[0].Shape, dy), n[1], dy, Axis(n), add: true), null],
-        ["ScatterND"] = (g, n, dy) => Attribute(n, "reduction") == "add" ? [dy, null, TakeRows(g, n, dy)] : throw Unsupported.Form(n, "reduction = add"),
         ["ScatterElements"] = (g, n, dy) => [ReplacedBy0(g, n, dy), null, g.GatherElements(dy, n[1], Axis(n))],
     }.ToFrozenDictionary();
 
@@ -164,8 +163,6 @@ public static class GradientRules
         var front = g.ScatterAddRows(zeros, n[1], g.Transpose(dy, dyOrder));
         return g.Transpose(front, Inverse([.. order.Select(i => (long)i)]));
     }
-
-    private static Value TakeRows(GraphBuilder g, Node n, Value dy) => g.Emit("GatherND", [dy, n[1]], dy.Type, n[2].Shape);
 
     /// <summary>Where elements were replaced, those before them had no influence; where they were added to, they had.</summary>
     private static Value ReplacedBy0(GraphBuilder g, Node n, Value dy) => Attribute(n, "reduction") switch

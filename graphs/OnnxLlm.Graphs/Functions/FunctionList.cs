@@ -11,7 +11,7 @@ public static class FunctionList
         LayerNorm.Forward, LayerNorm.Backward,
         Gelu.Forward, Gelu.Backward,
         SwiGlu.Forward, SwiGlu.Backward,
-        RotaryEmbedding.Forward,
+        RotaryEmbedding.Forward, ScatterAddRows.Forward,
         CausalAttention.Forward, CausalAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
         SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,

@@ -34,7 +34,7 @@ public sealed class BackwardTests
     {
         var (_, loss, parameters) = TinyModel();
         var gradient = Backward.Gradients(loss, parameters)[0];
-        Assert.Equal("ScatterND", gradient.Producer!.Op);
+        Assert.Equal("ScatterAddRows", gradient.Producer!.Op);
         Assert.Equal("Gemm", gradient.Producer[0].Producer!.Op);
         Assert.Equal(parameters[0].Shape, gradient.Shape);
     }

@@ -41,6 +41,8 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
             () => [Of(Y), Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Mean, Rows, 1), TensorBuffer.Of(Rstd, Rows, 1)],
             () => NormReference.LayerNormGrad(Y, X, Weight, Mean, Rstd),
             1e-6),
+        ["ScatterAddRows"] = new(
+            KernelHarness.Node("ScatterAddRows"), () => [Of(X), TensorBuffer.Of(Ids, Rows), Of(Y)], () => [ScatterReference.AddRows(X, Ids, Y)], 3e-7),
         ["SoftmaxCrossEntropy"] = new(
             KernelHarness.Node("SoftmaxCrossEntropy"),
             () => [TensorBuffer.Of(Logits, Rows, Columns), TensorBuffer.Of(Targets, Rows), TensorBuffer.Of([0.25f])],

@@ -25,6 +25,9 @@ internal static class KernelData
 
     public static long[] Targets { get; } = [.. Enumerable.Range(0, Rows).Select(row => row % 7 == 3 ? -100L : row * 37 % Columns)];
 
+    /// <summary>Rows to add to: 83 different ones, so each about five times.</summary>
+    public static long[] Ids { get; } = [.. Enumerable.Range(0, Rows).Select(row => row * 5L % 83)];
+
     public static float[] Turned { get; } = KernelHarness.Normal(5 * 97 * 3 * 38, 7);
 
     public static float[] Cos { get; } = [.. KernelHarness.Normal(97 * 19, 8).Select(MathF.Cos)];

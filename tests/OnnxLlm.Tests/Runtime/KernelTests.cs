@@ -73,6 +73,16 @@ public sealed class KernelTests
         Assert.Contains("the label 3 of row 1 is not below 3", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(-1)]
+    [InlineData(2)]
+    public void ScatterAddRows_IdOutOfRange_NamesIt(long id)
+    {
+        var error = Assert.Throws<ModelRuntimeException>(() => KernelHarness.Run(
+            KernelHarness.Node("ScatterAddRows"), null, 1, TensorBuffer.Of(new float[6], 2, 3), TensorBuffer.Of([0L, id], 2), TensorBuffer.Of(new float[6], 2, 3)));
+        Assert.Contains($"the id {id} at 1 is not below 2", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void SoftmaxCrossEntropy_HugeLogits_StaysFinite()
     {

@@ -24,6 +24,9 @@ internal static class FunctionCases
         new("SoftmaxCrossEntropy", "every row counts", [[3, 4]], (g, x) => CrossEntropy(g, x[0], 1, 0, 3)),
         new("SoftmaxCrossEntropy", "some rows ignored", [[4, 5]], (g, x) => CrossEntropy(g, x[0], -100, 4, 0, -100)),
         new("SoftmaxCrossEntropy", "all rows ignored", [[2, 3]], (g, x) => CrossEntropy(g, x[0], -100, -100)),
+        new("ScatterAddRows", "one row twice", [[4, 3], [3, 3]], (g, x) => g.ScatterAddRows(x[0], g.Int64s(1, 3, 1), x[1])),
+        new("ScatterAddRows", "slices of more than one axis", [[4, 2, 3], [2, 2, 3]], (g, x) => g.ScatterAddRows(x[0], g.Int64s(2, 2), x[1])),
+        new("ScatterAddRows", "single elements", [["V"], [3]], (g, x) => g.ScatterAddRows(x[0], g.Int64s(0, 1, 1), x[1])),
         new("SquaredNorm", "plain", [[2, 3]], (g, x) => g.SquaredNorm(x[0])),
     ];
 

@@ -89,7 +89,6 @@ internal static class GradientCases
         new("Gather", "one position", [[2, 4, 3]], (g, x) => g.Gather(x[0], Ints(g, [], 2), axis: 1)),
         new("Gather", "table also used densely", [[4, 3]], (g, x) => g.MatMul(g.Gather(x[0], Ints(g, [2], 3, 3)), g.SwapLastTwo(x[0]))),
         new("GatherElements", "one of a row", [[3, 4]], (g, x) => g.GatherElements(x[0], Ints(g, [3, 1], 2, 0, 2), 1)),
-        new("ScatterND", "rows, one of them twice", [[4, 3], [3, 3]], (g, x) => g.ScatterAddRows(x[0], Ints(g, [3], 1, 3, 1), x[1])),
         new("ScatterElements", "replacing", [[3, 4], [3, 1]], (g, x) => g.ScatterElements(x[0], Ints(g, [3, 1], 2, 0, 2), x[1], 1)),
         new("ScatterElements", "adding", [[3, 4], [3, 2]], (g, x) => g.ScatterElements(x[0], Ints(g, [3, 2], 2, 2, 0, 1, 2, 3), x[1], 1, add: true)),
     ];

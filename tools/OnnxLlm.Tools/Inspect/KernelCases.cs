@@ -34,6 +34,7 @@ internal static class KernelCases
             (string, AttributeValue)[] heads = [("heads", s.H), ("kv_heads", s.G)];
             return Call("CausalAttentionGrad", [.. x, .. Call("CausalAttention", x[1..], heads)], heads);
         })),
+        .. Rows("ScatterAddRows", (n, d) => [[9, d], [n, d]], x => [x[0], Ids(x[1], 9), x[1]]),
         .. Rows("SoftmaxCrossEntropy", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3), x[0].Graph.Scalar(0.25, x[0])]),
         Loss("SoftmaxCrossEntropy", "all rows ignored", ignoredEvery: 1),
         Loss("SoftmaxCrossEntropy", "no row ignored", ignoredEvery: 0),
@@ -76,6 +77,9 @@ internal static class KernelCases
         long[] labels = [.. Enumerable.Range(0, (int)rows).Select(i => ignoredEvery > 0 && i % ignoredEvery == 0 ? -100 : (7 * i + 3) % vocabulary)];
         return logits.Graph.Int64s(labels);
     }
+
+    /// <summary>An id for every row; they repeat.</summary>
+    private static Value Ids(Value rows, int count) => rows.Graph.Int64s([.. Enumerable.Range(0, (int)rows.Shape[0].Value).Select(i => (long)(5 * i % count))]);
 
     private static Value[] AdamW(Value[] x, double scale)
     {
