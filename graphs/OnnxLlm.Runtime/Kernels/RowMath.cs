@@ -98,14 +98,21 @@ internal static unsafe class RowMath
         return sum;
     }
 
-    /// <summary>Column sums of a matrix of <paramref name="rows"/> rows, added in order.</summary>
-    internal static void SumColumns(float* matrix, long rows, long stride, float* sums, long columns)
+    /// <summary>Column sums of a matrix, its rows added in order: the same bits at any vector width.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void SumColumns(float* matrix, long rows, long stride, float* sums, long columns) =>
+        SumColumns<ScalarLane>(matrix, rows, stride, sums, SumColumns<PortableLanes>(matrix, rows, stride, sums, 0, columns), columns);
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long SumColumns<T>(float* matrix, long rows, long stride, float* sums, long start, long columns) where T : unmanaged, ILanes<T>
     {
-        for (long c = 0; c < columns; c++)
+        long c = start;
+        for (; c <= columns - T.Count; c += T.Count)
         {
-            float sum = 0;
-            for (long r = 0; r < rows; r++) sum += matrix[r * stride + c];
-            sums[c] = sum;
+            T sum = T.All(0);
+            for (long r = 0; r < rows; r++) sum += T.Load(matrix + r * stride + c);
+            T.Store(sum, sums + c);
         }
+        return c;
     }
 }

@@ -83,6 +83,18 @@ public sealed class KernelTests
         Assert.Contains($"the id {id} at 1 is not below 2", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [MemberData(nameof(KernelHarness.Widths), MemberType = typeof(KernelHarness))]
+    public void LayerNormGrad_NoRows_GivesZeros(string width)
+    {
+        var node = KernelHarness.Node("LayerNormGrad");
+        TensorBuffer Empty(long columns) => TensorBuffer.Of(Array.Empty<float>(), 0, columns);
+        float[][] result = KernelHarness.Run(node, width, 1, Empty(20), Empty(20), TensorBuffer.Of(new float[20], 20), Empty(1), Empty(1));
+        Assert.Empty(result[0]);
+        Assert.Equal(new float[20], result[1]);
+        Assert.Equal(new float[20], result[2]);
+    }
+
     [Fact]
     public void SoftmaxCrossEntropy_HugeLogits_StaysFinite()
     {
