@@ -151,6 +151,18 @@ public sealed class PackageCommandTests : IDisposable
         PackageManifest.Verify(_shop.At("models/int8"));
     }
 
+    [Fact]
+    public void Inspect_Model_ShowsArchitectureOperatorsAndFiles()
+    {
+        _shop.Export();
+        var (code, output, _) = _shop.Run("inspect", "model", "@models/tiny");
+        Assert.Equal(0, code);
+        foreach (string part in new[] { "float32, run tiny, step 10", "layers 2, width 64, heads 4 over 2", "context 32, begins with", " GroupQueryAttention", "  model.onnx\n" })
+            Assert.Contains(part, output, StringComparison.Ordinal);
+        File.AppendAllText(_shop.At("models/tiny/config.json"), " ");
+        Assert.Equal(2, _shop.Run("inspect", "model", "@models/tiny").Code);
+    }
+
     [Theory]
     [InlineData("error: '@nowhere' is not a training run: it has no run.json.", "export", "--run", "@nowhere", "--out", "@x")]
     [InlineData("error: '@runs/tiny' has no checkpoint 'step-7'; it has step-10, step-20; or say best or latest.", "export", "--run", "@runs/tiny", "--out", "@x", "--checkpoint", "step-7")]
