@@ -27,9 +27,10 @@ internal static class CommandLine
     /// <returns>The options, or the exit code of a run that ends here: help, or a mistake already reported.</returns>
     public static (ServerOptions? Options, int ExitCode) Parse(string[] args)
     {
-        var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.");
-        foreach (var option in new Option[] { Model, Urls, Slots, MaxLength, Threads, PrefillChunk, Queue, ApiKey, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics })
-            command.Options.Add(option);
+        var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
+        {
+            Model, Urls, ApiKey, Slots, MaxLength, Threads, PrefillChunk, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+        };
 
         var parsed = command.Parse(args);
         if (parsed.Errors.Count > 0)

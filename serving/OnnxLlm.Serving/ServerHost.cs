@@ -25,25 +25,43 @@ internal static class ServerHost
             kestrel.Limits.MaxRequestBodySize = options.Limits.BodyBytes;
         });
 
-        var services = builder.Services;
-        services.AddSingleton(options).AddSingleton(model).AddSingleton(runner);
-        services.AddSingleton(time ?? TimeProvider.System).AddSingleton(entropy ?? Entropy.System);
-        services.AddSingleton(new ApiKeys(options.ApiKeys)).AddSingleton<Drain>().AddSingleton<ServingMetrics>();
-        services.AddSingleton(s => new ResponseCache(options.CacheBytes, model.Fingerprint, s.GetRequiredService<ServingMetrics>()));
-        services.AddSingleton(s => new InferenceEngine(runner, options.Engine with { Vocabulary = model.VocabularySize }, s.GetRequiredService<ServingMetrics>(), s.GetRequiredService<TimeProvider>(), s.GetRequiredService<ILogger<InferenceEngine>>()));
-        services.AddSingleton<Generation>().AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>();
-        services.AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
-        services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
-
+        builder.Services.AddSingleton(options).AddSingleton(model).AddSingleton(runner);
+        builder.Services.AddSingleton(time ?? TimeProvider.System).AddSingleton(entropy ?? Entropy.System);
+        AddParts(builder.Services);
         var app = builder.Build();
         foreach (var url in options.Urls) app.Urls.Add(url);
+        AddPipeline(app);
+        Measure(app.Services.GetRequiredService<ServingMetrics>(), app.Services.GetRequiredService<InferenceEngine>(), model);
+        return app;
+    }
+
+    private static void AddParts(IServiceCollection services)
+    {
+        services.AddSingleton(s => new ApiKeys(s.GetRequiredService<ServerOptions>().ApiKeys)).AddSingleton<Drain>().AddSingleton<ServingMetrics>();
+        services.AddSingleton(CreateCache).AddSingleton(CreateEngine).AddSingleton<Generation>();
+        services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>();
+        services.AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
+        services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
+    }
+
+    private static ResponseCache CreateCache(IServiceProvider parts) =>
+        new(parts.GetRequiredService<ServerOptions>().CacheBytes, parts.GetRequiredService<ServedModel>().Fingerprint, parts.GetRequiredService<ServingMetrics>());
+
+    private static InferenceEngine CreateEngine(IServiceProvider parts) => new(
+        parts.GetRequiredService<IModelRunner>(),
+        parts.GetRequiredService<ServerOptions>().Engine with { Vocabulary = parts.GetRequiredService<ServedModel>().VocabularySize },
+        parts.GetRequiredService<ServingMetrics>(),
+        parts.GetRequiredService<TimeProvider>(),
+        parts.GetRequiredService<ILogger<InferenceEngine>>());
+
+    /// <summary>From the outside in.</summary>
+    private static void AddPipeline(WebApplication app)
+    {
         app.UseMiddleware<RequestRecordMiddleware>();
         app.UseMiddleware<ErrorMiddleware>();
         app.UseRouting();
         app.UseMiddleware<ApiKeyMiddleware>();
         app.MapRoutes();
-        Measure(app.Services.GetRequiredService<ServingMetrics>(), app.Services.GetRequiredService<InferenceEngine>(), model);
-        return app;
     }
 
     /// <summary>The warning for a server that anyone in the network can use, or null.</summary>
@@ -53,8 +71,11 @@ internal static class ServerHost
         return exposed is null || options.ApiKeys.Length > 0 ? null : $"{exposed} can be reached from other machines and no --api-key is set: anyone there can use this server.";
     }
 
-    private static bool IsLocal(string url) =>
-        Uri.TryCreate(url, UriKind.Absolute, out var parsed) && (parsed.Host == "localhost" || (IPAddress.TryParse(parsed.Host.Trim('[', ']'), out var ip) && IPAddress.IsLoopback(ip)));
+    private static bool IsLocal(string url)
+    {
+        if (!Uri.TryCreate(url, UriKind.Absolute, out var parsed)) return false;
+        return parsed.Host == "localhost" || (IPAddress.TryParse(parsed.Host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
+    }
 
     private static void LogJson(ILoggingBuilder logging) => logging
         .Configure(factory => factory.ActivityTrackingOptions = ActivityTrackingOptions.None)

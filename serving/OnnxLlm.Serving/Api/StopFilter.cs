@@ -3,8 +3,8 @@ using System.Collections.Immutable;
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>
-/// Lets text through up to the stop sequence that is complete first, of two complete at once the longer one. The longest tail that could be the beginning of one is held back until the
-/// text decides, so that no part of a stop sequence is ever shown.
+/// Lets text through up to the stop sequence that is complete first, of two complete at once the longer one. The longest tail that could
+/// be the beginning of one is held back until the text decides, so that no part of a stop sequence is ever shown.
 /// </summary>
 internal sealed class StopFilter(ImmutableArray<string> stops)
 {
