@@ -1,10 +1,19 @@
 using System.CommandLine;
 using OnnxLlm.Benchmarks;
+using OnnxLlm.Benchmarks.Decode;
+using OnnxLlm.Benchmarks.Serve;
 using OnnxLlm.Benchmarks.Train;
+using OnnxLlm.Graphs;
+using OnnxLlm.Runtime;
+using OnnxLlm.Text;
+using OnnxLlm.Tools;
 
 // Reproducible comparisons with peers. One command per suite; a suite starts its workers as processes of this same program.
 var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/benchmarks.md.")
 {
+    DecodeCommand.Create(),
+    DecodeCommand.CreateWorker(),
+    ServeCommand.Create(),
     TrainCommand.Create(),
     TrainCommand.CreateWorker(),
 };
@@ -13,7 +22,7 @@ try
     ParseResult parsed = root.Parse(args);
     return parsed.Errors.Count > 0 ? parsed.Invoke() + 1 : parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-catch (BenchmarkException error)
+catch (Exception error) when (error is BenchmarkException or GraphException or ModelRuntimeException or TextException or ToolException)
 {
     Console.Error.WriteLine(error.Message);
     return 2;

@@ -12,6 +12,10 @@ internal sealed record Goal(string Name, double Value, bool AtMost, double Bound
         .Select(digits => Value.ToString($"G{digits}", CultureInfo.InvariantCulture))
         .First(text => (this with { Value = double.Parse(text, CultureInfo.InvariantCulture) }).Met == Met);
 
+    /// <summary>The same for readers, as an item of a Markdown list.</summary>
+    public string ListItem => string.Create(CultureInfo.InvariantCulture,
+        $"- `{Name}` {Shown}, goal {(AtMost ? "at most" : "at least")} {Bound:G3}: {(Met ? "met" : "**missed**")}");
+
     public static Goal Most(string name, double value, double bound) => new(name, value, true, bound);
 
     public static Goal Least(string name, double value, double bound) => new(name, value, false, bound);

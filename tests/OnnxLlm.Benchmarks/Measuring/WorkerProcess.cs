@@ -18,6 +18,12 @@ internal sealed record WorkerLine
     public int? Step { get; init; }
     public double? Loss { get; init; }
     public double? Milliseconds { get; init; }
+
+    /// <summary>Time to the first token of an answer; <see cref="Milliseconds"/> is then the time from there to its last.</summary>
+    public double? FirstMilliseconds { get; init; }
+
+    /// <summary>Sequences of a step.</summary>
+    public int? Batch { get; init; }
     public IReadOnlyList<string>? Profiles { get; init; }
     public bool? Done { get; init; }
 

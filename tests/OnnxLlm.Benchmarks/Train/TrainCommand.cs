@@ -9,12 +9,12 @@ internal static class TrainCommand
     public static Command Create()
     {
         var size = new Option<string>("--size") { DefaultValueFactory = _ => "S", Description = "XS, S or M" };
-        Option<int> steps = Number("--steps", 50, TrainSuite.WarmUp + 1, "steps of each run");
-        Option<int> rounds = Number("--rounds", 4, 1, "runs of each side, in turn");
-        Option<int> threads = Number("--threads", 2, 1, "threads of each side");
+        Option<int> steps = SuiteOptions.Number("--steps", 50, TrainSuite.WarmUp + 1, "steps of each run");
+        Option<int> rounds = SuiteOptions.Rounds();
+        Option<int> threads = SuiteOptions.Threads();
         var python = new Option<string>("--python") { DefaultValueFactory = _ => "/usr/bin/python3", Description = "a Python that has PyTorch" };
-        var report = new Option<string>("--report") { DefaultValueFactory = _ => BenchmarkDocument.DefaultPath, Description = "file whose section is rewritten" };
-        var quick = new Option<bool>("--no-report") { Description = "write no file" };
+        Option<string> report = SuiteOptions.Report();
+        Option<bool> quick = SuiteOptions.NoReport();
         var command = new Command("train", "One training step of GPT-2 against PyTorch.") { size, steps, rounds, threads, python, report, quick };
         command.SetAction(parsed => new TrainSuite(
             new TrainOptions(
@@ -33,16 +33,5 @@ internal static class TrainCommand
         command.Hidden = true;
         command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), TimeProvider.System).Run(parsed.GetValue(steps)));
         return command;
-    }
-
-    private static Option<int> Number(string name, int otherwise, int least, string description)
-    {
-        var option = new Option<int>(name) { DefaultValueFactory = _ => otherwise, Description = description };
-        option.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() < least)
-                result.AddError($"{name} must be at least {least}.");
-        });
-        return option;
     }
 }

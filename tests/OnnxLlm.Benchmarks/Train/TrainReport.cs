@@ -23,7 +23,7 @@ internal static class TrainReport
         {Row(result, result.Ours)}
         | **ours / peer** | **{result.TimeRatio:F2}** ({result.MinimumRatio:F2}) | | | **{result.Ours.PeakBytes / result.Peer.PeakBytes:F2}** |
 
-        {string.Join("\n", result.Goals.Select(goal => $"- {GoalText(goal)}"))}
+        {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
 
         The losses start at {Loss(result, first: true):F4} and end at {Loss(result, first: false):F4}. Plain matrix products take {OrtProfile.ProductShare(result.Profile):P0}
         of our operators' time (ONNX Runtime's profile; attention's own products are not counted):
@@ -35,9 +35,6 @@ internal static class TrainReport
 
     private static string Row(TrainResult result, Side side) => string.Create(CultureInfo.InvariantCulture,
         $"| {side.About} | {side.Step.Median:F1} ({side.Step.Minimum:F1}) | {result.Size.TokensPerStep / side.Step.Median * 1e3:F0} | {result.Size.OperationsPerStep / side.Step.Median / 1e6:F0} | {side.PeakBytes / 1e6:F0} |");
-
-    private static string GoalText(Goal goal) => string.Create(CultureInfo.InvariantCulture,
-        $"`{goal.Name}` {goal.Shown}, goal {(goal.AtMost ? "at most" : "at least")} {goal.Bound:G3}: {(goal.Met ? "met" : "**missed**")}");
 
     private static double Loss(TrainResult result, bool first)
     {

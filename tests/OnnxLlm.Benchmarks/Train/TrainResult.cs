@@ -5,7 +5,6 @@ namespace OnnxLlm.Benchmarks.Train;
 /// <summary>What the rounds measured, reduced to the figures of the report.</summary>
 internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, IReadOnlyList<OperatorTime> Profile, double PeakRate)
 {
-    private const double LargestOthersShare = 0.05;
     private const double LossTolerance = 1e-4;
 
     public IReadOnlyList<Goal> Goals =>
@@ -30,8 +29,7 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
     /// <summary>The most of the machine that other programs took during a run.</summary>
     public double OthersShare => Rounds.SelectMany(round => (WorkerRun[])[round.Peer, round.Ours]).Max(run => run.OthersShare);
 
-    /// <summary>Nobody else used the machine to speak of; otherwise there is no time ratio, only noise.</summary>
-    public bool Quiet => OthersShare <= LargestOthersShare;
+    private bool Quiet => Publication.IsQuiet(OthersShare);
 
     public static Summary StepTime(WorkerRun run) => Summary.Of(run.Steps.Skip(TrainSuite.WarmUp).Select(step => step.Milliseconds!.Value));
 

@@ -26,7 +26,8 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
             job.Write(folder.FullName);
             new TrainData(job).Write(folder.FullName);
             TrainResult result = Measure(folder.FullName);
-            return Publish(result);
+            string section = TrainReport.Section(result, options, time.GetLocalNow());
+            return new Publication($"train {options.Size.Name}", section, result.OthersShare, result.Goals).To(output, options.Report);
         }
         finally
         {
@@ -41,19 +42,6 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
         output.WriteLine($"  profile of {ProfiledSteps} steps");
         WorkerRun profiled = Ours(folder, ProfiledSteps, "--profile", Path.Combine(folder, "profile")).Run();
         return new TrainResult(options.Size, rounds, OrtProfile.Read(profiled.Lines[^1].Profiles!), machine.PeakRate);
-    }
-
-    private int Publish(TrainResult result)
-    {
-        string section = TrainReport.Section(result, options, time.GetLocalNow());
-        output.WriteLine(section);
-        if (!result.Quiet)
-            output.WriteLine($"Other programs took {result.OthersShare:P0} of the machine during a run: do not trust these times; no file is written.");
-        else if (options.Report is { } path)
-            BenchmarkDocument.Replace(path, $"train {options.Size.Name}", section);
-        foreach (Goal goal in result.Goals)
-            output.WriteLine(goal);
-        return result.Goals.All(goal => goal.Met) ? 0 : 1;
     }
 
     private WorkerRun Logged(WorkerProcess worker)

@@ -1,0 +1,56 @@
+using OnnxLlm.Benchmarks.Decode;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Serve;
+
+/// <summary>The clients' side of a run of the server.</summary>
+/// <param name="vocabulary">Tokens that prompts are made of.</param>
+/// <param name="round">Another round, other prompts.</param>
+internal sealed class ServeLoad(ServeOptions options, string model, int vocabulary, int round, TimeProvider time)
+{
+    /// <summary>Clients at a time; only reported.</summary>
+    public static IReadOnlyList<int> ClientCounts { get; } = [2, 4, 8];
+
+    private const int AnswersEach = 4;
+
+    private int _clients;
+
+    /// <summary>Starts a server, warms it up, and asks it for a bounded number of answers.</summary>
+    public ServeRun Run()
+    {
+        var machine = new ProcessorTime(time);
+        TimeSpan before = Environment.CpuUsage.TotalTime;
+        using ServerProcess server = ServerProcess.Start(model, options.Threads);
+        IReadOnlyList<AnswerTime> answers = OneByOne(server.Address);
+        ClientLoad[] loads = [.. ClientCounts.Select(clients => new ClientLoad(clients, Rate(server.Address, clients)))];
+        double others = machine.OthersShare(server.ProcessorTime + Environment.CpuUsage.TotalTime - before);
+        return new(answers, loads, server.PeakBytes, others);
+    }
+
+    private IReadOnlyList<AnswerTime> OneByOne(Uri server)
+    {
+        using StreamingClient client = Client(server);
+        Prompts prompts = Prompts();
+        for (int i = 0; i < DecodeJob.WarmUp; i++) client.Ask(prompts.Next());
+        return [.. Enumerable.Range(0, options.Answers).Select(_ => client.Ask(prompts.Next()))];
+    }
+
+    /// <summary>Every client asks again as soon as it has its answer, so the last answers meet a server that is no longer full.</summary>
+    private double Rate(Uri server, int count)
+    {
+        long begin = time.GetTimestamp();
+        Task[] clients = [.. Enumerable.Range(0, count).Select(_ => Prompts()).Select(prompts => Task.Factory.StartNew(() => AskAll(server, prompts), TaskCreationOptions.LongRunning))];
+        Task.WaitAll(clients);
+        return count * AnswersEach * options.Tokens / time.GetElapsedTime(begin).TotalSeconds;
+    }
+
+    private void AskAll(Uri server, Prompts prompts)
+    {
+        using StreamingClient client = Client(server);
+        for (int i = 0; i < AnswersEach; i++) client.Ask(prompts.Next());
+    }
+
+    private StreamingClient Client(Uri server) => new(server, Path.GetFileName(model), options.Tokens, time);
+
+    private Prompts Prompts() => new(vocabulary, HashCode.Combine(round, _clients++));
+}
