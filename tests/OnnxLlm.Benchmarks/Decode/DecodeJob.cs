@@ -15,11 +15,12 @@ internal sealed record DecodeJob(string Model, int Threads, int Tokens, int Answ
     public const int WarmUp = 10;
 
     /// <summary>Refuses what is no package, or too small for the answers.</summary>
-    public void Check()
+    public DecodeJob Checked()
     {
         int most = ModelPackage.Open(Model).Config.MaxPositions - Prompts.Length;
-        if (Tokens > most)
-            throw new BenchmarkException($"{Model} has room for {most} tokens behind a prompt of {Prompts.Length}; --tokens asks for {Tokens}.");
+        return Tokens <= most
+            ? this
+            : throw new BenchmarkException($"{Model} has room for {most} tokens behind a prompt of {Prompts.Length}; --tokens asks for {Tokens}.");
     }
 
     /// <summary>The loop as a process of its own.</summary>

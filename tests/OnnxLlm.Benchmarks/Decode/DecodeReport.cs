@@ -6,7 +6,7 @@ namespace OnnxLlm.Benchmarks.Decode;
 /// <summary>The section of docs/benchmarks.md.</summary>
 internal static class DecodeReport
 {
-    public static string Section(DecodeResult result, DecodeOptions options, string model, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
+    public static string Section(DecodeResult result, AnswerOptions options, string model, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
         ## The bare decode loop, float32 and INT8
 
         {now:yyyy-MM-dd}. {Machine.Current}. {model}

@@ -4,36 +4,17 @@ using OnnxLlm.Benchmarks.Models;
 
 namespace OnnxLlm.Benchmarks.Decode;
 
-/// <param name="Model">Folder of the float package; null: one with random weights.</param>
-/// <param name="Tokens">Tokens of an answer.</param>
-/// <param name="Answers">Answers of a run that are timed.</param>
-internal sealed record DecodeOptions(string? Model, int Tokens, int Answers, int Rounds, int Threads, string? Report);
-
 /// <summary>What quantization does for speed: the same loop over the same model, as floats and as INT8, each in its own process, in turn.</summary>
-internal sealed class DecodeSuite(DecodeOptions options, TimeProvider time, TextWriter output)
+internal sealed class DecodeSuite(AnswerOptions options, TimeProvider time, TextWriter output)
 {
     /// <summary>Exit code: 0 = every goal met.</summary>
     public int Run()
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("onnxllm-decode-");
-        try
-        {
-            string source = options.Model ?? RandomModel.Write(folder.FullName);
-            DecodeResult result = Measure(Job(source), Job(QuantizedCopy.Write(source, folder.FullName)));
-            string section = DecodeReport.Section(result, options, MeasuredModel.Describe(source), time.GetLocalNow());
-            return new Publication("decode", section, result.OthersShare, result.Goals).To(output, options.Report);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
-    }
-
-    private DecodeJob Job(string model)
-    {
-        var job = new DecodeJob(model, options.Threads, options.Tokens, options.Answers);
-        job.Check();
-        return job;
+        using var folder = new TemporaryFolder("decode");
+        string source = options.Model ?? RandomModel.Write(folder.Path);
+        DecodeResult result = Measure(options.Job(source), options.Job(QuantizedCopy.Write(source, folder.Path)));
+        string section = DecodeReport.Section(result, options, MeasuredModel.Describe(source), time.GetLocalNow());
+        return new Publication("decode", section, result.OthersShare, result.Goals).To(output, options.Report);
     }
 
     private DecodeResult Measure(DecodeJob single, DecodeJob quantized)

@@ -25,8 +25,15 @@ internal sealed class RandomModel
 
     public static ModelConfig Config { get; } = new()
     {
-        Family = ModelFamily.Llama, VocabularySize = 4096, Width = 256, Layers = 4, Heads = 8, KeyValueHeads = 4,
-        FeedForward = 688, MaxPositions = 256, TiedEmbeddings = true,
+        Family = ModelFamily.Llama,
+        VocabularySize = 4096,
+        Width = 256,
+        Layers = 4,
+        Heads = 8,
+        KeyValueHeads = 4,
+        FeedForward = 688,
+        MaxPositions = 256,
+        TiedEmbeddings = true,
     };
 
     /// <summary>Writes the package <c>random</c> into a folder, and returns its path.</summary>

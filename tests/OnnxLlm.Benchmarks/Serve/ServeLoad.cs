@@ -6,7 +6,7 @@ namespace OnnxLlm.Benchmarks.Serve;
 /// <summary>The clients' side of a run of the server.</summary>
 /// <param name="vocabulary">Tokens that prompts are made of.</param>
 /// <param name="round">Another round, other prompts.</param>
-internal sealed class ServeLoad(ServeOptions options, string model, int vocabulary, int round, TimeProvider time)
+internal sealed class ServeLoad(AnswerOptions options, string model, int vocabulary, int round, TimeProvider time)
 {
     /// <summary>Clients at a time; only reported.</summary>
     public static IReadOnlyList<int> ClientCounts { get; } = [2, 4, 8];

@@ -7,7 +7,7 @@ namespace OnnxLlm.Benchmarks.Serve;
 /// <summary>The section of docs/benchmarks.md.</summary>
 internal static class ServeReport
 {
-    public static string Section(ServeResult result, ServeOptions options, string model, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
+    public static string Section(ServeResult result, AnswerOptions options, string model, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
         ## Serving: a stream over HTTP against the bare decode loop
 
         {now:yyyy-MM-dd}. {Machine.Current}. {model}

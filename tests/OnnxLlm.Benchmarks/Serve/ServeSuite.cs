@@ -6,35 +6,22 @@ using OnnxLlm.Text;
 
 namespace OnnxLlm.Benchmarks.Serve;
 
-/// <param name="Model">Folder of the package; null: an INT8 one with random weights.</param>
-/// <param name="Tokens">Tokens of an answer.</param>
-/// <param name="Answers">Answers of a run that are timed.</param>
-internal sealed record ServeOptions(string? Model, int Tokens, int Answers, int Rounds, int Threads, string? Report);
-
 /// <summary>What the server costs on top of the model: answers streamed over HTTP against the bare loop, each side in its own process, in turn.</summary>
-internal sealed class ServeSuite(ServeOptions options, TimeProvider time, TextWriter output)
+internal sealed class ServeSuite(AnswerOptions options, TimeProvider time, TextWriter output)
 {
     /// <summary>Exit code: 0 = every goal met.</summary>
     public int Run()
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("onnxllm-serve-");
-        try
-        {
-            string model = Path.TrimEndingDirectorySeparator(options.Model ?? QuantizedCopy.Write(RandomModel.Write(folder.FullName), folder.FullName));
-            ServeResult result = Measure(model);
-            string section = ServeReport.Section(result, options, MeasuredModel.Describe(model), time.GetLocalNow());
-            return new Publication("serve", section, result.OthersShare, result.Goals).To(output, options.Report);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using var folder = new TemporaryFolder("serve");
+        string model = Path.TrimEndingDirectorySeparator(options.Model ?? QuantizedCopy.Write(RandomModel.Write(folder.Path), folder.Path));
+        ServeResult result = Measure(model);
+        string section = ServeReport.Section(result, options, MeasuredModel.Describe(model), time.GetLocalNow());
+        return new Publication("serve", section, result.OthersShare, result.Goals).To(output, options.Report);
     }
 
     private ServeResult Measure(string model)
     {
-        var job = new DecodeJob(model, options.Threads, options.Tokens, options.Answers);
-        job.Check();
+        DecodeJob job = options.Job(model);
         var machine = new QuietMachine(time, options.Threads, output);
         int vocabulary = Tokenizer.Load(model).VocabularySize, round = 0;
         return new(Alternation.Run(

@@ -35,7 +35,13 @@ internal sealed class StreamingClient(Uri server, string model, int tokens, Time
     {
         byte[] body = JsonSerializer.SerializeToUtf8Bytes(new
         {
-            model, prompt, max_tokens = tokens, temperature = 0, ignore_eos = true, stream = true, stream_options = new { include_usage = true },
+            model,
+            prompt,
+            max_tokens = tokens,
+            temperature = 0,
+            ignore_eos = true,
+            stream = true,
+            stream_options = new { include_usage = true },
         });
         var content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
         return new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = content };

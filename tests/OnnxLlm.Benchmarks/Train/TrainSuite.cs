@@ -19,20 +19,13 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     /// <summary>Exit code: 0 = every goal met.</summary>
     public int Run()
     {
-        DirectoryInfo folder = Directory.CreateTempSubdirectory("onnxllm-train-");
-        try
-        {
-            TrainJob job = TrainJob.Of(options.Size, options.Threads);
-            job.Write(folder.FullName);
-            new TrainData(job).Write(folder.FullName);
-            TrainResult result = Measure(folder.FullName);
-            string section = TrainReport.Section(result, options, time.GetLocalNow());
-            return new Publication($"train {options.Size.Name}", section, result.OthersShare, result.Goals).To(output, options.Report);
-        }
-        finally
-        {
-            folder.Delete(recursive: true);
-        }
+        using var folder = new TemporaryFolder("train");
+        TrainJob job = TrainJob.Of(options.Size, options.Threads);
+        job.Write(folder.Path);
+        new TrainData(job).Write(folder.Path);
+        TrainResult result = Measure(folder.Path);
+        string section = TrainReport.Section(result, options, time.GetLocalNow());
+        return new Publication($"train {options.Size.Name}", section, result.OthersShare, result.Goals).To(output, options.Report);
     }
 
     private TrainResult Measure(string folder)
