@@ -17,11 +17,11 @@ internal sealed record TrainJob
     public required int Vocabulary { get; init; }
     public required int Batch { get; init; }
     public required int Threads { get; init; }
-    public float LearningRate { get; init; } = 3e-4f;
+    public float LearningRate { get; init; } = 1e-4f;
     public float Beta1 { get; init; } = 0.9f;
-    public float Beta2 { get; init; } = 0.95f;
+    public float Beta2 { get; init; } = 0.999f;
     public float Epsilon { get; init; } = 1e-8f;
-    public float WeightDecay { get; init; } = 0.1f;
+    public float WeightDecay { get; init; } = 0.01f;
     public float ClipNorm { get; init; } = 1;
 
     [JsonIgnore]
