@@ -31,24 +31,30 @@ internal sealed class ServeLoad(AnswerOptions options, string model, int vocabul
     {
         using StreamingClient client = Client(server);
         Prompts prompts = Prompts();
-        for (int i = 0; i < DecodeJob.WarmUp; i++) client.Ask(prompts.Next());
-        return [.. Enumerable.Range(0, options.Answers).Select(_ => client.Ask(prompts.Next()))];
+        Ask(client, prompts, DecodeJob.WarmUp);
+        return Ask(client, prompts, options.Answers);
     }
 
-    /// <summary>Every client asks again as soon as it has its answer, so the last answers meet a server that is no longer full.</summary>
+    /// <summary>
+    /// Every client asks again as soon as it has its answer, so the last answers meet a server that is no longer full. Each has had an
+    /// answer before: its connection is open, and the server has decoded as many sequences at a time.
+    /// </summary>
     private double Rate(Uri server, int count)
     {
+        (StreamingClient Client, Prompts Prompts)[] clients = [.. Enumerable.Range(0, count).Select(_ => (Client(server), Prompts()))];
+        Together(1);
         long begin = time.GetTimestamp();
-        Task[] clients = [.. Enumerable.Range(0, count).Select(_ => Prompts()).Select(prompts => Task.Factory.StartNew(() => AskAll(server, prompts), TaskCreationOptions.LongRunning))];
-        Task.WaitAll(clients);
-        return count * AnswersEach * options.Tokens / time.GetElapsedTime(begin).TotalSeconds;
+        Together(AnswersEach);
+        TimeSpan elapsed = time.GetElapsedTime(begin);
+        foreach ((StreamingClient client, _) in clients) client.Dispose();
+        return count * AnswersEach * options.Tokens / elapsed.TotalSeconds;
+
+        void Together(int answers) => Task.WaitAll([.. clients.Select(client =>
+            Task.Factory.StartNew(() => Ask(client.Client, client.Prompts, answers), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))]);
     }
 
-    private void AskAll(Uri server, Prompts prompts)
-    {
-        using StreamingClient client = Client(server);
-        for (int i = 0; i < AnswersEach; i++) client.Ask(prompts.Next());
-    }
+    private static IReadOnlyList<AnswerTime> Ask(StreamingClient client, Prompts prompts, int answers) =>
+        [.. Enumerable.Range(0, answers).Select(_ => client.Ask(prompts.Next()))];
 
     private StreamingClient Client(Uri server) => new(server, Path.GetFileName(model), options.Tokens, time);
 
