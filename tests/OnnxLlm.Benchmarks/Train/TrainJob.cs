@@ -27,8 +27,15 @@ internal sealed record TrainJob
     [JsonIgnore]
     public ModelConfig Model => new()
     {
-        Family = ModelFamily.Gpt2, VocabularySize = Vocabulary, Width = Width, Layers = Layers, Heads = Heads, KeyValueHeads = Heads,
-        FeedForward = 4 * Width, MaxPositions = Time, TiedEmbeddings = true,
+        Family = ModelFamily.Gpt2,
+        VocabularySize = Vocabulary,
+        Width = Width,
+        Layers = Layers,
+        Heads = Heads,
+        KeyValueHeads = Heads,
+        FeedForward = 4 * Width,
+        MaxPositions = Time,
+        TiedEmbeddings = true,
     };
 
     public TrainingGraphs Graphs() => TrainingGraphs.Create(
@@ -37,8 +44,13 @@ internal sealed record TrainJob
 
     public static TrainJob Of(TrainSize size, int threads) => new()
     {
-        Layers = size.Layers, Width = size.Width, Heads = size.Heads, Time = size.Time,
-        Vocabulary = size.Vocabulary, Batch = size.Batch, Threads = threads,
+        Layers = size.Layers,
+        Width = size.Width,
+        Heads = size.Heads,
+        Time = size.Time,
+        Vocabulary = size.Vocabulary,
+        Batch = size.Batch,
+        Threads = threads,
     };
 
     public static TrainJob Read(string folder) =>

@@ -132,7 +132,7 @@ public sealed class OpenAiSdkTests
         model.BeforePass = () => { if (model.DecodePasses == 3) throw new InvalidOperationException("injected"); };
         await Assert.ThrowsAnyAsync<Exception>(async () =>
         {
-            await foreach (var _ in Chat(server).CompleteChatStreamingAsync([new UserChatMessage("Hello")], Endless()));
+            await foreach (var _ in Chat(server).CompleteChatStreamingAsync([new UserChatMessage("Hello")], Endless())) ;
         });
     }
 
