@@ -76,6 +76,14 @@ public sealed class QuickstartTests : IDisposable
     }
 
     [Fact]
+    public void Quickstart_NoSuchPort_IsOneClearLine()
+    {
+        using var error = new StringWriter();
+        Assert.Equal(2, ToolsProgram.Run(["quickstart", "--port", "70000"], _output, error));
+        Assert.Equal("error: A port is a number from 1 to 65535, not 70000.", error.ToString().TrimEnd());
+    }
+
+    [Fact]
     public async Task Child_OutputToAFile_IsKeptThere()
     {
         using var folder = new TemporaryFolder();

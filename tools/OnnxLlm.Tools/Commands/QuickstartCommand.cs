@@ -9,7 +9,7 @@ internal static class QuickstartCommand
 {
     public static Command Create()
     {
-        var minutes = new Option<double>("--minutes") { Description = "Training budget in minutes", DefaultValueFactory = _ => 3 };
+        var minutes = new Option<double>("--minutes") { Description = "Training budget of a new run in minutes; a finished run is not trained again", DefaultValueFactory = _ => 3 };
         var noServe = new Option<bool>("--no-serve") { Description = "End after the first answer instead of staying up" };
         var port = new Option<int>("--port") { Description = "Port of the server", DefaultValueFactory = _ => 8080 };
         var output = new Option<string?>("--out") { Description = "Folder for data, runs and models (default: the repository)" };

@@ -93,6 +93,7 @@ internal sealed class QuickstartRun(QuickstartPlan plan, QuickstartScreen screen
     /// <summary>Known before the training, not after it.</summary>
     private void RequireFreePort()
     {
+        if (plan.Port is < 1 or > IPEndPoint.MaxPort) throw new ToolException($"A port is a number from 1 to {IPEndPoint.MaxPort}, not {plan.Port}.");
         using var probe = new TcpListener(IPAddress.Loopback, plan.Port);
         try
         {
