@@ -85,7 +85,10 @@ internal static class ServerHost
             console.UseUtcTimestamp = true;
             console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ";
         })
-        .AddFilter("Microsoft", LogLevel.Warning);
+        .AddFilter("Microsoft", LogLevel.Warning)
+
+        // A failed start is told in one line by the program, see ServerRun.
+        .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
 
     private static void Measure(ServingMetrics metrics, InferenceEngine engine, ServedModel model)
     {

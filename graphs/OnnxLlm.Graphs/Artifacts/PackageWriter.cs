@@ -56,13 +56,27 @@ public static class PackageWriter
         string partial = folder + ".partial", old = folder + ".old";
         Delete(partial);
         Directory.CreateDirectory(partial);
-        var manifest = write(partial).Seal(partial);
+        var manifest = Sealed(partial, write);
 
         Delete(old);
         if (Directory.Exists(folder)) Directory.Move(folder, old);
         Directory.Move(partial, folder);
         Delete(old);
         return manifest;
+    }
+
+    /// <summary>A folder that cannot be completed, on a full disk for one, does not stay.</summary>
+    private static PackageManifest Sealed(string partial, Func<string, PackageManifest> write)
+    {
+        try
+        {
+            return write(partial).Seal(partial);
+        }
+        catch
+        {
+            Delete(partial);
+            throw;
+        }
     }
 
     /// <summary>Nothing that we did not write is deleted.</summary>

@@ -113,6 +113,7 @@ public sealed class PackageWriterTests : IDisposable
         Write(step: 1);
         Assert.Throws<IOException>(() => PackageWriter.Replace(Package, _ => throw new IOException("disk full")));
         Assert.Equal(1, PackageManifest.Verify(Package).Source!.Step);
+        Assert.Equal([Package], Directory.GetDirectories(Path.GetDirectoryName(Package)!, Path.GetFileName(Package) + "*"));
     }
 
     public void Dispose() => _folder.Dispose();

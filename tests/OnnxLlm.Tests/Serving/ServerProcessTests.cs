@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 
@@ -48,6 +50,21 @@ public sealed class ServerProcessTests : IDisposable
         Assert.True(process.WaitForExit(Patience));
         Assert.Equal(2, process.ExitCode);
         Assert.Equal(1, error.Count(c => c == '\n'));
+    }
+
+    [Fact]
+    public async Task PortInUse_IsOneLineInAllAndExitCodeTwo()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        using var process = Start("--model", _package.Folder, "--urls", $"http://{taken.LocalEndpoint}", "--threads", "1");
+        var log = process.StandardOutput.ReadToEndAsync();
+        var error = await process.StandardError.ReadToEndAsync();
+        Assert.True(process.WaitForExit(Patience));
+        Assert.Equal(2, process.ExitCode);
+        Assert.Equal(1, error.Count(c => c == '\n'));
+        Assert.Contains("address already in use", error, StringComparison.Ordinal);
+        Assert.DoesNotContain("Exception", await log, StringComparison.Ordinal);
     }
 
     /// <summary>From the line that says where the model is served.</summary>
