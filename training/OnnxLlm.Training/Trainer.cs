@@ -22,7 +22,7 @@ internal enum Outcome
 
 /// <summary>What a trainer works with. Owned by whoever made it.</summary>
 internal sealed record TrainerParts(
-    OnnxTrainingEngine Engine,
+    ITrainingEngine Engine,
     TokenDataset Data,
     ValidationSet Validation,
     CheckpointStore Checkpoints,
@@ -142,7 +142,7 @@ internal sealed class Trainer
     /// <summary>Beside the tensors lies the model's config, so that a checkpoint opens as a model of Hugging Face's.</summary>
     private void WriteModel(string folder)
     {
-        _parts.Engine.Tensors.Save(folder);
+        _parts.Engine.Save(folder);
         File.WriteAllText(Path.Combine(folder, "config.json"), _config.Model.ToJson().ToJsonString(StrictJson.Options));
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using OnnxLlm.Runtime.OrtTraining;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Training;
 using OnnxLlm.Training.Checkpoints;
@@ -68,7 +69,22 @@ public sealed class RunnerProcessTests : IDisposable
         Assert.Matches("^error: Config '.*tiny.json': optimizer.lr: unknown key; .*\n$", error);
         (code, error) = Finish(Train("steps=10", "data=nowhere"));
         Assert.Equal((ExitCodes.Mistake, "error: shard folder 'nowhere' does not exist\n"), (code, error));
+        (code, error) = Finish([.. Train("steps=10"), "--engine", "ort-trainin"]);
+        Assert.Equal(ExitCodes.Mistake, code);
+        Assert.Matches("^error: Config '.*tiny.json': engine: \"ort-trainin\" is none of onnx, ort-training; did you mean 'ort-training'\\?\n$", error);
         Assert.Equal((ExitCodes.Mistake, "error: Required argument missing for command: 'resume'; add --help to see what there is\n"), Finish(["resume"]));
+        Assert.False(Directory.Exists(Run));
+    }
+
+    /// <summary>The native library that comes through npm cannot train by itself.</summary>
+    [Fact]
+    public void OrtTraining_WithoutItsNativeLibrary_SaysWhereToGetItAndWritesNothing()
+    {
+        if (TrainingApi.IsAvailable) return;
+        var (code, error) = Finish([.. Train("steps=10"), "--engine", "ort-training"]);
+
+        Assert.Equal(ExitCodes.Mistake, code);
+        Assert.Matches(@"^error: ONNX Runtime [\d.]+, as built here, has no training API\. .*Microsoft\.ML\.OnnxRuntime\.Training 1\.19\.2.*-p:OnnxRuntimeSource=nuget-training.*\n$", error);
         Assert.False(Directory.Exists(Run));
     }
 

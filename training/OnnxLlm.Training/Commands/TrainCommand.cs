@@ -13,11 +13,14 @@ internal static class TrainCommand
         var set = new Option<string[]>("--set") { Description = "Changes a value of the config: steps=50, optimizer.learning_rate=3e-4", HelpName = "key=value", AllowMultipleArgumentsPerToken = true };
         var run = new Option<string?>("--run") { Description = "Folder of the run (default: runs/ and the name of the config)", HelpName = "folder" };
         var minutes = new Option<double?>("--minutes") { Description = "Budget of wall clock, instead of the config's" };
-        var command = new Command("train", "Trains a model as a config says") { config, set, run, minutes, SharedOptions.Plain };
+        var engine = new Option<string?>("--engine") { Description = "What runs the graphs: onnx (stock ONNX Runtime) or ort-training, instead of the config's" };
+        var command = new Command("train", "Trains a model as a config says") { config, set, run, minutes, engine, SharedOptions.Plain };
         command.SetAction(parsed =>
         {
             var path = parsed.GetRequiredValue(config);
-            var overrides = (parsed.GetValue(set) ?? []).Concat(parsed.GetValue(minutes) is { } m ? [FormattableString.Invariant($"minutes={m}")] : []);
+            var overrides = parsed.GetValue(set) ?? [];
+            if (parsed.GetValue(minutes) is { } budget) overrides = [.. overrides, FormattableString.Invariant($"minutes={budget}")];
+            if (parsed.GetValue(engine) is { } kind) overrides = [.. overrides, $"engine={kind}"];
             var loaded = ConfigFile.Load(path, overrides);
             var folder = RunFolder.Create(parsed.GetValue(run) ?? Path.Combine("runs", Path.GetFileNameWithoutExtension(path)));
             return Session.Run(parsed, folder, (training, stop) => training.Start(loaded, stop));

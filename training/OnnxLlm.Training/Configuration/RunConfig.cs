@@ -20,6 +20,9 @@ public sealed record RunConfig
     /// <summary>Sequences per run of the step graph; <see cref="GlobalBatch"/> is a multiple of it.</summary>
     public required int MicroBatch { get; init; }
 
+    /// <summary>What runs the graphs; the trainer does not know.</summary>
+    public EngineKind Engine { get; init; } = EngineKind.Onnx;
+
     public OptimizerConfig Optimizer { get; init; } = new();
 
     public ScheduleConfig Schedule { get; init; } = new();

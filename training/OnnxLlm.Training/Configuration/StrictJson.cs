@@ -68,7 +68,7 @@ internal static class StrictJson
     {
         type = Nullable.GetUnderlyingType(type) ?? type;
         var got = value?.ToJsonString() ?? "null";
-        if (type.IsEnum) return OneOf(Enum.GetNames(type).Select(n => n.ToLowerInvariant()).ToArray(), got);
+        if (type.IsEnum) return OneOf([.. Enum.GetValues(type).Cast<object>().Select(NameOf)], got);
         var kind = Type.GetTypeCode(type) switch
         {
             TypeCode.Int32 or TypeCode.Int64 => "a whole number",
@@ -79,6 +79,9 @@ internal static class StrictJson
         };
         return $"expected {kind}, got {got}";
     }
+
+    /// <summary>An enum's value as JSON writes it.</summary>
+    private static string NameOf(object value) => JsonSerializer.SerializeToNode(value, Options)!.GetValue<string>();
 
     private static string OneOf(string[] names, string got) =>
         $"{got} is none of {string.Join(", ", names)}" + (NearestName.Of(got.Trim('"'), names) is { } nearest ? $"; did you mean '{nearest}'?" : "");

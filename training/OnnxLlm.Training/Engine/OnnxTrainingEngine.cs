@@ -8,9 +8,9 @@ namespace OnnxLlm.Training.Engine;
 
 /// <summary>
 /// Runs the training graphs on stock ONNX Runtime. Owns the sessions and the tensors; every state tensor is bound once, as input and output
-/// of the graph that updates it, so a step copies nothing but the token ids. Knows nothing of schedules, data order or files.
+/// of the graph that updates it, so a step copies nothing but the token ids.
 /// </summary>
-internal sealed class OnnxTrainingEngine : IDisposable
+internal sealed class OnnxTrainingEngine : ITrainingEngine
 {
     private readonly OrtSession[] _sessions;
     private readonly BoundSession _step;
@@ -42,11 +42,6 @@ internal sealed class OnnxTrainingEngine : IDisposable
     /// <summary>Parameters, gradients and moments.</summary>
     public TrainingTensors Tensors { get; }
 
-    /// <summary>
-    /// Runs a micro-batch forward and backward and adds its gradients to those summed so far, or starts a new sum (<paramref name="reset"/>).
-    /// Returns <paramref name="lossScale"/> times the sum of its token losses; with 1 / (valid tokens of the global batch), losses and
-    /// gradients of the micro-batches add up to those of the whole.
-    /// </summary>
     public float Accumulate(MicroBatch batch, bool reset, float lossScale)
     {
         Feed(batch);
@@ -56,10 +51,6 @@ internal sealed class OnnxTrainingEngine : IDisposable
         return _loss.Span<float>()[0];
     }
 
-    /// <summary>
-    /// Clips the summed gradients and updates parameters and moments in place; <paramref name="update"/> counts from 1.
-    /// Returns the gradients' norm before clipping; where it is not finite, nothing was changed.
-    /// </summary>
     public float Update(double learningRate, long update)
     {
         _learningRate.Span<float>()[0] = (float)learningRate;
@@ -68,13 +59,14 @@ internal sealed class OnnxTrainingEngine : IDisposable
         return _gradientNorm.Span<float>()[0];
     }
 
-    /// <summary>The loss of every token of the micro-batch, row by row, 0 where the label is ignored; valid until the next call.</summary>
     public ReadOnlySpan<float> Evaluate(MicroBatch batch)
     {
         Feed(batch);
         _evaluation.Run();
         return _tokenLosses.Span<float>();
     }
+
+    public void Save(string folder) => Tensors.Save(folder);
 
     public void Dispose()
     {

@@ -1,6 +1,4 @@
-using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
-using OnnxLlm.Runtime;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Engine;
@@ -15,6 +13,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     /// <summary>Trains from fresh weights.</summary>
     public Outcome Start(RunConfig config, CancellationToken stop)
     {
+        TrainingEngines.Require(config);
         using var data = new RunData(config);
         using var held = folder.Lock();
         var graphs = GraphsOf(config);
@@ -46,10 +45,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     private Outcome Train(RunRecord record, RunData data, TrainingGraphs graphs, Checkpoint? checkpoint, CancellationToken stop)
     {
         var config = record.Config;
-        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels };
-        using var engine = new OnnxTrainingEngine(graphs, Shape(config), settings);
-        if (checkpoint is null) engine.Tensors.Initialize(new Initializer(config.Model, config.Seed));
-        else engine.Tensors.Load(checkpoint.Path);
+        using var engine = TrainingEngines.Open(config, graphs, checkpoint?.Path);
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
         using var metrics = MetricsLog.Open(folder.Metrics, state.Step);
@@ -119,7 +115,6 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
 
     private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep);
 
-    private static TrainingShape Shape(RunConfig config) => new(config.MicroBatch, config.Time);
-
-    private static TrainingGraphs GraphsOf(RunConfig config) => TrainingGraphs.Create(config.Model, Shape(config), config.Optimizer.Settings);
+    private static TrainingGraphs GraphsOf(RunConfig config) =>
+        TrainingGraphs.Create(config.Model, new TrainingShape(config.MicroBatch, config.Time), config.Optimizer.Settings);
 }

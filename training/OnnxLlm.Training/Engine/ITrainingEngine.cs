@@ -1,0 +1,29 @@
+using OnnxLlm.Training.Data;
+
+namespace OnnxLlm.Training.Engine;
+
+/// <summary>
+/// What the trainer asks of whatever runs the graphs. An engine owns weights, gradients and optimizer state; it knows nothing of schedules,
+/// data order or files beyond the folder that it is told to save to.
+/// </summary>
+internal interface ITrainingEngine : IDisposable
+{
+    /// <summary>
+    /// Runs a micro-batch forward and backward and adds its gradients to those summed so far, or starts a new sum (<paramref name="reset"/>).
+    /// Returns <paramref name="lossScale"/> times the sum of its token losses; with 1 / (valid tokens of the global batch), losses and
+    /// gradients of the micro-batches add up to those of the whole.
+    /// </summary>
+    float Accumulate(MicroBatch batch, bool reset, float lossScale);
+
+    /// <summary>
+    /// Clips the summed gradients and updates parameters and optimizer state; <paramref name="update"/> counts from 1.
+    /// Returns the gradients' norm before clipping; where it is not finite, nothing was changed.
+    /// </summary>
+    float Update(double learningRate, long update);
+
+    /// <summary>The loss of every token of the micro-batch, row by row, 0 where the label is ignored; valid until the next call.</summary>
+    ReadOnlySpan<float> Evaluate(MicroBatch batch);
+
+    /// <summary>Writes <c>model.safetensors</c> and the optimizer's state, from which <see cref="TrainingEngines"/> opens the same engine again.</summary>
+    void Save(string folder);
+}
