@@ -20,7 +20,7 @@ internal sealed class Schedule(ScheduleConfig config, double peak, bool elastic 
         {
             ScheduleKind.Cosine => config.MinLearningRate + (peak - config.MinLearningRate) * (1 + Math.Cos(Math.PI * Share(step, warmup, n))) / 2,
             ScheduleKind.Linear => Line(Share(step, warmup, n)),
-            _ => Line(Share(step, n - (long)Math.Round(n * config.DecayFraction), n)),
+            _ => Line(Share(step, n - config.DecaySteps(n), n)),
         };
     }
 

@@ -15,6 +15,7 @@ public static class FunctionList
         CausalAttention.Forward, CausalAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
         SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
+        Adam.Forward, Momentum.Forward, AdaGrad.Forward, RmsProp.Forward, NewtonSchulz.Forward,
     ];
 
     public static Function Named(string name) =>

@@ -3,7 +3,14 @@ namespace OnnxLlm.Graphs.Training;
 public enum OptimizerKind
 {
     AdamW,
+    Adam,
     Sgd,
+    Momentum,
+    AdaGrad,
+    RmsProp,
+
+    /// <summary>Momentum made orthogonal, for the matrices of the blocks; AdamW for everything else.</summary>
+    Muon,
 }
 
 /// <summary>Constants of the optimizer graph.</summary>
@@ -13,7 +20,11 @@ public sealed record OptimizerSettings
 
     public float Beta1 { get; init; } = 0.9f;
 
+    /// <summary>Decay of the squared gradients, in Adam, AdamW and RMSProp.</summary>
     public float Beta2 { get; init; } = 0.95f;
+
+    /// <summary>Decay of the gradients, in Momentum and Muon.</summary>
+    public float Momentum { get; init; } = 0.95f;
 
     public float Epsilon { get; init; } = 1e-8f;
 
@@ -22,4 +33,7 @@ public sealed record OptimizerSettings
 
     /// <summary>Gradients are scaled down to this global norm when theirs is larger; 0 never scales.</summary>
     public float ClipNorm { get; init; } = 1;
+
+    /// <summary>The learning rate of each block is this times that of the block above it; the last norm and the head have the full one.</summary>
+    public float LayerDecay { get; init; } = 1;
 }

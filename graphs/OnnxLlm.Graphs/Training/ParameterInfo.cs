@@ -21,11 +21,28 @@ public sealed record ParameterInfo(string Name, ImmutableArray<long> Shape, bool
     /// <summary>Output of the step graph, to be bound to the same memory as <see cref="GradientBuffer"/>.</summary>
     public string GradientOutput => $"{Name}_grad.accumulation.out";
 
-    /// <summary>AdamW's moving average of gradients.</summary>
+    /// <summary>The block that the parameter belongs to, from 0: the first number in its path. Null for embeddings, the last norm and the head.</summary>
+    public int? Layer => Name.Split('.').FirstOrDefault(part => part.All(char.IsAsciiDigit)) is { } number
+        ? int.Parse(number, System.Globalization.CultureInfo.InvariantCulture)
+        : null;
+
+    /// <summary>Adam's moving average of gradients.</summary>
     public string FirstMoment => $"{Name}.exp_avg";
 
-    /// <summary>AdamW's moving average of squared gradients.</summary>
+    /// <summary>Adam's moving average of squared gradients.</summary>
     public string SecondMoment => $"{Name}.exp_avg_sq";
+
+    /// <summary>The decaying sum of gradients of gradient descent with momentum, and of Muon.</summary>
+    public string MomentumBuffer => $"{Name}.momentum_buffer";
+
+    /// <summary>AdaGrad's sum of squared gradients.</summary>
+    public string SquareSum => $"{Name}.sum";
+
+    /// <summary>RMSProp's moving average of squared gradients.</summary>
+    public string SquareAverage => $"{Name}.square_avg";
+
+    /// <summary>Every tensor that some optimizer keeps for a parameter; which ones, its graph's inputs say. The names are PyTorch's.</summary>
+    public IEnumerable<string> OptimizerStates => [FirstMoment, SecondMoment, MomentumBuffer, SquareSum, SquareAverage];
 
     /// <summary>The optimizer graph's output for one of its state inputs (<see cref="Name"/> or a moment), to be bound to the same memory.</summary>
     public static string Updated(string state) => $"{state}.out";

@@ -75,6 +75,16 @@ public class ConfigFileTests
         """);
 
     [Fact]
+    public void UnknownOptimizer_IsRefusedWithTheNearestName() => Refused(
+        "\"steps\": 10", "Config 'run.json': optimizer.type: \"muonn\" is none of adamw, adam, sgd, momentum, adagrad, rmsprop, muon; did you mean 'muon'?", "optimizer.type=muonn");
+
+    [Fact]
+    public void Schedule_LongerThanTheRun_IsRefused() => Refused(
+        "\"steps\": 100",
+        "Config 'run.json': schedule: 60 steps of warm-up and 50 of decay (decay_fraction) are more than the 100 steps of the run",
+        "schedule.type=wsd", "schedule.warmup_steps=60", "schedule.decay_fraction=0.5");
+
+    [Fact]
     public void NoBudget_IsRefused() => Refused("\"seed\": 1", "Config 'run.json': one of steps, epochs and minutes must say when to stop");
 
     [Fact]

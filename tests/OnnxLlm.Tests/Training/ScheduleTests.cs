@@ -26,34 +26,44 @@ public class ScheduleTests
         Assert.Equal(Least, schedule.LearningRate(steps, steps), 15);
     }
 
-    [Fact]
-    public void Linear_FallsEvenlyToItsMinimum()
+    [Theory]
+    [InlineData(2000)]
+    [InlineData(5000)]
+    public void Linear_AtStartWarmupMiddleAndEnd_EqualsClosedForm(int warmup)
     {
-        var schedule = Create(ScheduleKind.Linear, 100);
+        var schedule = Create(ScheduleKind.Linear, warmup);
+        const long steps = 20000;
 
-        Assert.Equal(Peak, schedule.LearningRate(100, 1100), 15);
-        Assert.Equal(Peak - (Peak - Least) / 4, schedule.LearningRate(350, 1100), 15);
-        Assert.Equal(Least, schedule.LearningRate(1100, 1100), 15);
+        Assert.Equal(Peak / warmup, schedule.LearningRate(0, steps), 15);
+        Assert.Equal(Peak, schedule.LearningRate(warmup, steps), 15);
+        Assert.Equal(Peak - (Peak - Least) / 4, schedule.LearningRate(warmup + (steps - warmup) / 4, steps), 15);
+        Assert.Equal((Peak + Least) / 2, schedule.LearningRate((warmup + steps) / 2, steps), 15);
+        Assert.Equal(Least, schedule.LearningRate(steps, steps), 15);
     }
 
-    [Fact]
-    public void Constant_KeepsThePeakAfterTheWarmup()
+    [Theory]
+    [InlineData(2000)]
+    [InlineData(5000)]
+    public void Constant_KeepsThePeakAfterTheWarmup(int warmup)
     {
-        var schedule = Create(ScheduleKind.Constant, 10);
+        var schedule = Create(ScheduleKind.Constant, warmup);
 
-        Assert.Equal(Peak * 0.4, schedule.LearningRate(3, 1000), 15);
-        Assert.All([10L, 500, 1000], step => Assert.Equal(Peak, schedule.LearningRate(step, 1000)));
+        Assert.Equal(Peak / warmup, schedule.LearningRate(0, 20000), 15);
+        Assert.Equal(Peak * 0.4, schedule.LearningRate(warmup * 2 / 5 - 1, 20000), 15);
+        Assert.All([warmup, 12500L, 20000], step => Assert.Equal(Peak, schedule.LearningRate(step, 20000)));
     }
 
-    [Fact]
-    public void Wsd_IsStableUntilItsLastFifth()
+    [Theory]
+    [InlineData(2000)]
+    [InlineData(5000)]
+    public void Wsd_IsStableUntilItsLastFifth(int warmup)
     {
-        var schedule = Create(ScheduleKind.Wsd, 10);
+        var schedule = Create(ScheduleKind.Wsd, warmup);
 
-        Assert.Equal(Peak, schedule.LearningRate(10, 1000), 15);
-        Assert.Equal(Peak, schedule.LearningRate(800, 1000), 15);
-        Assert.Equal((Peak + Least) / 2, schedule.LearningRate(900, 1000), 15);
-        Assert.Equal(Least, schedule.LearningRate(1000, 1000), 15);
+        Assert.Equal(Peak / warmup, schedule.LearningRate(0, 20000), 15);
+        Assert.All([warmup, 12500L, 16000], step => Assert.Equal(Peak, schedule.LearningRate(step, 20000), 15));
+        Assert.Equal((Peak + Least) / 2, schedule.LearningRate(18000, 20000), 15);
+        Assert.Equal(Least, schedule.LearningRate(20000, 20000), 15);
     }
 
     [Fact]

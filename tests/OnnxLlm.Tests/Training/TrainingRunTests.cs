@@ -44,6 +44,29 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void Start_WithAScheduleLongerThanItsEpochs_IsRefused()
+    {
+        var error = Assert.Throws<TrainingException>(() => Start("run", "epochs=1", "schedule.warmup_steps=40"));
+
+        Assert.Equal("schedule.warmup_steps: 40 must be below steps, 24 (1 epochs of 188 sequences in batches of 8).", error.Message);
+        Assert.False(Directory.Exists(Path.Combine(_folder, "run")));
+    }
+
+    [Theory]
+    [InlineData("muon")]
+    [InlineData("momentum")]
+    public void Resume_WithAnotherOptimizer_IsBitForBitToo(string optimizer)
+    {
+        string[] settings = ["steps=20", $"optimizer.type={optimizer}"];
+        Start("straight", settings);
+        Start("halves", stopAt: 10, settings);
+
+        Assert.Equal(Outcome.Finished, Resume("halves"));
+
+        Assert.Equal(Losses("straight"), Losses("halves"));
+    }
+
+    [Fact]
     public void Resume_WhenTheSelfCheckFindsOtherBits_RefusesUnlessAllowed()
     {
         Start("run", stopAt: 10, "steps=20");

@@ -50,6 +50,9 @@ internal static class KernelCases
             Call("AdamW", AdamW([x[0], g.Log(x[1] - 3), x[2], x[3]], double.PositiveInfinity), Decay)),
         .. Rows("Sgd", (n, d) => [[n, d], [n, d]], x => [.. x, x[0].Graph.Scalar(0.1, x[0]), x[0].Graph.Scalar(0.5, x[0])]),
         new("Sgd", "infinite scale", [[33], [33]], 1, (g, x) => Call("Sgd", [.. x, g.Scalar(0.1, x[0]), g.Scalar(double.NegativeInfinity, x[0])], Decay)),
+        new("Adam", "plain", [[5, 7], [5, 7], [5, 7], [5, 7]], 1, (_, x) => Call("Adam", AdamW(x, scale: 0.5), Decay)),
+        .. OneState("Momentum"), .. OneState("AdaGrad"), .. OneState("RmsProp"),
+        new("NewtonSchulz", "wide", [[3, 9]], 9 * NewtonSchulzGrowth, (_, x) => Call("NewtonSchulz", x)),
     ];
 
     private static (string, AttributeValue)[] Decay => [("weight_decay", 0.1f)];
@@ -86,6 +89,13 @@ internal static class KernelCases
         double[] scalars = [0.01, scale, 0.3, 0.02]; // learning rate, gradient scale, biases
         return [x[0], x[1], x[2], x[3] * x[3], .. scalars.Select(s => x[0].Graph.Scalar(s, x[0]))];
     }
+
+    /// <summary>Each of five iterations multiplies a small singular value, and the rounding error beside it, by up to 3.4445.</summary>
+    private const int NewtonSchulzGrowth = 485;
+
+    /// <summary>An update with one state tensor, in general and where nothing may change.</summary>
+    private static IEnumerable<KernelCase> OneState(string function) => new[] { ("plain", 0.5), ("scale not a number", double.NaN) }.Select(form => new KernelCase(
+        function, form.Item1, [[5, 7], [5, 7], [5, 7]], 1, (g, x) => Call(function, [x[0], x[1], x[2] * x[2], g.Scalar(0.01, x[0]), g.Scalar(form.Item2, x[0])], Decay)));
 
     private static ImmutableArray<TensorShape> AttentionShapes((long B, long T, long H, long G, long K) s) =>
         [[s.B, s.T, s.H * s.K], [s.B, s.T, s.G * s.K], [s.B, s.T, s.G * s.K]];

@@ -27,9 +27,11 @@ internal static class ConfigRules
             ("optimizer.learning_rate", o.LearningRate, o.LearningRate > 0, "above 0"),
             ("optimizer.beta1", o.Beta1, o.Beta1 is >= 0 and < 1, "from 0 up to, not including, 1"),
             ("optimizer.beta2", o.Beta2, o.Beta2 is >= 0 and < 1, "from 0 up to, not including, 1"),
+            ("optimizer.momentum", o.Momentum, o.Momentum is >= 0 and < 1, "from 0 up to, not including, 1"),
             ("optimizer.epsilon", o.Epsilon, o.Epsilon > 0, "above 0"),
             ("optimizer.weight_decay", o.WeightDecay, o.WeightDecay >= 0, "0 or more"),
             ("optimizer.clip_norm", o.ClipNorm, o.ClipNorm >= 0, "0 or more"),
+            ("optimizer.layer_decay", o.LayerDecay, o.LayerDecay is > 0 and <= 1, "above 0 and at most 1"),
             ("schedule.warmup_steps", s.WarmupSteps, s.WarmupSteps >= 0, "0 or more"),
             ("schedule.min_learning_rate", s.MinLearningRate, s.MinLearningRate >= 0 && s.MinLearningRate <= o.LearningRate, "from 0 to optimizer.learning_rate"),
             ("schedule.decay_fraction", s.DecayFraction, s.DecayFraction is > 0 and <= 1, "above 0 and at most 1"),
@@ -51,10 +53,14 @@ internal static class ConfigRules
         yield return $"global_batch: {c.GlobalBatch} sequences do not divide into micro-batches of {c.MicroBatch}: {c.GlobalBatch} = {whole} × {c.MicroBatch} + {rest}";
     }
 
-    private static IEnumerable<string> Schedule(RunConfig c)
+    private static IEnumerable<string> Schedule(RunConfig c) => c.Steps is > 0 and var steps ? LongerThan(steps, c.Schedule) : [];
+
+    /// <summary>What of a schedule does not fit into so many steps.</summary>
+    public static IEnumerable<string> LongerThan(long steps, ScheduleConfig s)
     {
-        if (c.Steps is { } steps && c.Schedule.WarmupSteps >= steps && steps > 0)
-            yield return $"schedule.warmup_steps: {c.Schedule.WarmupSteps} must be below steps, {steps}";
+        if (s.WarmupSteps >= steps) yield return $"schedule.warmup_steps: {s.WarmupSteps} must be below steps, {steps}";
+        else if (s.Type == ScheduleKind.Wsd && s.WarmupSteps + s.DecaySteps(steps) > steps)
+            yield return $"schedule: {s.WarmupSteps} steps of warm-up and {s.DecaySteps(steps)} of decay (decay_fraction) are more than the {steps} steps of the run";
     }
 
     private static IEnumerable<string> Context(RunConfig c)

@@ -12,7 +12,11 @@ public sealed record OptimizerConfig
 
     public double Beta1 { get; init; } = 0.9;
 
+    /// <summary>Decay of the squared gradients, in AdamW, Adam and RMSProp.</summary>
     public double Beta2 { get; init; } = 0.95;
+
+    /// <summary>Decay of the gradients, in Momentum and Muon.</summary>
+    public double Momentum { get; init; } = 0.95;
 
     public double Epsilon { get; init; } = 1e-8;
 
@@ -21,14 +25,19 @@ public sealed record OptimizerConfig
     /// <summary>Largest global norm of the gradients; 0 does not clip.</summary>
     public double ClipNorm { get; init; } = 1.0;
 
+    /// <summary>The learning rate of each block is this times that of the block above it; 1 gives all the same.</summary>
+    public double LayerDecay { get; init; } = 1;
+
     /// <summary>The constants of the optimizer graph.</summary>
     internal OptimizerSettings Settings => new()
     {
         Kind = Type,
         Beta1 = (float)Beta1,
         Beta2 = (float)Beta2,
+        Momentum = (float)Momentum,
         Epsilon = (float)Epsilon,
         WeightDecay = (float)WeightDecay,
         ClipNorm = (float)ClipNorm,
+        LayerDecay = (float)LayerDecay,
     };
 }

@@ -20,4 +20,7 @@ public sealed record ScheduleConfig
 
     /// <summary>Share of the steps that <see cref="ScheduleKind.Wsd"/> spends decaying, at the end.</summary>
     public double DecayFraction { get; init; } = 0.2;
+
+    /// <summary>How many of so many steps <see cref="ScheduleKind.Wsd"/> decays for.</summary>
+    internal long DecaySteps(long steps) => (long)Math.Round(steps * DecayFraction);
 }

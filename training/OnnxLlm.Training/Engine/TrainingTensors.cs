@@ -24,9 +24,9 @@ internal sealed class TrainingTensors : IDisposable
     {
         _parameters = graphs.Parameters;
         var inputs = graphs.Optimizer.Inputs.Select(i => i.Name).ToHashSet();
-        _moments = [.. _parameters.SelectMany(p => new[] { p.FirstMoment, p.SecondMoment }).Where(inputs.Contains)];
+        _moments = [.. _parameters.SelectMany(p => p.OptimizerStates).Where(inputs.Contains)];
         foreach (var p in _parameters)
-            foreach (var name in new[] { p.Name, p.GradientBuffer, p.FirstMoment, p.SecondMoment }.Where(inputs.Contains))
+            foreach (var name in new[] { p.Name, p.GradientBuffer }.Concat(p.OptimizerStates).Where(inputs.Contains))
                 _buffers[name] = TensorBuffer.Zeros(ElementType.Float, p.Shape.AsSpan());
     }
 

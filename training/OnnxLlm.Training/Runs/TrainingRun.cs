@@ -15,12 +15,20 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     {
         TrainingEngines.Require(config);
         using var data = new RunData(config);
+        Check(config, data);
         using var held = folder.Lock();
         var graphs = GraphsOf(config);
         var record = Describe(config, data, graphs);
         folder.WriteArtifacts(graphs, config.Model);
         folder.Write(record);
         return Train(record, data, graphs, checkpoint: null, stop);
+    }
+
+    /// <summary>What only the data can tell: a budget of epochs may be shorter than the schedule.</summary>
+    private static void Check(RunConfig config, RunData data)
+    {
+        if (Plan.Steps(config, data.Training.Windows) is not { } steps || ConfigRules.LongerThan(steps, config.Schedule).FirstOrDefault() is not { } problem) return;
+        throw new TrainingException($"{problem} ({config.Epochs} epochs of {data.Training.Windows} sequences in batches of {config.GlobalBatch}).");
     }
 
     /// <summary>Goes on from the latest valid checkpoint, or from the beginning where none was written yet.</summary>
