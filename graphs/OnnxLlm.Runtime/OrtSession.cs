@@ -95,6 +95,7 @@ public sealed class OrtSession : IDisposable
             IntraOpNumThreads = settings.Threads > 0 ? settings.Threads : System.Environment.ProcessorCount,
         };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", settings.Spinning ? "1" : "0");
+        options.AddSessionConfigEntry("session.force_spinning_stop", settings.SpinningBetweenRuns ? "0" : "1");
         if (settings.Kernels) CustomOperators.Register(options);
         if (settings.ProfilePrefix is { } prefix)
             (options.ProfileOutputPathPrefix, options.EnableProfiling) = (prefix, true);

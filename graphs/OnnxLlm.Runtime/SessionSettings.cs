@@ -17,4 +17,7 @@ public sealed record SessionSettings
 
     /// <summary>Idle workers spin for a moment before they sleep: faster steps, at the price of other programs' time.</summary>
     public bool Spinning { get; init; } = true;
+
+    /// <summary>Workers that spin go on spinning for a moment after a run. Off: they sleep as soon as it ends, and spin only between its operators.</summary>
+    public bool SpinningBetweenRuns { get; init; } = true;
 }

@@ -14,6 +14,7 @@ internal static class CommandLine
     private static readonly Option<int?> MaxLength = new("--max-length") { Description = "Tokens of prompt and answer together (default: what the model was made for)." };
     private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
     private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes.");
+    private static readonly Option<int> Pace = Number("--pace-ms", 5, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
     private static readonly Option<int> Queue = Number("--queue", 256, 1, 65536, "Sequences that may wait; more get 429.");
     private static readonly Option<string[]> ApiKey = new("--api-key") { Description = "A key that clients must send; may be given several times. ONNXLLM_API_KEY works too." };
     private static readonly Option<string> ChatTemplate = new("--chat-template") { Description = "plain or chatml (default: the model's own)." };
@@ -29,7 +30,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, Slots, MaxLength, Threads, PrefillChunk, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+            Model, Urls, ApiKey, Slots, MaxLength, Threads, PrefillChunk, Pace, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
         };
 
         var parsed = command.Parse(args);
@@ -57,7 +58,7 @@ internal static class CommandLine
             OpenMetrics = parsed.GetValue(OpenMetrics),
             DrainSeconds = parsed.GetValue(DrainSeconds),
             CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
-            Engine = new EngineSettings { QueueLimit = parsed.GetValue(Queue), PrefillChunk = parsed.GetValue(PrefillChunk) },
+            Engine = new EngineSettings { QueueLimit = parsed.GetValue(Queue), PrefillChunk = parsed.GetValue(PrefillChunk), DeliveryPace = TimeSpan.FromMilliseconds(parsed.GetValue(Pace)) },
             Limits = new() { Choices = parsed.GetValue(MaxChoices), Sequences = parsed.GetValue(Queue) },
         };
         return parsed.GetValue(Urls) is { Length: > 0 } urls ? options with { Urls = [.. urls.SelectMany(url => url.Split(';'))] } : options;

@@ -27,8 +27,8 @@ internal static class ModelLoader
         }
     }
 
-    /// <summary>Workers do not spin between steps: on few cores they would take the time in which requests are read and answers are written.</summary>
-    private static SessionSettings Settings(ServerOptions options) => new() { Threads = options.Threads, Spinning = false };
+    /// <summary>Workers spin within a step only: between steps, on few cores, they would take the time in which requests are read and answers are written.</summary>
+    private static SessionSettings Settings(ServerOptions options) => new() { Threads = options.Threads, SpinningBetweenRuns = false };
 
     private static ServedModel Describe(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
     {

@@ -5,7 +5,11 @@ namespace OnnxLlm.Serving.Api;
 
 /// <summary>The next piece of one choice's answer.</summary>
 /// <param name="Finish">Set on the last piece of the choice.</param>
-internal sealed record ChoiceDelta(int Choice, string Text, ImmutableArray<ScoredToken> Scores, FinishReason? Finish);
+internal sealed record ChoiceDelta(int Choice, string Text, ImmutableArray<ScoredToken> Scores, FinishReason? Finish)
+{
+    /// <summary>This piece and the next of the same choice as one.</summary>
+    public ChoiceDelta Then(ChoiceDelta next) => next with { Text = Text + next.Text, Scores = [.. Scores, .. next.Scores] };
+}
 
 /// <summary>A token with its scores, in text.</summary>
 /// <param name="LogProb">Null for the first token of a prompt, which nothing precedes.</param>

@@ -86,7 +86,7 @@ internal sealed class GenerationEndpoint(ServedModel model, Generation generatio
         await stream.BeginAsync().ConfigureAwait(false);
         try
         {
-            foreach (var piece in writer.Opening(answer.Choices)) await stream.SendAsync(piece).ConfigureAwait(false);
+            foreach (var piece in writer.Opening(answer.Choices)) stream.Append(piece);
             await SendAsync(stream, answer, writer, context.RequestAborted).ConfigureAwait(false);
         }
         catch (ServingException)
@@ -106,13 +106,20 @@ internal sealed class GenerationEndpoint(ServedModel model, Generation generatio
     {
         await using var deltas = answer.ReadAsync(aborted).GetAsyncEnumerator(aborted);
         while (await NextAsync(stream, deltas).ConfigureAwait(false))
-            foreach (var piece in writer.Pieces(deltas.Current)) await stream.SendAsync(piece).ConfigureAwait(false);
+            foreach (var piece in writer.Pieces(deltas.Current)) stream.Append(piece);
+        await stream.FlushAsync().ConfigureAwait(false);
     }
 
-    /// <summary>Waits for the next delta, with a sign of life whenever it takes long.</summary>
-    private async Task<bool> NextAsync(SseStream stream, IAsyncEnumerator<ChoiceDelta> deltas)
+    /// <summary>The next delta. If there is none yet, what has been written leaves; then come signs of life whenever it takes long.</summary>
+    private ValueTask<bool> NextAsync(SseStream stream, IAsyncEnumerator<ChoiceDelta> deltas)
     {
-        var next = deltas.MoveNextAsync().AsTask();
+        var next = deltas.MoveNextAsync();
+        return next.IsCompleted ? next : WaitAsync(stream, next.AsTask());
+    }
+
+    private async ValueTask<bool> WaitAsync(SseStream stream, Task<bool> next)
+    {
+        await stream.FlushAsync().ConfigureAwait(false);
         while (true)
         {
             try

@@ -97,9 +97,9 @@ internal sealed class LiveAnswer : Answer
         switch (happened)
         {
             case TokenGenerated token:
-                var delta = text.Append(token);
-                if (text.IsFinished) _cancels[happened.Choice].Cancel();
-                return delta;
+                return Append(text, [token]);
+            case TokensGenerated together:
+                return Append(text, together.Tokens);
             case SequenceFinished finished:
                 return text.Finish(finished.Reason);
             case SequenceFailed failed:
@@ -108,6 +108,21 @@ internal sealed class LiveAnswer : Answer
             default:
                 throw new ServingException($"The engine sent an unknown event, {happened.GetType().Name}.");
         }
+    }
+
+    /// <summary>What tokens that came together show together.</summary>
+    private ChoiceDelta? Append(ChoiceText text, ImmutableArray<TokenGenerated> tokens)
+    {
+        ChoiceDelta? shown = null;
+        foreach (var token in tokens)
+        {
+            if (text.Append(token) is { } delta) shown = shown?.Then(delta) ?? delta;
+            if (!text.IsFinished) continue;
+            _cancels[token.Choice].Cancel();
+            break;
+        }
+
+        return shown;
     }
 
     private ChoiceDelta Keep(ChoiceDelta delta)

@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>Server-sent events as OpenAI clients expect them: <c>data:</c> lines with compact JSON, each flushed at once.</summary>
+/// <summary>Server-sent events as OpenAI clients expect them: <c>data:</c> lines with compact JSON.</summary>
 internal sealed class SseStream(HttpContext context)
 {
     /// <summary>Sends the headers, so that clients stop waiting for them.</summary>
@@ -21,10 +21,16 @@ internal sealed class SseStream(HttpContext context)
 
     public Task SendAsync(JsonNode data)
     {
+        Append(data);
+        return FlushAsync();
+    }
+
+    /// <summary>Adds an event that leaves with the next flush.</summary>
+    public void Append(JsonNode data)
+    {
         Write("data: "u8);
         JsonResponse.Append(context, data);
         Write("\n\n"u8);
-        return FlushAsync();
     }
 
     /// <summary>A line that parsers skip, to show that the connection lives.</summary>
@@ -45,5 +51,5 @@ internal sealed class SseStream(HttpContext context)
         writer.Advance(bytes.Length);
     }
 
-    private async Task FlushAsync() => await context.Response.BodyWriter.FlushAsync(context.RequestAborted).ConfigureAwait(false);
+    public async Task FlushAsync() => await context.Response.BodyWriter.FlushAsync(context.RequestAborted).ConfigureAwait(false);
 }

@@ -8,6 +8,12 @@ internal sealed record EngineSettings
     /// <summary>Prompt tokens read between two decodes.</summary>
     public int PrefillChunk { get; init; } = 128;
 
+    /// <summary>
+    /// Tokens leave the engine at most once in this time, those in between with the next; a sequence's first and last at once. Waking the
+    /// reader of a stream costs more than a small model needs for a token.
+    /// </summary>
+    public TimeSpan DeliveryPace { get; init; }
+
     /// <summary>Only tokens below this are chosen. Models pad their vocabulary; the padding has no text.</summary>
     public int Vocabulary { get; init; } = int.MaxValue;
 }

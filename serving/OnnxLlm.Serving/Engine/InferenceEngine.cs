@@ -13,6 +13,7 @@ internal sealed class InferenceEngine : IDisposable
     private readonly IModelRunner _runner;
     private readonly EngineSettings _settings;
     private readonly EngineObserver _observer;
+    private readonly Delivery _delivery;
     private readonly ILogger _logger;
     private readonly Scheduler _scheduler;
     private readonly Sampler _sampler;
@@ -29,6 +30,7 @@ internal sealed class InferenceEngine : IDisposable
     {
         (_runner, _settings, _logger) = (runner, settings, logger);
         _observer = new EngineObserver(metrics, time);
+        _delivery = new Delivery(time, settings.DeliveryPace);
         _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk);
         _vocabulary = Math.Min(settings.Vocabulary, runner.VocabularySize);
         _sampler = new Sampler(_vocabulary);
@@ -101,6 +103,7 @@ internal sealed class InferenceEngine : IDisposable
     private void Step()
     {
         var plan = Plan();
+        if (plan.IsEmpty || plan.Prefill is not null) _delivery.Flush();
         if (plan.IsEmpty) return;
         try
         {
@@ -180,14 +183,16 @@ internal sealed class InferenceEngine : IDisposable
         {
             if (sequence.Finish == FinishReason.Stop) continue;
             _observer.Generated(sequence);
-            sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, token, score));
+            _delivery.Add(sequence, new TokenGenerated(sequence.Choice, token, score));
         }
 
         foreach (var sequence in ended)
         {
             _observer.Finished(sequence);
-            sequence.Output.TryWrite(sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason) : new SequenceFailed(sequence.Choice, sequence.Fault!));
+            _delivery.End(sequence, sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason) : new SequenceFailed(sequence.Choice, sequence.Fault!));
         }
+
+        _delivery.FlushIfDue();
     }
 
     /// <summary>The chunk is one prompt token; its logits score the next one. The first has no score.</summary>
@@ -195,11 +200,11 @@ internal sealed class InferenceEngine : IDisposable
     {
         var sequence = chunk.Sequence;
         if (chunk.Start == 0)
-            sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, sequence.Prompt[0], null, IsPrompt: true));
+            _delivery.Add(sequence, new TokenGenerated(sequence.Choice, sequence.Prompt[0], null, IsPrompt: true));
         if (chunk.IsLast) return;
         var token = sequence.Prompt[chunk.Start + 1];
         var score = LogProbs.Score(logits[.._vocabulary], token, sequence.Alternatives ?? 0);
-        sequence.Output.TryWrite(new TokenGenerated(sequence.Choice, token, score, IsPrompt: true));
+        _delivery.Add(sequence, new TokenGenerated(sequence.Choice, token, score, IsPrompt: true));
     }
 
     /// <summary>What the slots hold is unknown after a fault, so everyone in them gets the error.</summary>
@@ -222,8 +227,8 @@ internal sealed class InferenceEngine : IDisposable
         Volatile.Write(ref _queued, 0);
     }
 
-    private static void Drop(IReadOnlyList<Sequence> sequences, Exception fault)
+    private void Drop(IReadOnlyList<Sequence> sequences, Exception fault)
     {
-        foreach (var sequence in sequences) sequence.Output.TryWrite(new SequenceFailed(sequence.Choice, fault));
+        foreach (var sequence in sequences) _delivery.End(sequence, new SequenceFailed(sequence.Choice, fault));
     }
 }

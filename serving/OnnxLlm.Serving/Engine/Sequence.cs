@@ -55,6 +55,9 @@ internal sealed class Sequence
     /// <summary>The server's own question to the model; not counted.</summary>
     public bool IsProbe { get; init; }
 
+    /// <summary>Tokens that have not left the engine yet; <see cref="Delivery"/>'s.</summary>
+    public List<TokenGenerated> Outbox { get; } = [];
+
     public SequenceTimes Times { get; } = new();
 
     /// <summary>How often each token was generated; kept only where a penalty needs it.</summary>

@@ -17,6 +17,9 @@ internal abstract record SequenceEvent(int Choice);
 /// <summary>A token of the answer, or of the prompt when its scores were asked for.</summary>
 internal sealed record TokenGenerated(int Choice, int Token, TokenScore? Score, bool IsPrompt = false) : SequenceEvent(Choice);
 
+/// <summary>Tokens of one sequence that left the engine together, in order.</summary>
+internal sealed record TokensGenerated(int Choice, ImmutableArray<TokenGenerated> Tokens) : SequenceEvent(Choice);
+
 internal sealed record SequenceFinished(int Choice, FinishReason Reason) : SequenceEvent(Choice);
 
 internal sealed record SequenceFailed(int Choice, Exception Fault) : SequenceEvent(Choice);

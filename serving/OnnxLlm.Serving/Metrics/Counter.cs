@@ -19,5 +19,5 @@ internal sealed class Counter(string name, string help, params string[] labels) 
         foreach (var (key, sum) in _values.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Line(name, key, sum);
     }
 
-    private string Key(string[] values) => string.Join(',', labels.Zip(values, PrometheusText.Label));
+    private string Key(string[] values) => values.Length == 0 ? "" : string.Join(',', labels.Zip(values, PrometheusText.Label));
 }

@@ -18,7 +18,7 @@ internal sealed record AnswerOptions(string? Model, int Tokens, int Answers, int
     {
         var model = new Option<string?>("--model") { Description = $"{package} (default: quickstart's shape with random weights)" };
         Option<int> tokens = SuiteOptions.Number("--tokens", 128, 2, "tokens of an answer");
-        Option<int> answers = SuiteOptions.Number("--answers", 20, 1, "answers of a run that are timed");
+        Option<int> answers = SuiteOptions.Number("--answers", 60, 1, "answers of a run that are timed");
         Option<int> rounds = SuiteOptions.Rounds(), threads = SuiteOptions.Threads();
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();

@@ -11,7 +11,7 @@ internal sealed class ServeLoad(AnswerOptions options, string model, int vocabul
     /// <summary>Clients at a time; only reported.</summary>
     public static IReadOnlyList<int> ClientCounts { get; } = [2, 4, 8];
 
-    private const int AnswersEach = 4;
+    private const int AnswersEach = 16;
 
     private int _clients;
 

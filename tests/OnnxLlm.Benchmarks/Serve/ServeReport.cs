@@ -14,7 +14,7 @@ internal static class ServeReport
         Prompts of {Prompts.Length} random token ids, answers of {options.Tokens} tokens at temperature 0, streamed from `/v1/completions` over a loopback connection to
         one client on the same machine; {options.Answers} answers a run after {DecodeJob.WarmUp} to warm up; rounds in turn: {options.Rounds}; threads of the forward pass: {options.Threads}.
         The bare loop is a session of the same package in a process of its own: forward pass, likeliest token, next forward pass. Its idle threads
-        spin, which is fastest on an idle machine; the server's sleep, because others need the processors as well. No answer came from the response cache.
+        spin, which is fastest on an idle machine; the server's sleep between steps, because others need the processors as well. No answer came from the response cache.
         Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
         | | tokens/s after the first | tokens/s with the prompt | first token ms, median (slowest) | peak resident MB |

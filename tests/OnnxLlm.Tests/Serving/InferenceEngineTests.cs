@@ -68,6 +68,19 @@ public sealed class InferenceEngineTests
     }
 
     [Fact]
+    public async Task Tokens_WithinThePace_LeaveTogetherAndTheFirstAtOnce()
+    {
+        using var engine = Engine(new NoiseModel(), new() { DeliveryPace = TimeSpan.FromHours(1) });
+        var output = Channel.CreateUnbounded<SequenceEvent>();
+        engine.Submit([Create([1], 5, output: output)]);
+        var events = new List<SequenceEvent>();
+        while (events.LastOrDefault() is not SequenceFinished) events.Add(await output.Reader.ReadAsync().AsTask().WaitAsync(Patience));
+        Assert.IsType<TokenGenerated>(events[0]);
+        Assert.Equal(4, Assert.IsType<TokensGenerated>(events[1]).Tokens.Length);
+        Assert.Equal(3, events.Count);
+    }
+
+    [Fact]
     public void Submit_BeyondTheQueue_IsRefusedAsAWhole()
     {
         using var steps = new SemaphoreSlim(0);
