@@ -251,7 +251,7 @@ public sealed class InferenceEngineTests
     private static List<SequenceEvent> Arrived(Channel<SequenceEvent> output)
     {
         var events = new List<SequenceEvent>();
-        while (output.Reader.TryRead(out var e)) events.Add(e);
+        while (output.Reader.TryRead(out var e)) events.AddRange(e is TokensGenerated together ? together.Tokens : [e]);
         return events;
     }
 }
