@@ -26,6 +26,9 @@ public sealed class Node
     /// <summary>The definition, when the node applies one of our functions.</summary>
     public Function? Function { get; internal init; }
 
+    /// <summary>The same application with the same outputs, seen as reading other inputs; it is in no graph.</summary>
+    internal Node With(ImmutableArray<Value?> inputs) => new(Op, Domain, Scope, inputs, Attributes) { Outputs = Outputs, Function = Function };
+
     public GraphBuilder Graph => Outputs[0].Graph;
 
     public Value Output => Outputs[0];

@@ -10,7 +10,8 @@ public static class Backward
 {
     /// <summary>The gradient of a scalar loss for each parameter, in that order, each of its parameter's type and shape.</summary>
     /// <exception cref="GraphException">An operator on the way has no rule, or the loss does not depend on a parameter.</exception>
-    public static ImmutableArray<Value> Gradients(Value loss, IReadOnlyList<Value> parameters)
+    public static ImmutableArray<Value> Gradients(
+        Value loss, IReadOnlyList<Value> parameters, ActivationCheckpointing checkpointing = ActivationCheckpointing.None)
     {
         if (loss.Rank != 0 || !loss.Type.IsFloat()) throw new GraphException($"A loss is a single float, got {loss}.");
         var g = loss.Graph;
@@ -18,11 +19,15 @@ public static class Backward
         var gradients = new Dictionary<Value, Value> { [loss] = g.Scalar(1, loss) };
 
         // A snapshot, because rules add nodes.
-        foreach (var n in g.Nodes.Reverse().ToArray())
+        Node[] forward = [.. g.Nodes];
+        var recompute = new Recompute(checkpointing, forward);
+        foreach (var n in forward.Reverse())
         {
             if (!n.Outputs.Any(y => onPath.Contains(y) && gradients.ContainsKey(y))) continue;
+            ImmutableArray<Value?> dys = [.. n.Outputs.Select(gradients.GetValueOrDefault)];
+            var known = recompute.Of(n, dys.OfType<Value>().First());
             using var scope = g.Scope(n.Scope.Length == 0 ? "gradient" : $"gradient/{n.Scope}");
-            foreach (var (x, dx) in n.Inputs.Zip(Differentiate(n, [.. n.Outputs.Select(gradients.GetValueOrDefault)])))
+            foreach (var (x, dx) in n.Inputs.Zip(Differentiate(known, dys)))
             {
                 if (x is null || !onPath.Contains(x)) continue;
                 var summed = g.SumLike(dx ?? throw NoGradient(n, x), x);

@@ -14,7 +14,7 @@ public static class FunctionList
         RotaryEmbedding.Forward, ScatterAddRows.Forward,
         CausalAttention.Forward, CausalAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
-        SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
+        After.Forward, SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
         Adam.Forward, Momentum.Forward, AdaGrad.Forward, RmsProp.Forward, NewtonSchulz.Forward,
     ];
 

@@ -21,18 +21,18 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     public IEnumerable<(string Input, string Output)> OptimizerInPlace =>
         Optimizer.Outputs.Select(o => o.Name).Where(n => n != OptimizerGraph.Norm).Select(n => (n[..^ParameterInfo.Updated("").Length], n));
 
-    public static TrainingGraphs Create(ModelConfig config, TrainingShape shape, OptimizerSettings optimizer)
+    public static TrainingGraphs Create(ModelConfig config, TrainingShape shape, OptimizerSettings optimizer, StepSettings? step = null)
     {
         Check(config.Validated(), shape);
         var parameters = Decoders.Parameters(config);
         var graphs = new TrainingGraphs(
-            StepGraph(config, shape), EvaluationGraph(config, shape), OptimizerGraph.Create(parameters, optimizer), parameters);
+            StepGraph(config, shape, step ?? new()), EvaluationGraph(config, shape), OptimizerGraph.Create(parameters, optimizer), parameters);
         InPlace.Require(graphs.Step, graphs.StepInPlace);
         InPlace.Require(graphs.Optimizer, graphs.OptimizerInPlace);
         return graphs;
     }
 
-    private static Graph StepGraph(ModelConfig config, TrainingShape shape)
+    private static Graph StepGraph(ModelConfig config, TrainingShape shape, StepSettings settings)
     {
         var g = new GraphBuilder("step");
         var (ids, labels) = Batch(g, shape);
@@ -42,7 +42,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
 
         Value[] parameters = [.. g.Inputs.Where(v => v.IsParameter)];
         g.Output("loss", loss);
-        Accumulate(g, parameters, Backward.Gradients(loss, parameters));
+        Accumulate(g, parameters, Backward.Gradients(loss, parameters, settings.Checkpointing));
         return g.Build();
     }
 

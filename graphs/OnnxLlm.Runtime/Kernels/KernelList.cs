@@ -14,6 +14,6 @@ public static class KernelList
         RmsNorm.Kernel, RmsNormGrad.Kernel, LayerNorm.Kernel, LayerNormGrad.Kernel,
         SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel,
         Gelu.Kernel, GeluGrad.Kernel, SwiGlu.Kernel, SwiGluGrad.Kernel,
-        RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel,
+        After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel,
     ];
 }

@@ -13,6 +13,7 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
     /// </summary>
     public static IReadOnlyDictionary<string, KernelCase> All { get; } = new Dictionary<string, KernelCase>
     {
+        ["After"] = new(KernelHarness.Node("After"), () => [Of(X), Of(Y)], () => [[.. X.Select(x => (double)x)]], 0),
         ["SquaredNorm"] = new(KernelHarness.Node("SquaredNorm"), () => [Of(X)], () => [[X.Sum(Square)]], 1e-6),
         ["Sgd"] = new(
             KernelHarness.Node("Sgd", ("weight_decay", 0.1f)),

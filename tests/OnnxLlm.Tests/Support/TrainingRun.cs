@@ -14,9 +14,9 @@ internal sealed class TrainingRun : IDisposable
     private readonly BoundSession _step, _optimizer;
     private readonly OrtSession _evaluation;
 
-    public TrainingRun(ModelConfig config, TrainingShape shape, OptimizerSettings? optimizer = null, bool kernels = true)
+    public TrainingRun(ModelConfig config, TrainingShape shape, OptimizerSettings? optimizer = null, bool kernels = true, StepSettings? step = null)
     {
-        Graphs = TrainingGraphs.Create(config, shape, optimizer ?? new OptimizerSettings());
+        Graphs = TrainingGraphs.Create(config, shape, optimizer ?? new OptimizerSettings(), step);
         var settings = new SessionSettings { Kernels = kernels, Threads = 1, Spinning = false };
         _step = Bind(Graphs.Step, Graphs.StepInPlace, settings);
         _optimizer = Bind(Graphs.Optimizer, Graphs.OptimizerInPlace, settings);

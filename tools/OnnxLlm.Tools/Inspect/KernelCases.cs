@@ -40,6 +40,8 @@ internal static class KernelCases
         Loss("SoftmaxCrossEntropy", "no row ignored", ignoredEvery: 0),
         .. Rows("TokenLoss", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3)]),
         Loss("TokenLoss", "all rows ignored", ignoredEvery: 1),
+        .. Rows("After", (n, d) => [[n, d], [n, d]], x => x),
+        new("After", "of another shape, signal not a number", [[3, 4, 5], [2]], 1, (g, x) => Call("After", [x[0], g.Log(x[1] - 3)])),
         .. Rows("SquaredNorm", (n, d) => [[n, d]], x => x, (n, d) => n * d),
         .. Rows("Accumulate", (n, d) => [[n, d], [n, d]], x => [.. x, GradientCases.Bools(x[0].Graph, [1], false)]),
         new("Accumulate", "reset drops what was there, NaN too", [[33], [33]], 1, (g, x) =>

@@ -1,4 +1,6 @@
+using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Training.Configuration;
 
@@ -22,6 +24,9 @@ public sealed record RunConfig
 
     /// <summary>What runs the graphs; the trainer does not know.</summary>
     public EngineKind Engine { get; init; } = EngineKind.Onnx;
+
+    /// <summary>What the backward pass computes again instead of keeping: nothing, what is cheap, or each block from its input.</summary>
+    public ActivationCheckpointing ActivationCheckpointing { get; init; }
 
     public OptimizerConfig Optimizer { get; init; } = new();
 
@@ -65,4 +70,7 @@ public sealed record RunConfig
 
     /// <summary>T, tokens predicted per sequence.</summary>
     internal int Time => SequenceLength ?? Model.MaxPositions;
+
+    /// <summary>How the step graph computes.</summary>
+    internal StepSettings Step => new() { Checkpointing = ActivationCheckpointing };
 }

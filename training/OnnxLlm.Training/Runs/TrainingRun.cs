@@ -124,5 +124,5 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep);
 
     private static TrainingGraphs GraphsOf(RunConfig config) =>
-        TrainingGraphs.Create(config.Model, new TrainingShape(config.MicroBatch, config.Time), config.Optimizer.Settings);
+        TrainingGraphs.Create(config.Model, new TrainingShape(config.MicroBatch, config.Time), config.Optimizer.Settings, config.Step);
 }
