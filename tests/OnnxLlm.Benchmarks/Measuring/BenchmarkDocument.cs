@@ -17,7 +17,9 @@ internal static class BenchmarkDocument
 
         """;
 
-    public static string DefaultPath { get; } = Path.Combine(RepositoryRoot(), "docs", "benchmarks.md");
+    public static string Root { get; } = RepositoryRoot();
+
+    public static string DefaultPath { get; } = Path.Combine(Root, "docs", "benchmarks.md");
 
     public static void Replace(string path, string suite, string section)
     {

@@ -1,0 +1,28 @@
+using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Graphs.Autodiff;
+
+namespace OnnxLlm.Benchmarks.Memory;
+
+/// <summary>A run of the series over depths.</summary>
+internal sealed record DepthUse(int Layers, ActivationCheckpointing Kind, TrainingUse Use);
+
+internal sealed record MemoryResult(TrainingUse Quickstart, IReadOnlyList<DepthUse> Depths)
+{
+    public IReadOnlyList<Goal> Goals =>
+    [
+        Goal.Most("quickstart training peak resident MB", Quickstart.PeakBytes / 1e6, 700),
+        Goal.Most("checkpointing changes the loss by", Depths.Max(d => Math.Abs(d.Use.Loss - Plain(d.Layers).Loss)), 0),
+    ];
+
+    public double OthersShare => Depths.Select(d => d.Use).Append(Quickstart).Max(use => use.OthersShare);
+
+    /// <summary>The run of the same depth that keeps everything.</summary>
+    public TrainingUse Plain(int layers) => Depths.Single(d => d.Layers == layers && d.Kind == ActivationCheckpointing.None).Use;
+
+    /// <summary>What one more layer costs in memory, from the shallowest to the deepest run.</summary>
+    public double PerLayer(ActivationCheckpointing kind)
+    {
+        DepthUse[] runs = [.. Depths.Where(d => d.Kind == kind)];
+        return (runs[^1].Use.PeakBytes - runs[0].Use.PeakBytes) / (runs[^1].Layers - runs[0].Layers);
+    }
+}

@@ -1,0 +1,58 @@
+using System.Diagnostics;
+using System.Text.Json;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Memory;
+
+/// <summary>What a training run took: the most memory resident, the median time of its steps, and its last loss.</summary>
+internal sealed record TrainingUse(double PeakBytes, double StepMilliseconds, double Loss, double OthersShare);
+
+/// <summary>The real training runner as a process of its own, watched until it ends.</summary>
+internal sealed class RunnerProcess(string config, string data, string folder, int threads)
+{
+    private static readonly TimeSpan Glance = TimeSpan.FromMilliseconds(20);
+
+    public TrainingUse Run(MemoryCase measured)
+    {
+        string run = Path.Combine(folder, measured.Name.Replace(' ', '-'));
+        var machine = new ProcessorTime(TimeProvider.System);
+        var (peak, busy) = Watch(
+            ["train", config, "--run", run, "--plain", "--set", $"data={data}", FormattableString.Invariant($"threads={threads}"), "log_every=1", .. measured.Changes]);
+        JsonElement[] steps = [.. File.ReadLines(Path.Combine(run, "metrics.jsonl")).Select(line => JsonSerializer.Deserialize<JsonElement>(line))
+            .Where(line => line.TryGetProperty("tokens_per_second", out _))];
+        return new(peak, StepTime(steps), steps[^1].GetProperty("loss").GetDouble(), machine.OthersShare(busy));
+    }
+
+    /// <summary>The peak only ever grows, so what was seen last is right but for the last moment, when everything is being given back.</summary>
+    private static (double Peak, TimeSpan Busy) Watch(IReadOnlyList<string> arguments)
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Training.dll");
+        using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
+        var (peak, busy) = (0.0, TimeSpan.Zero);
+        while (!process.WaitForExit(Glance) && Look(process) is var (seen, used)) (peak, busy) = (Math.Max(peak, seen), used);
+        process.WaitForExit();
+        return process.ExitCode == 0 ? (peak, busy) : throw new BenchmarkException($"The runner ended with exit code {process.ExitCode}: {errors.Result.Trim()}");
+    }
+
+    /// <summary>Null where the process has just ended.</summary>
+    private static (long Peak, TimeSpan Busy)? Look(Process process)
+    {
+        try
+        {
+            process.Refresh();
+            return (process.PeakWorkingSet64, process.TotalProcessorTime);
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    private static double StepTime(JsonElement[] steps)
+    {
+        double tokens = steps[0].GetProperty("tokens").GetDouble();
+        return Summary.Of(steps.Skip(MemorySuite.WarmUp).Select(step => tokens / step.GetProperty("tokens_per_second").GetDouble() * 1e3)).Median;
+    }
+}
