@@ -8,6 +8,17 @@ public static class KernelList
     /// <summary>Names of the functions that have a kernel.</summary>
     public static IReadOnlyList<string> Names => [.. All.Select(kernel => kernel.Name)];
 
+    /// <summary>The input of a function whose memory its output may take over, or null.</summary>
+    internal static int? Overwritten(string function, int output) => (All.FirstOrDefault(kernel => kernel.Name == function)?.Reuse, output) switch
+    {
+        (Reuse.FirstForFirst, 0) => 0,
+        (Reuse.FirstForSecond, 1) => 0,
+        (Reuse.SecondAndThirdForFirstAndSecond, 0 or 1) => output + 1,
+        (Reuse.ParameterAndMoments, 0) => 0,
+        (Reuse.ParameterAndMoments, 1 or 2) => output + 1,
+        _ => null,
+    };
+
     internal static ImmutableArray<Kernel> All { get; } =
     [
         Accumulate.Kernel, AdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,

@@ -11,13 +11,13 @@ internal static class MemoryReport
         ## Memory of training
 
         {now:yyyy-MM-dd}. {Machine.Current}. The real runner as a process of its own, its largest resident memory as the system counts it (everything: .NET, ONNX Runtime,
-        state, activations, validation, checkpoint); threads: {options.Threads}. Quickstart's config, 24 steps with validations and checkpoints: {result.Quickstart.PeakBytes / 1e6:F0} MB,
-        {result.Quickstart.StepMilliseconds:F0} ms a step. The same model in three depths with micro-batches of 8 × 256 tokens, {options.Steps} steps, the first {MemorySuite.WarmUp} not timed.
+        state, activations, validation, checkpoint); threads: {options.Threads}. Quickstart's config, 24 steps with validations and checkpoints: {result.Quickstart.PeakBytes / 1e6:F0} MB
+        (`train --plan` predicts {result.Quickstart.PredictedBytes / 1e6:F0}), {result.Quickstart.StepMilliseconds:F0} ms a step. The same model in three depths with micro-batches of 8 × 256 tokens, {options.Steps} steps, the first {MemorySuite.WarmUp} not timed.
         `selective` computes norms, activations and rotations again in the backward pass, `block` everything but the input of each block.
         Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
-        | layers | activation_checkpointing | peak resident MB | of none | step ms | of none | loss after {options.Steps} steps |
-        |---|---|---|---|---|---|---|
+        | layers | activation_checkpointing | peak resident MB | of none | predicted MB | off by | step ms | of none | loss after {options.Steps} steps |
+        |---|---|---|---|---|---|---|---|---|
         {string.Join("\n", result.Depths.Select(d => Row(d, result.Plain(d.Layers))))}
 
         One more layer costs {string.Join(", ", Enum.GetValues<ActivationCheckpointing>().Select(kind => PerLayer(result, kind)))}.
@@ -26,7 +26,7 @@ internal static class MemoryReport
         """);
 
     private static string Row(DepthUse run, TrainingUse plain) => string.Create(CultureInfo.InvariantCulture,
-        $"| {run.Layers} | {Name(run.Kind)} | {run.Use.PeakBytes / 1e6:F0} | {run.Use.PeakBytes / plain.PeakBytes:F2} | {run.Use.StepMilliseconds:F0} | {run.Use.StepMilliseconds / plain.StepMilliseconds:F2} | {run.Use.Loss:F6} |");
+        $"| {run.Layers} | {Name(run.Kind)} | {run.Use.PeakBytes / 1e6:F0} | {run.Use.PeakBytes / plain.PeakBytes:F2} | {run.Use.PredictedBytes / 1e6:F0} | {run.Use.PredictionError:P1} | {run.Use.StepMilliseconds:F0} | {run.Use.StepMilliseconds / plain.StepMilliseconds:F2} | {run.Use.Loss:F6} |");
 
     private static string PerLayer(MemoryResult result, ActivationCheckpointing kind) =>
         string.Create(CultureInfo.InvariantCulture, $"{result.PerLayer(kind) / 1e6:F0} MB with `{Name(kind)}`");

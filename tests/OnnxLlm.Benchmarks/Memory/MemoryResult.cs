@@ -11,10 +11,13 @@ internal sealed record MemoryResult(TrainingUse Quickstart, IReadOnlyList<DepthU
     public IReadOnlyList<Goal> Goals =>
     [
         Goal.Most("quickstart training peak resident MB", Quickstart.PeakBytes / 1e6, 700),
+        Goal.Most("memory prediction, largest relative error", All.Max(use => Math.Abs(use.PredictionError)), 0.15),
         Goal.Most("checkpointing changes the loss by", Depths.Max(d => Math.Abs(d.Use.Loss - Plain(d.Layers).Loss)), 0),
     ];
 
-    public double OthersShare => Depths.Select(d => d.Use).Append(Quickstart).Max(use => use.OthersShare);
+    public double OthersShare => All.Max(use => use.OthersShare);
+
+    private IEnumerable<TrainingUse> All => Depths.Select(d => d.Use).Append(Quickstart);
 
     /// <summary>The run of the same depth that keeps everything.</summary>
     public TrainingUse Plain(int layers) => Depths.Single(d => d.Layers == layers && d.Kind == ActivationCheckpointing.None).Use;

@@ -32,7 +32,7 @@ internal sealed class MemorySuite(MemoryOptions options, TimeProvider time, Text
     {
         TrainingUse use = runner.Run(measured);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"  {measured.Name}: {use.PeakBytes / 1e6:F0} MB, {use.StepMilliseconds:F0} ms a step, loss {use.Loss:R}; others {use.OthersShare:P0}"));
+            $"  {measured.Name}: {use.PeakBytes / 1e6:F0} MB ({use.PredictedBytes / 1e6:F0} predicted), {use.StepMilliseconds:F0} ms a step, loss {use.Loss:R}; others {use.OthersShare:P0}"));
         return use;
     }
 }

@@ -1,11 +1,15 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using OnnxLlm.Benchmarks.Measuring;
 
 namespace OnnxLlm.Benchmarks.Memory;
 
-/// <summary>What a training run took: the most memory resident, the median time of its steps, and its last loss.</summary>
-internal sealed record TrainingUse(double PeakBytes, double StepMilliseconds, double Loss, double OthersShare);
+/// <summary>What a training run took: the most memory resident, what was predicted of it, the median time of its steps, and its last loss.</summary>
+internal sealed record TrainingUse(double PeakBytes, double PredictedBytes, double StepMilliseconds, double Loss, double OthersShare)
+{
+    public double PredictionError => PredictedBytes / PeakBytes - 1;
+}
 
 /// <summary>The real training runner as a process of its own, watched until it ends.</summary>
 internal sealed class RunnerProcess(string config, string data, string folder, int threads)
@@ -15,25 +19,43 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
     public TrainingUse Run(MemoryCase measured)
     {
         string run = Path.Combine(folder, measured.Name.Replace(' ', '-'));
+        string[] arguments = ["train", config, "--run", run, "--plain", "--set", $"data={data}", FormattableString.Invariant($"threads={threads}"), "log_every=1", .. measured.Changes];
+        double predicted = Predict(arguments);
         var machine = new ProcessorTime(TimeProvider.System);
-        var (peak, busy) = Watch(
-            ["train", config, "--run", run, "--plain", "--set", $"data={data}", FormattableString.Invariant($"threads={threads}"), "log_every=1", .. measured.Changes]);
+        var (peak, busy) = Watch(arguments);
         JsonElement[] steps = [.. File.ReadLines(Path.Combine(run, "metrics.jsonl")).Select(line => JsonSerializer.Deserialize<JsonElement>(line))
             .Where(line => line.TryGetProperty("tokens_per_second", out _))];
-        return new(peak, StepTime(steps), steps[^1].GetProperty("loss").GetDouble(), machine.OthersShare(busy));
+        return new(peak, predicted, StepTime(steps), steps[^1].GetProperty("loss").GetDouble(), machine.OthersShare(busy));
+    }
+
+    /// <summary>What the runner itself says before it starts.</summary>
+    private static double Predict(IReadOnlyList<string> arguments)
+    {
+        const string total = "at most, all together";
+        using Process process = Start([.. arguments, "--plan"]);
+        string table = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        string line = table.Split('\n').FirstOrDefault(line => line.Contains(total, StringComparison.Ordinal))
+            ?? throw new BenchmarkException($"The runner printed no plan: {table}{process.StandardError.ReadToEnd()}");
+        return 1e6 * double.Parse(line.Replace(total, "").Replace("MB", ""), NumberStyles.Number, CultureInfo.InvariantCulture);
     }
 
     /// <summary>The peak only ever grows, so what was seen last is right but for the last moment, when everything is being given back.</summary>
     private static (double Peak, TimeSpan Busy) Watch(IReadOnlyList<string> arguments)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Training.dll");
-        using Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using Process process = Start(arguments);
         Task<string> errors = process.StandardError.ReadToEndAsync();
         _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
         var (peak, busy) = (0.0, TimeSpan.Zero);
         while (!process.WaitForExit(Glance) && Look(process) is var (seen, used)) (peak, busy) = (Math.Max(peak, seen), used);
         process.WaitForExit();
         return process.ExitCode == 0 ? (peak, busy) : throw new BenchmarkException($"The runner ended with exit code {process.ExitCode}: {errors.Result.Trim()}");
+    }
+
+    private static Process Start(IReadOnlyList<string> arguments)
+    {
+        string program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Training.dll");
+        return Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
     }
 
     /// <summary>Null where the process has just ended.</summary>

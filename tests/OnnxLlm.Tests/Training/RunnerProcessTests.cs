@@ -88,6 +88,20 @@ public sealed class RunnerProcessTests : IDisposable
         Assert.False(Directory.Exists(Run));
     }
 
+    [Fact]
+    public void Plan_IsPrinted_AndNothingStarts()
+    {
+        using var planning = Start([.. Train("steps=10"), "--plan"]);
+        var table = planning.StandardOutput.ReadToEnd();
+        Assert.True(planning.WaitForExit(Patience));
+        Assert.Equal(ExitCodes.Finished, planning.ExitCode);
+        Assert.Contains("activations of a step", table, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(Run));
+        Assert.Equal(
+            (ExitCodes.Mistake, "error: The plan of memory is for engine onnx with kernels; of other runs it would be wrong.\n"),
+            Finish([.. Train("steps=10", "kernels=false"), "--plan"]));
+    }
+
     private CheckpointStore Store => new(Path.Combine(Run, "checkpoints"), 2);
 
     private string[] Train(params string[] overrides) =>

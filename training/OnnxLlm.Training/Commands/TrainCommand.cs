@@ -14,7 +14,8 @@ internal static class TrainCommand
         var run = new Option<string?>("--run") { Description = "Folder of the run (default: runs/ and the name of the config)", HelpName = "folder" };
         var minutes = new Option<double?>("--minutes") { Description = "Budget of wall clock, instead of the config's" };
         var engine = new Option<string?>("--engine") { Description = "What runs the graphs: onnx (stock ONNX Runtime) or ort-training, instead of the config's" };
-        var command = new Command("train", "Trains a model as a config says") { config, set, run, minutes, engine, SharedOptions.Plain };
+        var plan = new Option<bool>("--plan") { Description = "Only predict the memory that the run would need" };
+        var command = new Command("train", "Trains a model as a config says") { config, set, run, minutes, engine, plan, SharedOptions.Plain };
         command.SetAction(parsed =>
         {
             var path = parsed.GetRequiredValue(config);
@@ -22,6 +23,7 @@ internal static class TrainCommand
             if (parsed.GetValue(minutes) is { } budget) overrides = [.. overrides, FormattableString.Invariant($"minutes={budget}")];
             if (parsed.GetValue(engine) is { } kind) overrides = [.. overrides, $"engine={kind}"];
             var loaded = ConfigFile.Load(path, overrides);
+            if (parsed.GetValue(plan)) return MemoryTable.Print(loaded, Console.Out);
             var folder = RunFolder.Create(parsed.GetValue(run) ?? Path.Combine("runs", Path.GetFileNameWithoutExtension(path)));
             return Session.Run(parsed, folder, (training, stop) => training.Start(loaded, stop));
         });

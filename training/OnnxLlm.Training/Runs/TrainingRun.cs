@@ -123,6 +123,6 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
 
     private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep);
 
-    private static TrainingGraphs GraphsOf(RunConfig config) =>
+    internal static TrainingGraphs GraphsOf(RunConfig config) =>
         TrainingGraphs.Create(config.Model, new TrainingShape(config.MicroBatch, config.Time), config.Optimizer.Settings, config.Step);
 }

@@ -1,0 +1,102 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Autodiff;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime.Memory;
+
+namespace OnnxLlm.Tests.Runtime;
+
+public sealed class MemoryPlanTests
+{
+    private const long Page = 4096;
+
+    [Fact]
+    public void Arena_TakesWhatWasFreed_BeforeItTouchesNewPages()
+    {
+        var arena = new Arena();
+        var first = arena.Allocate(8 * Page);
+        arena.Allocate(Page);
+        arena.Free(first);
+        arena.Allocate(3 * Page);
+        arena.Allocate(5 * Page);
+        Assert.Equal(9 * Page, arena.Touched);
+    }
+
+    [Fact]
+    public void Arena_JoinsNeighbours_ThatAreFree()
+    {
+        var arena = new Arena();
+        var (a, b, c) = (arena.Allocate(2 * Page), arena.Allocate(2 * Page), arena.Allocate(2 * Page));
+        arena.Allocate(Page);
+        foreach (var chunk in new[] { a, c, b }) arena.Free(chunk);
+        Assert.Equal((0, 0L), (arena.Allocate(6 * Page).Region, a.Offset));
+        Assert.Equal(7 * Page, arena.Touched);
+    }
+
+    /// <summary>A region that is too small is left alone; the next is as large as a power of two needs to be.</summary>
+    [Fact]
+    public void Arena_CountsOnlyTouchedPages_OfALargerRegion()
+    {
+        var arena = new Arena();
+        var chunk = arena.Allocate(700 * Page);
+        Assert.Equal((0, 0L), (chunk.Region, chunk.Offset));
+        Assert.Equal(700 * Page, arena.Touched);
+    }
+
+    /// <summary>x → exp → a (kept for the end); a → tanh in its own memory is impossible while a is read later.</summary>
+    [Fact]
+    public void Peak_IsWhatIsAliveAtOnce()
+    {
+        var g = new GraphBuilder();
+        var x = g.Input("x", ElementType.Float, [1024, 4]);
+        var a = g.Exp(x);
+        var b = g.Softmax(g.Softmax(a));
+        g.Output("y", g.Softmax(a + b));
+        Assert.Equal(3 * 16384, Activations.Peak(g.Build()));
+    }
+
+    [Fact]
+    public void Peak_OfAChain_IsOneTensor_WhereEachMayOverwriteTheLast()
+    {
+        var g = new GraphBuilder();
+        var x = g.Tanh(g.Exp(g.Reshape(g.Exp(g.Input("x", ElementType.Float, [1024, 4])), [4096])));
+        g.Output("y", g.ReduceSum(x, false));
+        Assert.Equal(16384 + Page, Activations.Peak(g.Build()), Page);
+    }
+
+    [Fact]
+    public void Checkpointing_LowersThePrediction_ByMoreThanHalf_InADeepModel()
+    {
+        long kept = Step(ActivationCheckpointing.None), selective = Step(ActivationCheckpointing.Selective), block = Step(ActivationCheckpointing.Block);
+        Assert.InRange(selective, 0.4 * kept, 0.8 * kept);
+        Assert.InRange(block, 0, 0.4 * kept);
+
+        static long Step(ActivationCheckpointing kind) =>
+            MemoryPlan.Of(Graphs(kind, 16)).Items.Single(i => i.Name == "activations of a step").Bytes;
+    }
+
+    [Fact]
+    public void State_IsExact()
+    {
+        var plan = MemoryPlan.Of(Graphs(ActivationCheckpointing.None, 2));
+        long parameters = 4 * Decoders.ParameterCount(Config(2));
+        Assert.Equal([parameters, parameters, 2 * parameters], plan.Items.Take(3).Select(i => i.Bytes));
+        Assert.Equal(plan.Items.Sum(i => i.Bytes), plan.Total);
+    }
+
+    private static TrainingGraphs Graphs(ActivationCheckpointing kind, int layers) =>
+        TrainingGraphs.Create(Config(layers), new(4, 64), new(), new StepSettings { Checkpointing = kind });
+
+    private static ModelConfig Config(int layers) => new()
+    {
+        Family = ModelFamily.Gpt2,
+        VocabularySize = 64,
+        Width = 64,
+        Layers = layers,
+        Heads = 4,
+        KeyValueHeads = 4,
+        FeedForward = 256,
+        MaxPositions = 64,
+        TiedEmbeddings = true,
+    };
+}
