@@ -51,6 +51,9 @@ public sealed class GenerationSession : IDisposable
     /// <summary>Size of the cache; memory is taken as sequences grow into it.</summary>
     public long CacheBytes => _cache.Bytes;
 
+    /// <summary>Bytes of keys and values per position of a slot.</summary>
+    public long BytesPerPosition => _cache.BytesPerPosition;
+
     /// <summary>Appends tokens to a slot behind its first <paramref name="past"/> positions; later ones are forgotten. Returns [V] scores after the last token.</summary>
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
     {
@@ -80,6 +83,20 @@ public sealed class GenerationSession : IDisposable
     {
         if ((uint)from >= (uint)Slots || (uint)to >= (uint)Slots) throw new ModelRuntimeException($"There are {Slots} slots; cannot move {from} to {to}.");
         if (from != to) _cache.Copy(from, to);
+    }
+
+    /// <summary>Keys and values of the first <paramref name="length"/> positions of a slot, kept outside the slots.</summary>
+    public SlotSnapshot Save(int slot, int length)
+    {
+        if ((uint)slot >= (uint)Slots || length < 1 || length > _cache.Length(slot)) throw new ModelRuntimeException($"Slot {slot} has no {length} positions to save.");
+        return _cache.Save(slot, length);
+    }
+
+    /// <summary>Puts the first <paramref name="length"/> positions of a snapshot into a slot, which then holds these and no others.</summary>
+    public void Load(SlotSnapshot snapshot, int length, int slot)
+    {
+        if ((uint)slot >= (uint)Slots || length < 1 || length > snapshot.Length) throw new ModelRuntimeException($"Slot {slot} cannot take {length} of {snapshot.Length} positions.");
+        _cache.Load(snapshot, length, slot);
     }
 
     public void Dispose()

@@ -57,6 +57,36 @@ internal sealed class KeyValueCache : IDisposable
         _lengths[to] = _lengths[from];
     }
 
+    /// <summary>Bytes of one position of a slot.</summary>
+    internal long BytesPerPosition => 2L * _config.Layers * _config.KeyValueHeads * _config.HeadSize * sizeof(float);
+
+    /// <summary>A copy of the first positions of a slot.</summary>
+    internal SlotSnapshot Save(int slot, int length)
+    {
+        TensorBuffer copy = TensorBuffer.Zeros(ElementType.Float, _buffers.Length * _config.KeyValueHeads, length, _config.HeadSize);
+        ForEachHead(slot, (row, head) => copy.Rows(row, 1).CopyFrom(head.View(0, 1, length, _config.HeadSize)));
+        return new SlotSnapshot(copy, length);
+    }
+
+    /// <summary>The first positions of a copy over those of a slot.</summary>
+    internal void Load(SlotSnapshot snapshot, int length, int slot)
+    {
+        ForEachHead(slot, (row, head) => head.View(0, length, _config.HeadSize).CopyFrom(snapshot.Data.Rows(row, 1).View(0, length, _config.HeadSize)));
+        _lengths[slot] = length;
+    }
+
+    /// <summary>Each head's [maxLength, K] of a slot, keys and values of all layers, numbered.</summary>
+    private void ForEachHead(int slot, Action<int, TensorBuffer> action)
+    {
+        int row = 0;
+        foreach ((_, _, TensorBuffer buffer) in _buffers)
+        {
+            TensorBuffer all = buffer.Rows(slot, 1);
+            long stride = all.Count / _config.KeyValueHeads;
+            for (int head = 0; head < _config.KeyValueHeads; head++) action(row++, all.View(head * stride, stride));
+        }
+    }
+
     public void Dispose()
     {
         foreach ((_, _, TensorBuffer buffer) in _buffers) buffer.Dispose();

@@ -15,6 +15,8 @@ internal static class CommandLine
     private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
     private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes.");
     private static readonly Option<int> Pace = Number("--pace-ms", 5, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
+    private static readonly Option<int> PrefixMegabytes = Number("--prefix-cache-mb", 256, 0, 1 << 20, "Memory for beginnings of prompts that need not be read again; 0 for none.");
+    private static readonly Option<int> LatencyTarget = Number("--latency-target-ms", 0, 0, 60000, "Time between two tokens to aim at by decoding fewer sequences together; 0 for no aim.");
     private static readonly Option<int> Queue = Number("--queue", 256, 1, 65536, "Sequences that may wait; more get 429.");
     private static readonly Option<string[]> ApiKey = new("--api-key") { Description = "A key that clients must send; may be given several times. ONNXLLM_API_KEY works too." };
     private static readonly Option<string> ChatTemplate = new("--chat-template") { Description = "plain or chatml (default: the model's own)." };
@@ -30,7 +32,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, Slots, MaxLength, Threads, PrefillChunk, Pace, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+            Model, Urls, ApiKey, Slots, MaxLength, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
         };
 
         var parsed = command.Parse(args);
@@ -58,11 +60,20 @@ internal static class CommandLine
             OpenMetrics = parsed.GetValue(OpenMetrics),
             DrainSeconds = parsed.GetValue(DrainSeconds),
             CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
-            Engine = new EngineSettings { QueueLimit = parsed.GetValue(Queue), PrefillChunk = parsed.GetValue(PrefillChunk), DeliveryPace = TimeSpan.FromMilliseconds(parsed.GetValue(Pace)) },
+            Engine = Engine(parsed),
             Limits = new() { Choices = parsed.GetValue(MaxChoices), Sequences = parsed.GetValue(Queue) },
         };
         return parsed.GetValue(Urls) is { Length: > 0 } urls ? options with { Urls = [.. urls.SelectMany(url => url.Split(';'))] } : options;
     }
+
+    private static EngineSettings Engine(ParseResult parsed) => new()
+    {
+        QueueLimit = parsed.GetValue(Queue),
+        PrefillChunk = parsed.GetValue(PrefillChunk),
+        DeliveryPace = TimeSpan.FromMilliseconds(parsed.GetValue(Pace)),
+        PrefixCacheBytes = (long)parsed.GetValue(PrefixMegabytes) << 20,
+        LatencyTarget = TimeSpan.FromMilliseconds(parsed.GetValue(LatencyTarget)),
+    };
 
     private static string[] KeysOfEnvironment() =>
         Environment.GetEnvironmentVariable("ONNXLLM_API_KEY") is { Length: > 0 } keys ? keys.Split(',', StringSplitOptions.RemoveEmptyEntries) : [];

@@ -97,6 +97,8 @@ internal static class ServerHost
         metrics.Gauge("onnxllm_num_requests_running", "Sequences that hold a slot.", () => engine.Running);
         metrics.Gauge("onnxllm_num_requests_waiting", "Sequences that wait for a slot.", () => engine.Waiting);
         metrics.Gauge("onnxllm_kv_cache_usage_ratio", "Part of the slots in use.", () => (double)engine.Running / engine.Slots);
+        metrics.Gauge("onnxllm_batch_cap", "Sequences that may be decoded together at present.", () => engine.BatchCap);
+        metrics.Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept of sequences that have ended.", () => engine.PrefixCacheBytes);
         string[] labels =
         [
             PrometheusText.Label("fingerprint", model.Fingerprint),

@@ -66,7 +66,7 @@ internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, Genera
         ["prompt_tokens"] = usage.PromptTokens,
         ["completion_tokens"] = usage.CompletionTokens,
         ["total_tokens"] = usage.PromptTokens + usage.CompletionTokens,
-        ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = 0 },
+        ["prompt_tokens_details"] = new JsonObject { ["cached_tokens"] = usage.CachedTokens },
         ["completion_tokens_details"] = new JsonObject { ["reasoning_tokens"] = 0 },
     };
 }

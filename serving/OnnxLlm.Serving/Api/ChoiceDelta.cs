@@ -22,4 +22,5 @@ internal sealed record ScoredAlternative(TokenText Token, float LogProb);
 internal sealed record TokenText(string Text, ImmutableArray<byte> Bytes);
 
 /// <summary>Tokens read and written for a request. The end token is not counted.</summary>
-internal sealed record Usage(int PromptTokens, int CompletionTokens);
+/// <param name="CachedTokens">Prompt tokens that were known already and not read again.</param>
+internal sealed record Usage(int PromptTokens, int CompletionTokens, int CachedTokens = 0);

@@ -17,6 +17,7 @@ internal sealed class LiveAnswer : Answer
     private readonly ChoiceText[] _texts;
     private readonly CancellationTokenSource[] _cancels;
     private string _unfinished = "abort";
+    private int _shared;
 
     public LiveAnswer(GenerationRequest request, ServedModel model, ServingMetrics metrics, CancellationToken aborted)
     {
@@ -36,7 +37,7 @@ internal sealed class LiveAnswer : Answer
     /// <summary>Called with the whole answer once it is complete.</summary>
     public Action<CachedAnswer>? Completed { get; init; }
 
-    public override Usage Usage => new(_request.PromptTokens, _texts.Sum(text => text.Tokens));
+    public override Usage Usage => new(_request.PromptTokens, _texts.Sum(text => text.Tokens), _shared);
 
     public override async IAsyncEnumerable<ChoiceDelta> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
@@ -74,6 +75,8 @@ internal sealed class LiveAnswer : Answer
             EndTokens = _request.EndTokens,
             Alternatives = _request.Alternatives,
             ScoresPrompt = _request.ScoresPrompt,
+            Salt = _request.CacheSalt,
+            IsSibling = choice % _request.Choices != 0,
             Output = _events.Writer,
             Cancelled = _cancels[choice].Token,
         };
@@ -101,6 +104,7 @@ internal sealed class LiveAnswer : Answer
             case TokensGenerated together:
                 return Append(text, together.Tokens);
             case SequenceFinished finished:
+                if (finished.Choice % _request.Choices == 0) _shared += finished.Shared;
                 return text.Finish(finished.Reason);
             case SequenceFailed failed:
                 _unfinished = "error";

@@ -18,7 +18,12 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
 
         if (plan.Prefill is not { } chunk) return;
         metrics.Executions.Add(1, "prefill");
-        if (chunk.Start == 0) Admitted(chunk.Sequence);
+        if (chunk.Start == chunk.Sequence.Shared) Admitted(chunk.Sequence);
+    }
+
+    public void Preempted(long sequences)
+    {
+        if (sequences > 0) metrics.Preemptions.Add(sequences);
     }
 
     public void Generated(Sequence sequence)
@@ -59,6 +64,9 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
         sequence.Times.Admitted = time.GetTimestamp();
         if (sequence.IsProbe) return;
         metrics.QueueTime.Observe(Seconds(sequence.Times.Arrived, sequence.Times.Admitted));
+        metrics.PrefixQueries.Add(sequence.Prompt.Length);
+        metrics.PrefixHits.Add(sequence.Shared);
+        if (sequence.IsSibling) return;
         metrics.PromptTokens.Add(sequence.Prompt.Length);
         metrics.RequestPromptTokens.Observe(sequence.Prompt.Length);
     }

@@ -5,7 +5,7 @@ internal sealed record EngineSettings
     /// <summary>Sequences that may wait for a slot; more are refused.</summary>
     public int QueueLimit { get; init; } = 256;
 
-    /// <summary>Prompt tokens read between two decodes.</summary>
+    /// <summary>Prompt tokens read between two decodes, at most.</summary>
     public int PrefillChunk { get; init; } = 128;
 
     /// <summary>
@@ -13,6 +13,15 @@ internal sealed record EngineSettings
     /// reader of a stream costs more than a small model needs for a token.
     /// </summary>
     public TimeSpan DeliveryPace { get; init; }
+
+    /// <summary>Bytes of keys and values that are kept of sequences that have ended; 0 for none.</summary>
+    public long PrefixCacheBytes { get; init; } = 256 << 20;
+
+    /// <summary>Beginnings with fewer tokens are read again rather than copied.</summary>
+    public int ShortestPrefix { get; init; } = 16;
+
+    /// <summary>Time between two tokens that is aimed at by decoding fewer sequences together; zero for no aim.</summary>
+    public TimeSpan LatencyTarget { get; init; }
 
     /// <summary>Only tokens below this are chosen. Models pad their vocabulary; the padding has no text.</summary>
     public int Vocabulary { get; init; } = int.MaxValue;

@@ -13,6 +13,9 @@ internal interface IModelRunner : IDisposable
 
     int VocabularySize { get; }
 
+    /// <summary>Bytes of keys and values per position.</summary>
+    long BytesPerToken { get; }
+
     /// <summary>Appends <paramref name="tokens"/> to a slot that already holds <paramref name="past"/> positions.</summary>
     /// <returns>[V] scores of the token after the last one.</returns>
     ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past);
@@ -23,4 +26,12 @@ internal interface IModelRunner : IDisposable
 
     /// <summary>Copies what slot <paramref name="from"/> holds over slot <paramref name="to"/>.</summary>
     void Move(int from, int to);
+
+    /// <summary>Copies the first positions of a slot into an entry beside the slots.</summary>
+    void Save(int slot, int length, int entry);
+
+    /// <summary>Copies the first positions of an entry into a slot, which then holds these.</summary>
+    void Load(int entry, int length, int slot);
+
+    void Drop(int entry);
 }

@@ -16,6 +16,9 @@ internal sealed class InferenceEngine : IDisposable
     private readonly Delivery _delivery;
     private readonly ILogger _logger;
     private readonly Scheduler _scheduler;
+    private readonly PrefixCache _prefixes;
+    private readonly LatencyGovernor _governor;
+    private readonly TimeProvider _time;
     private readonly Sampler _sampler;
     private readonly Channel<Sequence> _requests;
     private readonly Thread _thread;
@@ -28,10 +31,12 @@ internal sealed class InferenceEngine : IDisposable
 
     public InferenceEngine(IModelRunner runner, EngineSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
     {
-        (_runner, _settings, _logger) = (runner, settings, logger);
+        (_runner, _settings, _time, _logger) = (runner, settings, time, logger);
         _observer = new EngineObserver(metrics, time);
         _delivery = new Delivery(time, settings.DeliveryPace);
-        _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk);
+        _prefixes = new PrefixCache(settings.PrefixCacheBytes, runner.BytesPerToken, settings.ShortestPrefix);
+        _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk, _prefixes);
+        _governor = new LatencyGovernor(runner.Slots, settings.PrefillChunk, settings.LatencyTarget.TotalSeconds);
         _vocabulary = Math.Min(settings.Vocabulary, runner.VocabularySize);
         _sampler = new Sampler(_vocabulary);
         _requests = Channel.CreateBounded<Sequence>(new BoundedChannelOptions(settings.QueueLimit) { SingleReader = true });
@@ -44,6 +49,12 @@ internal sealed class InferenceEngine : IDisposable
     public EngineHealth Health { get; }
 
     public int Slots => _runner.Slots;
+
+    /// <summary>Sequences that may be decoded together at present.</summary>
+    public int BatchCap => _governor.Cap;
+
+    /// <summary>Bytes of keys and values kept of sequences that have ended.</summary>
+    public long PrefixCacheBytes => _prefixes.Bytes;
 
     /// <summary>Sequences that hold a slot.</summary>
     public int Running => Volatile.Read(ref _running);
@@ -107,7 +118,9 @@ internal sealed class InferenceEngine : IDisposable
         if (plan.IsEmpty) return;
         try
         {
+            var begin = _time.GetTimestamp();
             var samples = Run(plan);
+            _governor.Observe(plan.Decode.Count, plan.Prefill?.Length ?? 0, _time.GetElapsedTime(begin).TotalSeconds);
             var ended = _scheduler.Commit(plan, samples);
             Judge(ended);
             Volatile.Write(ref _running, _scheduler.Running);
@@ -122,7 +135,10 @@ internal sealed class InferenceEngine : IDisposable
     private StepPlan Plan()
     {
         var waiting = _scheduler.Waiting;
+        var preempted = _scheduler.Preemptions;
+        (_scheduler.PrefillChunk, _scheduler.Limit) = (_governor.Chunk(_scheduler.Decoding), _governor.Cap);
         var plan = _scheduler.Plan();
+        _observer.Preempted(_scheduler.Preemptions - preempted);
         Interlocked.Add(ref _queued, _scheduler.Waiting - waiting);
         Volatile.Write(ref _running, _scheduler.Running);
         _observer.Planned(plan);
@@ -132,7 +148,7 @@ internal sealed class InferenceEngine : IDisposable
     private List<Sample> Run(StepPlan plan)
     {
         var samples = new List<Sample>(plan.Decode.Count + 1);
-        foreach (var (from, to) in plan.Moves) _runner.Move(from, to);
+        foreach (var transfer in plan.Transfers) transfer.Run(_runner);
         if (plan.Prefill is { } chunk) Prefill(chunk, samples);
         if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
         return samples;
@@ -189,7 +205,7 @@ internal sealed class InferenceEngine : IDisposable
         foreach (var sequence in ended)
         {
             _observer.Finished(sequence);
-            _delivery.End(sequence, sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason) : new SequenceFailed(sequence.Choice, sequence.Fault!));
+            _delivery.End(sequence, sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason, sequence.Shared) : new SequenceFailed(sequence.Choice, sequence.Fault!));
         }
 
         _delivery.FlushIfDue();

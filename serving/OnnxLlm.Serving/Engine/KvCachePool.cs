@@ -22,6 +22,8 @@ internal sealed class KvCachePool(int slots)
 
     public IReadOnlyList<Sequence> Occupants => _occupants;
 
+    public int SlotOf(Sequence sequence) => _occupants.IndexOf(sequence);
+
     public void Add(Sequence sequence)
     {
         if (!HasRoom) throw new ServingException("The key/value pool has no room for another sequence.");
@@ -32,10 +34,10 @@ internal sealed class KvCachePool(int slots)
     public void Promote() => Decoding++;
 
     /// <summary>Frees the slot of <paramref name="sequence"/> and lists the copies that close the hole.</summary>
-    public IEnumerable<SlotMove> Remove(Sequence sequence)
+    public IEnumerable<Transfer> Remove(Sequence sequence)
     {
         var hole = _occupants.IndexOf(sequence);
-        var moves = new List<SlotMove>();
+        var moves = new List<Transfer>();
         if (hole < Decoding)
         {
             Decoding--;
@@ -54,11 +56,11 @@ internal sealed class KvCachePool(int slots)
     }
 
     /// <summary>Moves the occupant of <paramref name="last"/> into the hole; the hole is then there.</summary>
-    private int Close(int hole, int last, List<SlotMove> moves)
+    private int Close(int hole, int last, List<Transfer> moves)
     {
         if (hole == last) return hole;
         _occupants[hole] = _occupants[last];
-        moves.Add(new SlotMove(last, hole));
+        moves.Add(Transfer.Copy(last, hole));
         return last;
     }
 }

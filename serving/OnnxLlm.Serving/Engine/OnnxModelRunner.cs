@@ -2,14 +2,18 @@ using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Serving.Engine;
 
-/// <summary>The runner of real models: a generation graph in ONNX Runtime. It owns the session.</summary>
+/// <summary>The runner of real models: a generation graph in ONNX Runtime. It owns the session and what was saved of its slots.</summary>
 internal sealed class OnnxModelRunner(GenerationSession session) : IModelRunner
 {
+    private readonly Dictionary<int, SlotSnapshot> _entries = [];
+
     public int Slots => session.Slots;
 
     public int MaxLength => session.MaxLength;
 
     public int VocabularySize => session.VocabularySize;
+
+    public long BytesPerToken => session.BytesPerPosition;
 
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past) => session.Prefill(slot, tokens, past);
 
@@ -17,5 +21,18 @@ internal sealed class OnnxModelRunner(GenerationSession session) : IModelRunner
 
     public void Move(int from, int to) => session.Move(from, to);
 
-    public void Dispose() => session.Dispose();
+    public void Save(int slot, int length, int entry) => _entries.Add(entry, session.Save(slot, length));
+
+    public void Load(int entry, int length, int slot) => session.Load(_entries[entry], length, slot);
+
+    public void Drop(int entry)
+    {
+        if (_entries.Remove(entry, out var snapshot)) snapshot.Dispose();
+    }
+
+    public void Dispose()
+    {
+        foreach (var snapshot in _entries.Values) snapshot.Dispose();
+        session.Dispose();
+    }
 }

@@ -1,32 +1,51 @@
 namespace OnnxLlm.Serving.Engine;
 
 /// <summary>
-/// Decides what each step does: who comes in, which piece of which prompt is read, who is decoded, who has ended.
-/// It owns the waiting line and the pool. It knows no time, no thread, no model and no client: the same calls always give the same plans.
+/// Decides what each step does: who comes in, which piece of which prompt is read, who is decoded, who must make room, who has ended.
+/// It owns the waiting line, the pool and the books of the prefix cache. It knows no time, no thread, no model and no client: the same calls always
+/// give the same plans.
 /// </summary>
-/// <remarks>Prompts are read first come, first served, one chunk between two decodes, so a long prompt delays nobody by more than a chunk.</remarks>
-internal sealed class Scheduler(int slots, int prefillChunk)
+/// <remarks>
+/// One prompt is read at a time, a chunk between two decodes, so that it delays nobody by more than a chunk. What another sequence has read already, be it
+/// running (as with n > 1) or gone, is copied. A more urgent sequence takes the slot of a less urgent one, whose keys and values wait
+/// beside the slots, so that its answer stays what it would have been.
+/// </remarks>
+internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefixes = null)
 {
     private readonly KvCachePool _pool = new(slots);
-    private readonly List<Sequence> _waiting = [];
-    private readonly List<SlotMove> _moves = [];
+    private readonly WaitingLine _line = new();
+    private readonly PrefixCache _prefixes = prefixes ?? new(0, 1, int.MaxValue);
+    private readonly List<Transfer> _transfers = [];
+    private int _swapped;
 
-    public int Waiting => _waiting.Count;
+    public int Waiting => _line.Count;
 
     public int Running => _pool.Count;
 
     public bool HasWork => Waiting > 0 || Running > 0;
 
-    public void Enqueue(Sequence sequence) => _waiting.Add(sequence);
+    /// <summary>Sequences decoded in the next step.</summary>
+    public int Decoding => _pool.Decoding;
+
+    /// <summary>Prompt tokens of the next chunk, at most.</summary>
+    public int PrefillChunk { get; set; } = prefillChunk;
+
+    /// <summary>Sequences that may hold a slot; those that do already may stay.</summary>
+    public int Limit { get; set; } = slots;
+
+    /// <summary>Sequences that had to make room so far.</summary>
+    public long Preemptions { get; private set; }
+
+    public void Enqueue(Sequence sequence) => _line.Add(sequence);
 
     /// <summary>The next step. Cancelled sequences are gone from it, their slots free.</summary>
     public StepPlan Plan()
     {
-        _waiting.RemoveAll(sequence => sequence.Cancelled.IsCancellationRequested);
+        _line.RemoveAll(Abandon);
         Retire(sequence => sequence.Cancelled.IsCancellationRequested);
         Admit();
-        var plan = new StepPlan([.. _moves], NextChunk(), [.. _pool.Occupants.Take(_pool.Decoding)]);
-        _moves.Clear();
+        var plan = new StepPlan([.. _transfers], NextChunk(), [.. _pool.Occupants.Take(_pool.Decoding)]);
+        _transfers.Clear();
         return plan;
     }
 
@@ -40,22 +59,18 @@ internal sealed class Scheduler(int slots, int prefillChunk)
         return Retire(sequence => sequence.IsOver);
     }
 
-    /// <summary>Forgets the sequences that hold a slot, after a fault that left the cache unknown.</summary>
+    /// <summary>Forgets the sequences that hold a slot, and all beginnings that are kept, after a fault that left the cache unknown.</summary>
     public IReadOnlyList<Sequence> TakeRunning()
     {
         Sequence[] running = [.. _pool.Occupants];
         _pool.Clear();
-        _moves.Clear();
+        _transfers.Clear();
+        _prefixes.Clear(_transfers);
         return running;
     }
 
     /// <summary>Empties the waiting line.</summary>
-    public IReadOnlyList<Sequence> TakeWaiting()
-    {
-        Sequence[] waiting = [.. _waiting];
-        _waiting.Clear();
-        return waiting;
-    }
+    public IReadOnlyList<Sequence> TakeWaiting() => _line.TakeAll();
 
     private void Commit(PrefillChunk chunk)
     {
@@ -67,15 +82,77 @@ internal sealed class Scheduler(int slots, int prefillChunk)
 
     private void Admit()
     {
-        if (Waiting == 0 || !_pool.HasRoom) return;
-        _pool.Add(_waiting[0]);
-        _waiting.RemoveAt(0);
+        if (_line.Next() is not { } next || _pool.Filling is not null) return;
+        if (_pool.Count >= Limit && !MakeRoomFor(next)) return;
+        _line.Take(next);
+        _pool.Add(next);
+        if (next.SwappedTo is { } entry) Resume(next, entry);
+        else if (!next.ScoresPrompt) Share(next);
+    }
+
+    /// <summary>Interrupts the least urgent sequence, of several the youngest, if it is less urgent than <paramref name="next"/>.</summary>
+    private bool MakeRoomFor(Sequence next)
+    {
+        if (_pool.Decoding == 0 || _pool.Count > Limit || _swapped >= _pool.Slots) return false;
+        var victim = _pool.Occupants.Take(_pool.Decoding).Reverse().MinBy(sequence => sequence.Priority)!;
+        if (victim.Priority >= next.Priority) return false;
+        victim.SwappedTo = _prefixes.NextId();
+        _transfers.Add(Transfer.Save(_pool.SlotOf(victim), victim.SwappedTo.Value, victim.Past));
+        _transfers.AddRange(_pool.Remove(victim));
+        _line.Add(victim);
+        Preemptions++;
+        _swapped++;
+        return true;
+    }
+
+    private void Resume(Sequence sequence, int entry)
+    {
+        _transfers.Add(Transfer.Load(entry, _pool.SlotOf(sequence), sequence.Past));
+        _transfers.Add(Transfer.Drop(entry));
+        sequence.SwappedTo = null;
+        _swapped--;
+        _pool.Promote();
+    }
+
+    private bool Abandon(Sequence sequence)
+    {
+        if (!sequence.Cancelled.IsCancellationRequested) return false;
+        if (sequence.SwappedTo is not { } entry) return true;
+        _transfers.Add(Transfer.Drop(entry));
+        _swapped--;
+        return true;
+    }
+
+    /// <summary>Copies the longest beginning that is there already. The last token is read anyhow: its scores choose the first one of the answer.</summary>
+    private void Share(Sequence sequence)
+    {
+        var tokens = sequence.Tokens[..^1];
+        var slot = _pool.SlotOf(sequence);
+        var (source, live) = Running == 1 ? (-1, 0) : LongestAmongRunning(tokens, sequence);
+        var (entry, kept) = _prefixes.Find(tokens, sequence.Salt);
+        if (Math.Max(live, kept) < _prefixes.Shortest) return;
+        _transfers.Add(live >= kept ? Transfer.Copy(source, slot) : Transfer.Load(entry, slot, kept));
+        sequence.Share(Math.Max(live, kept));
+    }
+
+    private (int Slot, int Length) LongestAmongRunning(ReadOnlySpan<int> tokens, Sequence sequence)
+    {
+        var (slot, length) = (-1, 0);
+        for (var i = 0; i < _pool.Count; i++)
+        {
+            var other = _pool.Occupants[i];
+            if (other == sequence || other.Salt != sequence.Salt) continue;
+            var common = tokens.CommonPrefixLength(other.Tokens[..other.Past]);
+            if (common > length) (slot, length) = (i, common);
+        }
+
+        return (slot, length);
     }
 
     private PrefillChunk? NextChunk()
     {
         if (_pool.Filling is not { } sequence) return null;
-        var chunk = sequence.ScoresPrompt ? 1 : prefillChunk;
+        var chunk = sequence.ScoresPrompt ? 1 : PrefillChunk;
         var length = Math.Min(chunk, sequence.Prompt.Length - sequence.Past);
         return new PrefillChunk(sequence, _pool.Decoding, sequence.Past, length);
     }
@@ -83,7 +160,12 @@ internal sealed class Scheduler(int slots, int prefillChunk)
     private Sequence[] Retire(Func<Sequence, bool> isOver)
     {
         Sequence[] over = [.. _pool.Occupants.Where(isOver)];
-        foreach (var sequence in over) _moves.AddRange(_pool.Remove(sequence));
+        foreach (var sequence in over)
+        {
+            if (sequence.IsKept) _prefixes.Keep(_pool.SlotOf(sequence), sequence.Tokens[..sequence.Past], sequence.Salt, _transfers);
+            _transfers.AddRange(_pool.Remove(sequence));
+        }
+
         return over;
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using System.Threading.Channels;
 
 namespace OnnxLlm.Serving.Engine;
@@ -12,6 +13,7 @@ internal sealed class Sequence
 {
     private readonly Dictionary<int, int> _counts = [];
     private HashSet<int>? _seen;
+    private List<int>? _tokens;
 
     public required ImmutableArray<int> Prompt { get; init; }
 
@@ -34,12 +36,36 @@ internal sealed class Sequence
     /// <summary>Score the prompt's tokens as well. Its prefill then goes token by token.</summary>
     public bool ScoresPrompt { get; init; }
 
+    /// <summary>Whose it is, for fairness.</summary>
+    public string Key { get; init; } = "";
+
+    /// <summary>Higher goes first, and may take the slot of lower.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>Only sequences with the same salt share what they have read.</summary>
+    public string? Salt { get; init; }
+
+    /// <summary>A further choice for a prompt that another sequence has as well: its prompt is not counted again.</summary>
+    public bool IsSibling { get; init; }
+
     public required ChannelWriter<SequenceEvent> Output { get; init; }
 
     public CancellationToken Cancelled { get; init; }
 
     /// <summary>Positions held in the key/value slot.</summary>
     public int Past { get; private set; }
+
+    /// <summary>Positions that were copied instead of read.</summary>
+    public int Shared { get; private set; }
+
+    /// <summary>Where its keys and values wait while it has no slot.</summary>
+    public int? SwappedTo { get; set; }
+
+    /// <summary>What it has read is worth keeping.</summary>
+    public bool IsKept => !IsProbe && Fault is null;
+
+    /// <summary>Prompt and answer so far.</summary>
+    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens ??= [.. Prompt]);
 
     public int Generated { get; private set; }
 
@@ -68,6 +94,9 @@ internal sealed class Sequence
 
     public void Advance(int positions) => Past += positions;
 
+    /// <summary>Its slot begins with positions that another sequence has read.</summary>
+    public void Share(int positions) => Past = Shared = positions;
+
     /// <summary>Takes the chosen token and decides whether the sequence ends with it.</summary>
     public void Append(int token)
     {
@@ -78,6 +107,7 @@ internal sealed class Sequence
         }
 
         LastToken = token;
+        (_tokens ??= [.. Prompt]).Add(token);
         Generated++;
         if (Sampling.HasPenalty) Count(token);
         if (Generated >= MaxTokens) Finish = FinishReason.Length;

@@ -20,7 +20,8 @@ internal sealed record TokenGenerated(int Choice, int Token, TokenScore? Score, 
 /// <summary>Tokens of one sequence that left the engine together, in order.</summary>
 internal sealed record TokensGenerated(int Choice, ImmutableArray<TokenGenerated> Tokens) : SequenceEvent(Choice);
 
-internal sealed record SequenceFinished(int Choice, FinishReason Reason) : SequenceEvent(Choice);
+/// <param name="Shared">Prompt tokens that did not have to be read.</param>
+internal sealed record SequenceFinished(int Choice, FinishReason Reason, int Shared = 0) : SequenceEvent(Choice);
 
 internal sealed record SequenceFailed(int Choice, Exception Fault) : SequenceEvent(Choice);
 

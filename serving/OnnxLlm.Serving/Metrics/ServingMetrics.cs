@@ -31,6 +31,9 @@ internal sealed class ServingMetrics
         Rejected = Counter("onnxllm_rejected_total", "Requests refused before any work, by reason.", "reason");
         CacheHits = Counter("onnxllm_response_cache_hits_total", "Requests answered from the response cache.");
         CacheMisses = Counter("onnxllm_response_cache_misses_total", "Deterministic requests not found in the response cache.");
+        PrefixQueries = Counter("onnxllm_prefix_cache_queries_total", "Prompt tokens looked for in the prefix cache.");
+        PrefixHits = Counter("onnxllm_prefix_cache_hits_total", "Prompt tokens found there, or in another slot, and not read again.");
+        Preemptions = Counter("onnxllm_num_preemptions_total", "Sequences that lost their slot to a more urgent one.");
         Executions = Counter("onnxllm_batch_execution_total", "Forward passes.", "method");
         EngineFaults = Counter("onnxllm_engine_faults_total", "Steps that failed.");
         TimeToFirstToken = Histogram("onnxllm_time_to_first_token_seconds", "From arrival to the first token.", ShortSeconds);
@@ -63,6 +66,12 @@ internal sealed class ServingMetrics
     public Counter CacheHits { get; }
 
     public Counter CacheMisses { get; }
+
+    public Counter PrefixQueries { get; }
+
+    public Counter PrefixHits { get; }
+
+    public Counter Preemptions { get; }
 
     public Counter Executions { get; }
 

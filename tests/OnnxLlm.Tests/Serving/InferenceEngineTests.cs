@@ -164,7 +164,11 @@ public sealed class InferenceEngineTests
         var output = Channel.CreateUnbounded<SequenceEvent>();
         engine.Submit([new Sequence { Prompt = [0, 1, 0], MaxTokens = 0, ScoresPrompt = true, Alternatives = 1, Output = output }]);
         var events = new List<SequenceEvent>();
-        while (events is not [.., SequenceFinished]) events.Add(await output.Reader.ReadAsync().AsTask().WaitAsync(Patience));
+        while (events is not [.., SequenceFinished])
+        {
+            await output.Reader.WaitToReadAsync().AsTask().WaitAsync(Patience);
+            events.AddRange(Arrived(output));
+        }
 
         var scores = events.OfType<TokenGenerated>().Select(e => e.Score?.LogProb).ToArray();
         Assert.Equal(3, scores.Length);

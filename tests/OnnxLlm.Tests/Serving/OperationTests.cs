@@ -152,7 +152,7 @@ public sealed class OperationTests
         await server.CompleteAsync(new() { ["temperature"] = 9 }, HttpStatusCode.BadRequest);
 
         var scrape = Scrape.Parse(await server.Http.GetStringAsync("/metrics"));
-        Assert.Equal(8, scrape["onnxllm_prompt_tokens_total"]);
+        Assert.Equal(5, scrape["onnxllm_prompt_tokens_total"]);
         Assert.Equal(11, scrape["onnxllm_generation_tokens_total"]);
         Assert.Equal(3, scrape["onnxllm_requests_total{finished_reason=\"length\"}"]);
         Assert.Equal(1, scrape["onnxllm_rejected_total{reason=\"invalid_value\"}"]);

@@ -50,7 +50,7 @@ public sealed class SchedulerTests
         Assert.Equal([three[0]], ended);
         Assert.Equal(FinishReason.Stop, three[0].Finish);
         var plan = _scheduler.Plan();
-        Assert.Equal([new SlotMove(2, 0)], plan.Moves);
+        Assert.Equal([Transfer.Copy(2, 0)], plan.Transfers);
         Assert.Equal([three[2], three[1]], plan.Decode);
     }
 
@@ -59,7 +59,7 @@ public sealed class SchedulerTests
     {
         Sequence[] two = [Running(), Running()];
         _scheduler.Commit(_scheduler.Plan(), [new(two[1], Ends, null)]);
-        Assert.Empty(_scheduler.Plan().Moves);
+        Assert.Empty(_scheduler.Plan().Transfers);
     }
 
     [Fact]
@@ -74,7 +74,7 @@ public sealed class SchedulerTests
         cancel.Cancel();
 
         var plan = _scheduler.Plan();
-        Assert.Equal([new SlotMove(1, 0), new SlotMove(2, 1)], plan.Moves);
+        Assert.Equal([Transfer.Copy(1, 0), Transfer.Copy(2, 1)], plan.Transfers);
         Assert.Equal([second], plan.Decode);
         Assert.Equal((1, 4), (plan.Prefill!.Slot, plan.Prefill.Start));
         Assert.Null(first.Finish);
@@ -118,7 +118,7 @@ public sealed class SchedulerTests
         {
             if (random.Next(3) == 0) scheduler.Enqueue(Create(new int[1 + random.Next(6)], 1 + random.Next(9)));
             var plan = scheduler.Plan();
-            foreach (var (from, to) in plan.Moves) model[to] = model[from];
+            foreach (var transfer in plan.Transfers) model[transfer.To] = model[transfer.From];
             if (plan.Prefill is { } chunk)
             {
                 if (chunk.Start == 0) model[chunk.Slot] = chunk.Sequence;

@@ -18,6 +18,14 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
 
     public int VocabularySize => vocabularySize;
 
+    public long BytesPerToken => 1;
+
+    /// <summary>What is kept beside the slots.</summary>
+    public Dictionary<int, int[]> Entries { get; } = [];
+
+    /// <summary>Prompt tokens read.</summary>
+    public int PrefilledTokens { get; private set; }
+
     /// <summary>Runs on the engine's thread before each forward pass; a test may wait in it, or throw.</summary>
     public Action? BeforePass { get; set; }
 
@@ -31,6 +39,7 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
     {
         BeforePass?.Invoke();
         PrefillPasses++;
+        PrefilledTokens += tokens.Length;
         Append(slot, tokens, past);
         return Scores(1, slot);
     }
@@ -49,6 +58,20 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
         _slots[from].CopyTo(_slots[to], 0);
         _held[to] = _held[from];
     }
+
+    public void Save(int slot, int length, int entry)
+    {
+        if (length > _held[slot]) throw new InvalidOperationException($"Slot {slot} holds {_held[slot]} positions, not {length}.");
+        Entries.Add(entry, _slots[slot][..length]);
+    }
+
+    public void Load(int entry, int length, int slot)
+    {
+        Entries[entry].AsSpan(0, length).CopyTo(_slots[slot]);
+        _held[slot] = length;
+    }
+
+    public void Drop(int entry) => Entries.Remove(entry);
 
     public void Dispose()
     {

@@ -1,0 +1,133 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging.Abstractions;
+using OnnxLlm.Runtime;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Tests.Support;
+using static OnnxLlm.Tests.Serving.SequenceFactory;
+
+namespace OnnxLlm.Tests.Serving;
+
+/// <summary>What sequences share, and what they lose to more urgent ones, must not show in their answers.</summary>
+public sealed class SharingTests
+{
+    private readonly ServingMetrics _metrics = new();
+
+    [Fact]
+    public async Task Prompt_TheSecondTime_IsNotReadAgain()
+    {
+        var model = new NoiseModel();
+        using var engine = Engine(model, new() { ShortestPrefix = 4 });
+        int[] prompt = [.. Enumerable.Range(1, 40)];
+        var (first, _) = await AnswerAsync(engine, prompt, 10);
+        var read = model.PrefilledTokens;
+        var (second, _) = await AnswerAsync(engine, prompt, 10);
+        Assert.Equal(1, model.PrefilledTokens - read);
+        Assert.Equal(first, second);
+        Assert.Equal(39, _metrics.PrefixHits.Value());
+        Assert.Equal(49, engine.PrefixCacheBytes);          // the toy's position has one byte, and the last token was never read
+    }
+
+    [Fact]
+    public async Task Choices_OfOnePrompt_ReadItOnce()
+    {
+        var model = new NoiseModel(slots: 4);
+        using var engine = Engine(model, new() { ShortestPrefix = 4, PrefixCacheBytes = 0 });
+        int[] prompt = [.. Enumerable.Range(1, 40)];
+        var output = Channel.CreateUnbounded<SequenceEvent>();
+        Sequence[] choices = [.. Enumerable.Range(0, 4).Select(choice => Create(prompt, 20, new() { Seed = 7 }, choice: choice, output: output))];
+        engine.Submit(choices);
+        for (var ended = 0; ended < 4;)
+            if (await output.Reader.ReadAsync().AsTask().WaitAsync(Patience) is SequenceFinished) ended++;
+        Assert.Equal(40 + 3, model.PrefilledTokens);
+    }
+
+    [Fact]
+    public async Task Prompt_WithAnotherSalt_IsReadAgain()
+    {
+        var model = new NoiseModel();
+        using var engine = Engine(model, new() { ShortestPrefix = 4 });
+        foreach (var salt in new[] { "a", "b" })
+        {
+            var output = Channel.CreateUnbounded<SequenceEvent>();
+            engine.Submit([new Sequence { Prompt = [.. Enumerable.Range(1, 20)], MaxTokens = 3, Salt = salt, Output = output }]);
+            await CollectAsync(output.Reader);
+        }
+
+        Assert.Equal(40, model.PrefilledTokens);
+    }
+
+    [Fact]
+    public async Task Fault_OfAStep_ForgetsWhatWasKept()
+    {
+        var model = new NoiseModel();
+        using var engine = Engine(model, new() { ShortestPrefix = 4 });
+        int[] prompt = [.. Enumerable.Range(1, 20)];
+        await AnswerAsync(engine, prompt, 3);
+        model.BeforePass = () => { model.BeforePass = null; throw new InvalidOperationException("once"); };
+        await Assert.ThrowsAsync<InvalidOperationException>(() => AnswerAsync(engine, prompt, 3));
+        await AnswerAsync(engine, prompt, 3);
+        Assert.Equal(20 + 20, model.PrefilledTokens);
+    }
+
+    [Fact]
+    public async Task Sequence_LosingItsSlotToAMoreUrgentOne_AnswersAsAlone()
+    {
+        using var steps = new SemaphoreSlim(0);
+        var model = new NoiseModel(slots: 1) { BeforePass = () => steps.Wait(Patience) };
+        using var engine = Engine(model, new() { PrefixCacheBytes = 0 });
+        Channel<SequenceEvent> slow = Channel.CreateUnbounded<SequenceEvent>(), urgent = Channel.CreateUnbounded<SequenceEvent>();
+        engine.Submit([Create([3, 4, 5], 30, new() { Seed = 2 }, output: slow)]);
+        steps.Release(5);
+        for (var i = 0; i < 5; i++) await slow.Reader.ReadAsync().AsTask().WaitAsync(Patience);
+        engine.Submit([new Sequence { Prompt = [6], MaxTokens = 4, Priority = 1, Output = urgent }]);
+        steps.Release(1 + 4);
+        Assert.Equal(4, (await CollectAsync(urgent.Reader)).Tokens.Length);
+        steps.Release(1000);
+        var rest = (await CollectAsync(slow.Reader)).Tokens;
+        Assert.Equal(1, _metrics.Preemptions.Value());
+        Assert.Empty(model.Entries);
+
+        using var alone = Engine(new NoiseModel(slots: 1));
+        Assert.Equal((await AnswerAsync(alone, [3, 4, 5], 30, new() { Seed = 2 })).Tokens[5..], rest);
+    }
+
+    /// <summary>A thousand requests of all kinds, on a real model, as they come one by one and as many at a time.</summary>
+    [Fact]
+    public async Task Requests_Replayed_AnswerTheSameAtAnyConcurrency()
+    {
+        using var package = new ServedPackage();
+        var opened = ModelPackage.Open(package.Folder);
+        int[][][] answers = new int[3][][];
+        int[] clients = [1, 8, 32];
+        for (var round = 0; round < clients.Length; round++)
+        {
+            var session = new GenerationSession(opened, 8, 128, new SessionSettings { Threads = 1 });
+            using var engine = Engine(new OnnxModelRunner(session), new() { PrefillChunk = 8 + 24 * round, ShortestPrefix = 4, QueueLimit = 64 });
+            answers[round] = await ReplayAsync(engine, 1000, clients[round]);
+        }
+
+        Assert.Equal(answers[0], answers[1]);
+        Assert.Equal(answers[0], answers[2]);
+    }
+
+    private static async Task<int[][]> ReplayAsync(InferenceEngine engine, int requests, int clients)
+    {
+        var answers = new int[requests][];
+        var next = -1;
+        await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
+        {
+            for (int i; (i = Interlocked.Increment(ref next)) < requests;)
+            {
+                var random = new Random(i);
+                int[] prompt = [.. Enumerable.Range(0, 1 + random.Next(40)).Select(k => k < 12 ? k + i % 3 : random.Next(100))];
+                SamplingSettings sampling = i % 4 == 0 ? Greedy : new() { Temperature = 0.8, TopP = i % 4 == 1 ? 0.9 : 1, FrequencyPenalty = i % 2, Seed = (ulong)i };
+                answers[i] = (await AnswerAsync(engine, prompt, 1 + random.Next(12), sampling)).Tokens;
+            }
+        }));
+        return answers;
+    }
+
+    private InferenceEngine Engine(IModelRunner model, EngineSettings? settings = null) =>
+        new(model, settings ?? new(), _metrics, TimeProvider.System, NullLogger.Instance);
+}
