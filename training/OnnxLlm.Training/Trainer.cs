@@ -5,6 +5,7 @@ using OnnxLlm.Training.Data;
 using OnnxLlm.Training.Engine;
 using OnnxLlm.Training.Metrics;
 using OnnxLlm.Training.Progress;
+using OnnxLlm.Training.Stability;
 
 namespace OnnxLlm.Training;
 
@@ -28,13 +29,16 @@ internal sealed record TrainerParts(
     CheckpointStore Checkpoints,
     MetricsLog Metrics,
     IProgressView View,
-    TimeProvider Clock);
+    TimeProvider Clock)
+{
+    public HealthRules Health { get; init; } = new();
+}
 
 /// <summary>
 /// The training loop: batch, gradients, update, and now and then a validation and a checkpoint. What it knows between steps is
 /// <see cref="TrainingState"/> and the engine's tensors, both of which a checkpoint holds; so continuing equals never having stopped.
 /// </summary>
-internal sealed class Trainer
+internal sealed partial class Trainer
 {
     private readonly RunConfig _config;
     private readonly TrainerParts _parts;
@@ -63,7 +67,7 @@ internal sealed class Trainer
     {
         while (!Finished && !stop.IsCancellationRequested)
         {
-            TakeStep();
+            if (!TakeStep()) continue;
             if (_state.SkippedInRow >= _config.MaxSkippedSteps) return Outcome.Diverged;
             if (IsDue(_config.EvaluateEvery)) Validate(stop);
             PlanAhead();
@@ -74,20 +78,25 @@ internal sealed class Trainer
         return Finished ? Outcome.Finished : Outcome.Interrupted;
     }
 
-    /// <summary>One optimizer step. Where the loss or the gradient is not finite, weights and moments stay as they are.</summary>
-    private void TakeStep()
+    /// <summary>One optimizer step. Where the loss or the gradient is not finite, weights and moments stay as they are. False where it led back to a checkpoint.</summary>
+    private bool TakeStep()
     {
         _pace.StepBegins();
         var batch = _batches.Take(_state.Position, _config.GlobalBatch);
         var learningRate = _schedule.LearningRate(_state.Step, _state.PlannedSteps);
         var loss = Accumulate(batch);
-        var norm = double.IsFinite(loss) ? _parts.Engine.Update(learningRate, _state.Updates + 1) : double.NaN;
+        var spike = LossSpike.Of(loss, _state.RecentLosses, _config.Stability.SpikeSigma);
+        if (spike is not null && RollBack(spike, batch)) return false;
+        var norm = double.IsFinite(loss) && !IsLeftOut(spike) ? _parts.Engine.Update(learningRate, _state.Updates + 1) : double.NaN;
         var updated = double.IsFinite(norm);
         _state = updated ? _state.Updated(loss, _config.GlobalBatch, batch.ValidTokens) : _state.WithSkip(_config.GlobalBatch, batch.ValidTokens);
         _pace.StepEnds();
 
-        Report(loss, norm, learningRate, batch.ValidTokens);
-        if (!updated) Tell("skipped", $"the {(double.IsFinite(loss) ? "gradient" : "loss")} of the sequences from {batch.Position} is not finite; nothing was updated");
+        Report(loss, norm, learningRate, batch.ValidTokens, spike);
+        if (spike is not null) Tell("spike", $"{spike}, on {Name(batch)}; {(updated ? "the update was made" : "nothing was updated")}");
+        else if (!updated) Tell("skipped", $"the {(double.IsFinite(loss) ? "gradient" : "loss")} of {Name(batch)} is not finite; nothing was updated");
+        if (IsDue(_config.Stability.StatisticsEvery)) _parts.Metrics.Append(new LayerReport(_state.Step, _parts.Engine.Layers(batch.MicroBatches[0])));
+        return true;
     }
 
     /// <summary>Sums the gradients of the global batch; returns its mean loss per valid token.</summary>
@@ -108,13 +117,14 @@ internal sealed class Trainer
             if (stop.IsCancellationRequested) return;
             losses.Add(_parts.Engine.Evaluate(batch), batch.Labels);
         }
-        _state = _state with { ValidationLoss = Finite.OrNull(losses.Mean) };
+        _state = _state.Validated(Finite.OrNull(losses.Mean), _config.Stability.MinDelta);
         var result = new ValidationMetrics(_state.Step, _state.ValidationLoss, Finite.OrNull(losses.StandardError), losses.Tokens)
         {
             Seconds = _parts.Clock.GetElapsedTime(begun).TotalSeconds,
         };
         _parts.Metrics.Append(result);
         _parts.View.Validated(result);
+        if (_config.Stability.Patience is > 0 and var patience && _state.ValidationsWithoutGain >= patience) StopEarly(patience);
     }
 
     /// <summary>Under a time budget, decides how many steps there will be.</summary>
@@ -159,7 +169,7 @@ internal sealed class Trainer
 
     private bool IsDue(int every) => every > 0 && _state.Step % every == 0;
 
-    private void Report(double loss, double norm, double learningRate, long tokens)
+    private void Report(double loss, double norm, double learningRate, long tokens, LossSpike? spike)
     {
         var metrics = new StepMetrics
         {
@@ -167,12 +177,13 @@ internal sealed class Trainer
             Loss = Finite.OrNull(loss),
             LearningRate = learningRate,
             GradientNorm = Finite.OrNull(norm),
+            Spike = spike?.Sigmas,
             Tokens = _state.Tokens,
             TokensPerSecond = tokens / _pace.StepTime.TotalSeconds,
             ElapsedSeconds = _pace.Elapsed.TotalSeconds,
             Skipped = _state.Skipped,
         };
-        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) _parts.Metrics.Append(metrics);
+        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) Log(metrics);
         var remaining = (_state.PlannedSteps - _state.Step) * _pace.PerStep;
         _parts.View.Step(new StepReport(metrics, _state.SmoothedLoss, _state.PlannedSteps, _pace.Elapsed, remaining));
     }

@@ -21,6 +21,12 @@ internal sealed class CheckpointStore(string folder, int keep)
     /// <summary>Called before each operation on the disk; a seam for tests that fail or die there.</summary>
     internal Action<string> BeforeOperation { get; init; } = _ => { };
 
+    /// <summary>
+    /// Steps between regular checkpoints. Others are written where a run was interrupted; what a rollback goes back to must not depend on that,
+    /// so the last regular one is never removed.
+    /// </summary>
+    public int Every { get; init; } = 1;
+
     /// <summary>Removes what a killed process left half-written.</summary>
     public void Clean()
     {
@@ -47,9 +53,14 @@ internal sealed class CheckpointStore(string folder, int keep)
     }
 
     /// <summary>The newest checkpoint whose files are as they were written; each refused one is reported to <paramref name="warn"/>.</summary>
-    public Checkpoint? Latest(Action<string> warn)
+    public Checkpoint? Latest(Action<string> warn) => Newest(Folders(), warn);
+
+    /// <summary>The newest of the regular ones; see <see cref="Every"/>.</summary>
+    public Checkpoint? LatestRegular(Action<string> warn) => Newest(Folders().Where(IsRegular), warn);
+
+    private static Checkpoint? Newest(IEnumerable<string> folders, Action<string> warn)
     {
-        foreach (var path in Folders().Reverse())
+        foreach (var path in folders.Reverse())
         {
             if (SealedFolder.Defect(path) is not { } defect) return new Checkpoint(path, ReadState(path));
             warn($"Checkpoint {Path.GetFileName(path)} is refused: {defect}.");
@@ -68,16 +79,19 @@ internal sealed class CheckpointStore(string folder, int keep)
         File.WriteAllText(Path.Combine(temporary, StateFile), JsonSerializer.Serialize(state, StrictJson.Options));
     }
 
-    /// <summary>Removes all but the last few and the best.</summary>
+    /// <summary>Removes all but the last few, the best, and the last regular one.</summary>
     private void Thin()
     {
-        var best = Best()?.Path;
-        foreach (var path in Folders().SkipLast(keep).Where(path => path != best)) SealedFolder.Remove(path, BeforeOperation);
+        var (best, regular) = (Best()?.Path, Folders().LastOrDefault(IsRegular));
+        foreach (var path in Folders().SkipLast(keep).Where(path => path != best && path != regular)) SealedFolder.Remove(path, BeforeOperation);
     }
 
     /// <summary>Published folders, oldest first.</summary>
     private IEnumerable<string> Folders() =>
         Directory.Exists(folder) ? Directory.GetDirectories(folder, Prefix + "*").Order(StringComparer.Ordinal) : [];
+
+    private bool IsRegular(string path) =>
+        Every > 0 && long.TryParse(Path.GetFileName(path)[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var step) && step % Every == 0;
 
     private string PathOf(long step) => Path.Combine(folder, Prefix + step.ToString("D8", CultureInfo.InvariantCulture));
 

@@ -39,6 +39,15 @@ internal sealed record TrainingState
     /// <summary>Validation loss at exactly this step, where it was measured.</summary>
     public double? ValidationLoss { get; init; }
 
+    /// <summary>Times that the run went back to a checkpoint because of a loss spike.</summary>
+    public int Rollbacks { get; init; }
+
+    /// <summary>The lowest validation loss, from which early stopping counts.</summary>
+    public double? BestValidationLoss { get; init; }
+
+    /// <summary>Validations since <see cref="BestValidationLoss"/>.</summary>
+    public int ValidationsWithoutGain { get; init; }
+
     /// <summary>Losses of the last finite steps, oldest first.</summary>
     public ImmutableArray<double> RecentLosses { get; init; } = [];
 
@@ -62,6 +71,26 @@ internal sealed record TrainingState
 
     /// <summary>The state after a step whose update was left out.</summary>
     public TrainingState WithSkip(int sequences, long tokens) => Advanced(sequences, tokens) with { Skipped = Skipped + 1, SkippedInRow = SkippedInRow + 1 };
+
+    /// <summary>The state after a validation; a loss is better when it is lower than the best by more than <paramref name="minDelta"/>.</summary>
+    public TrainingState Validated(double? loss, double minDelta)
+    {
+        var better = loss is { } value && !(value >= BestValidationLoss - minDelta);
+        return this with
+        {
+            ValidationLoss = loss,
+            BestValidationLoss = better ? loss : BestValidationLoss,
+            ValidationsWithoutGain = better ? 0 : ValidationsWithoutGain + 1,
+        };
+    }
+
+    /// <summary>The state of an <paramref name="earlier"/> checkpoint, but with the data up to <paramref name="position"/> behind it.</summary>
+    public TrainingState BackTo(TrainingState earlier, long position) => earlier with
+    {
+        Position = position,
+        PlannedSteps = PlannedSteps,
+        Rollbacks = Rollbacks + 1,
+    };
 
     private TrainingState Advanced(int sequences, long tokens) => this with
     {

@@ -4,11 +4,11 @@ namespace OnnxLlm.Training.Configuration;
 internal static class ConfigRules
 {
     public static IEnumerable<string> Broken(RunConfig c) =>
-        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Context(c));
+        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Context(c));
 
     private static IEnumerable<string> Ranges(RunConfig c)
     {
-        var (o, s) = (c.Optimizer, c.Schedule);
+        var (o, s, t) = (c.Optimizer, c.Schedule, c.Stability);
         (string Name, double Value, bool Holds, string Rule)[] rules =
         [
             ("global_batch", c.GlobalBatch, c.GlobalBatch > 0, "above 0"),
@@ -32,6 +32,11 @@ internal static class ConfigRules
             ("optimizer.weight_decay", o.WeightDecay, o.WeightDecay >= 0, "0 or more"),
             ("optimizer.clip_norm", o.ClipNorm, o.ClipNorm >= 0, "0 or more"),
             ("optimizer.layer_decay", o.LayerDecay, o.LayerDecay is > 0 and <= 1, "above 0 and at most 1"),
+            ("stability.spike_sigma", t.SpikeSigma, t.SpikeSigma >= 0, "0 or more"),
+            ("stability.max_rollbacks", t.MaxRollbacks, t.MaxRollbacks >= 0, "0 or more"),
+            ("stability.patience", t.Patience, t.Patience >= 0, "0 or more"),
+            ("stability.min_delta", t.MinDelta, t.MinDelta >= 0, "0 or more"),
+            ("stability.statistics_every", t.StatisticsEvery, t.StatisticsEvery >= 0, "0 or more"),
             ("schedule.warmup_steps", s.WarmupSteps, s.WarmupSteps >= 0, "0 or more"),
             ("schedule.min_learning_rate", s.MinLearningRate, s.MinLearningRate >= 0 && s.MinLearningRate <= o.LearningRate, "from 0 to optimizer.learning_rate"),
             ("schedule.decay_fraction", s.DecayFraction, s.DecayFraction is > 0 and <= 1, "above 0 and at most 1"),
@@ -61,6 +66,14 @@ internal static class ConfigRules
         if (s.WarmupSteps >= steps) yield return $"schedule.warmup_steps: {s.WarmupSteps} must be below steps, {steps}";
         else if (s.Type == ScheduleKind.Wsd && s.WarmupSteps + s.DecaySteps(steps) > steps)
             yield return $"schedule: {s.WarmupSteps} steps of warm-up and {s.DecaySteps(steps)} of decay (decay_fraction) are more than the {steps} steps of the run";
+    }
+
+    private static IEnumerable<string> Stability(RunConfig c)
+    {
+        if (c.Stability.OnSpike == SpikeAction.Rollback && c.CheckpointEvery == 0)
+            yield return "stability.on_spike: rollback needs checkpoints to go back to, but checkpoint_every is 0";
+        if (c.Stability.Patience > 0 && c.EvaluateEvery == 0)
+            yield return "stability.patience: counts validations, but evaluate_every is 0";
     }
 
     private static IEnumerable<string> Context(RunConfig c)

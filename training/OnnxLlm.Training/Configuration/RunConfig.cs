@@ -32,6 +32,8 @@ public sealed record RunConfig
 
     public ScheduleConfig Schedule { get; init; } = new();
 
+    public StabilityConfig Stability { get; init; } = new();
+
     /// <summary>Budget in optimizer steps. Exactly one of <c>steps</c>, <c>epochs</c> and <c>minutes</c> is set.</summary>
     public int? Steps { get; init; }
 

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 
 namespace OnnxLlm.Training.Data;
 
@@ -9,4 +11,12 @@ internal sealed record MicroBatch(long[] InputIds, long[] Labels, int ValidToken
 internal sealed record GlobalBatch(long Position, ImmutableArray<MicroBatch> MicroBatches)
 {
     public long ValidTokens { get; } = MicroBatches.Sum(m => (long)m.ValidTokens);
+
+    /// <summary>The first 16 hexadecimal digits of the SHA-256 over its ids, to find the same batch again.</summary>
+    public string Hash()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var micro in MicroBatches) hash.AppendData(MemoryMarshal.AsBytes(micro.InputIds.AsSpan()));
+        return Convert.ToHexStringLower(hash.GetHashAndReset())[..16];
+    }
 }

@@ -1,4 +1,6 @@
+using System.Collections.Immutable;
 using OnnxLlm.Training.Data;
+using OnnxLlm.Training.Metrics;
 
 namespace OnnxLlm.Training.Engine;
 
@@ -26,4 +28,13 @@ internal interface ITrainingEngine : IDisposable
 
     /// <summary>Writes <c>model.safetensors</c> and the optimizer's state, from which <see cref="TrainingEngines"/> opens the same engine again.</summary>
     void Save(string folder);
+
+    /// <summary>Goes back to what <see cref="Save"/> wrote.</summary>
+    void Load(string folder);
+
+    /// <summary>
+    /// What each layer's gradients (of the update just made), weights and, for the sequences of <paramref name="batch"/>, activations look like;
+    /// nothing where the engine does not show them.
+    /// </summary>
+    ImmutableArray<LayerMetrics> Layers(MicroBatch batch) => [];
 }

@@ -1,8 +1,11 @@
+using System.Collections.Immutable;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
 using OnnxLlm.Training.Data;
+using OnnxLlm.Training.Metrics;
+using OnnxLlm.Training.Stability;
 
 namespace OnnxLlm.Training.Engine;
 
@@ -27,8 +30,13 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     private readonly TensorBuffer _updateCount = TensorBuffer.Zeros(ElementType.Int64);
     private readonly TensorBuffer _gradientNorm = TensorBuffer.Zeros(ElementType.Float);
 
-    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings)
+    private readonly ImmutableArray<ParameterInfo> _parameters;
+    private readonly ActivationProbe? _activations;
+
+    /// <param name="activations">As made by <see cref="ActivationGraph"/>; without it, activations are not measured.</param>
+    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, Graph? activations = null)
     {
+        _parameters = graphs.Parameters;
         Tensors = new TrainingTensors(graphs);
         _inputIds = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
         _labels = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
@@ -37,6 +45,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         _step = Bind(_sessions[0], graphs.StepInPlace);
         _evaluation = Bind(_sessions[1], []);
         _optimizer = Bind(_sessions[2], graphs.OptimizerInPlace);
+        _activations = activations is null ? null : new ActivationProbe(activations, settings, Buffer);
     }
 
     /// <summary>Parameters, gradients and moments.</summary>
@@ -68,6 +77,16 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public void Save(string folder) => Tensors.Save(folder);
 
+    public void Load(string folder) => Tensors.Load(folder);
+
+    public ImmutableArray<LayerMetrics> Layers(MicroBatch batch)
+    {
+        var norms = LayerStatistics.Norms(_parameters, Tensors);
+        if (_activations is null) return norms;
+        Feed(batch);
+        return norms.With(_activations.Measure());
+    }
+
     public void Dispose()
     {
         IEnumerable<IDisposable> owned =
@@ -75,6 +94,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
             _step, _evaluation, _optimizer, .. _sessions, Tensors,
             _inputIds, _labels, _lossScale, _reset, _loss, _tokenLosses, _learningRate, _updateCount, _gradientNorm,
         ];
+        _activations?.Dispose();
         foreach (var item in owned) item.Dispose();
     }
 

@@ -21,7 +21,9 @@ internal static class TrainingEngines
     {
         Require(config);
         var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels };
-        var engine = new OnnxTrainingEngine(graphs, new TrainingShape(config.MicroBatch, config.Time), settings);
+        var shape = new TrainingShape(config.MicroBatch, config.Time);
+        var activations = config.Stability.StatisticsEvery > 0 ? ActivationGraph.Create(config.Model, shape) : null;
+        var engine = new OnnxTrainingEngine(graphs, shape, settings, activations);
         if (checkpoint is null) engine.Tensors.Initialize(new Initializer(config.Model, config.Seed));
         else engine.Tensors.Load(checkpoint);
         return engine;

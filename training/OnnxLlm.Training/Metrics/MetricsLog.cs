@@ -43,6 +43,10 @@ internal sealed class MetricsLog : IDisposable
             if (Parse(line) is { ValueKind: JsonValueKind.Object } element && element.TryGetProperty("step", out _)) yield return element;
     }
 
+    /// <summary>The logged steps among the lines of a log.</summary>
+    public static IEnumerable<StepMetrics> Steps(string path) =>
+        Lines(path).Where(line => line.TryGetProperty("learning_rate", out _)).Select(line => line.Deserialize<StepMetrics>(Options)!);
+
     public void Append<T>(T record)
     {
         try

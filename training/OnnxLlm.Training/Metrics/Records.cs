@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace OnnxLlm.Training.Metrics;
 
 /// <summary>One optimizer step in <c>metrics.jsonl</c>. Loss and norm are absent where they were not finite.</summary>
@@ -14,6 +16,9 @@ internal sealed record StepMetrics
 
     /// <summary>Global norm of the gradients before clipping.</summary>
     public double? GradientNorm { get; init; }
+
+    /// <summary>How many deviations the loss lies above the recent ones, where that makes it a spike.</summary>
+    public double? Spike { get; init; }
 
     /// <summary>Tokens predicted so far.</summary>
     public required long Tokens { get; init; }
@@ -34,6 +39,24 @@ internal sealed record ValidationMetrics(long Step, double? ValidationLoss, doub
     /// <summary>The wall clock it took.</summary>
     public double Seconds { get; init; }
 }
+
+/// <summary>A layer on a sampled step: a block, the embeddings, or the head with the last norm. Values are absent where not finite or not measured.</summary>
+/// <param name="GradientNorm">Norm of the step's gradients, before clipping.</param>
+/// <param name="WeightNorm">Norm of the weights after the step.</param>
+internal sealed record LayerMetrics(string Layer, double? GradientNorm, double? WeightNorm)
+{
+    /// <summary>Mean over all elements of the block's output.</summary>
+    public double? ActivationMean { get; init; }
+
+    /// <summary>Their standard deviation.</summary>
+    public double? ActivationDeviation { get; init; }
+
+    /// <summary>Their largest absolute value.</summary>
+    public double? ActivationMax { get; init; }
+}
+
+/// <summary>The layers on one sampled step.</summary>
+internal sealed record LayerReport(long Step, ImmutableArray<LayerMetrics> Layers);
 
 /// <summary>Something worth a line: planned, resumed, skipped, checkpoint, stopped, finished.</summary>
 internal sealed record RunEvent(long Step, string Event, string Message);

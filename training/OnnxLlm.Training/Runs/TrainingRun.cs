@@ -57,7 +57,9 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
         using var metrics = MetricsLog.Open(folder.Metrics, state.Step);
-        var trainer = new Trainer(config, new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock), state);
+        var parts = new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock);
+        foreach (var step in MetricsLog.Steps(folder.Metrics)) parts.Health.Observe(step);
+        var trainer = new Trainer(config, parts, state);
         if (checkpoint is not null) Verify(trainer, record, metrics);
 
         var outcome = Outcome.Finished;
@@ -121,7 +123,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         return new StartReport(folder.Root, architecture, record.Parameters, record.Data.TrainingTokens, (long)config.GlobalBatch * config.Time, budget, config.LogEvery);
     }
 
-    private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep);
+    private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep) { Every = config.CheckpointEvery };
 
     internal static TrainingGraphs GraphsOf(RunConfig config) =>
         TrainingGraphs.Create(config.Model, new TrainingShape(config.MicroBatch, config.Time), config.Optimizer.Settings, config.Step);

@@ -1,0 +1,67 @@
+using OnnxLlm.Training.Metrics;
+
+namespace OnnxLlm.Training.Stability;
+
+/// <summary>
+/// Watches the logged steps for what usually goes wrong. A rule speaks once when its condition begins to hold, and again only after it has
+/// ceased to. What it knows comes from the log alone, so a resumed run, or a report, that replays the log comes to the same alarms.
+/// </summary>
+internal sealed class HealthRules
+{
+    /// <summary>Logged steps over which the loss is judged, and outliers of the gradient in a row that are no accident.</summary>
+    public const int OscillationWindow = 20, StallWindow = 100, GradientWindow = 10;
+
+    private const double MaxOscillation = 0.15, LeastNorm = 0.1, GreatestNorm = 10, LeastGain = 0.001;
+
+    private readonly Queue<StepMetrics> _recent = [];
+    private readonly HashSet<string> _raised = [];
+
+    /// <summary>Takes in one logged step; returns the rules that begin to be broken with it, each with what was seen.</summary>
+    public IReadOnlyList<HealthAlert> Observe(StepMetrics step)
+    {
+        _recent.Enqueue(step);
+        if (_recent.Count > StallWindow) _recent.Dequeue();
+        var broken = new[] { NotFinite(step), GradientNorm(), Oscillation(), Stall() }.OfType<HealthAlert>().ToList();
+        var begun = broken.Where(alert => !_raised.Contains(alert.Rule)).ToList();
+        _raised.Clear();
+        _raised.UnionWith(broken.Select(alert => alert.Rule));
+        return begun;
+    }
+
+    /// <summary>A step left out because of a spike has no gradient norm, and nothing is wrong with that.</summary>
+    private static HealthAlert? NotFinite(StepMetrics step) => step is { Loss: not null, GradientNorm: not null } or { Loss: not null, Spike: not null }
+        ? null
+        : new("not finite", $"the {(step.Loss is null ? "loss" : "gradient norm")} is not finite");
+
+    private HealthAlert? GradientNorm()
+    {
+        var norms = _recent.TakeLast(GradientWindow).Select(s => s.GradientNorm).OfType<double>().ToList();
+        if (norms.Count < GradientWindow) return null;
+        if (norms.All(n => n > GreatestNorm)) return new("gradient norm", FormattableString.Invariant($"the gradient norm stays above {GreatestNorm}, at {norms[^1]:0.0}"));
+        return norms.All(n => n < LeastNorm) ? new("gradient norm", FormattableString.Invariant($"the gradient norm stays below {LeastNorm}, at {norms[^1]:0.000}")) : null;
+    }
+
+    /// <summary>The deviation from a straight line through the losses, so that a steady fall is none.</summary>
+    private HealthAlert? Oscillation()
+    {
+        var losses = Losses(OscillationWindow);
+        if (losses.Length < OscillationWindow) return null;
+        var (mean, middle) = (losses.Average(), (losses.Length - 1) / 2.0);
+        var slope = losses.Index().Sum(l => (l.Index - middle) * l.Item) / losses.Index().Sum(l => (l.Index - middle) * (l.Index - middle));
+        var deviation = Math.Sqrt(losses.Index().Average(l => Math.Pow(l.Item - mean - slope * (l.Index - middle), 2))) / mean;
+        return deviation > MaxOscillation ? new("oscillation", FormattableString.Invariant($"the loss swings by {deviation * 100:0} % around its trend")) : null;
+    }
+
+    private HealthAlert? Stall()
+    {
+        var losses = Losses(StallWindow);
+        if (losses.Length < StallWindow) return null;
+        var (before, after) = (losses[..(StallWindow / 2)].Average(), losses[(StallWindow / 2)..].Average());
+        return after > before * (1 - LeastGain) ? new("stall", FormattableString.Invariant($"the loss has not fallen for {StallWindow} logged steps: {before:0.000}, then {after:0.000}")) : null;
+    }
+
+    private double[] Losses(int count) => [.. _recent.TakeLast(count).Select(s => s.Loss).OfType<double>()];
+}
+
+/// <summary>A broken rule, by its name, and what was seen.</summary>
+internal sealed record HealthAlert(string Rule, string Message);
