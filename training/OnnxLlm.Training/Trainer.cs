@@ -87,13 +87,15 @@ internal sealed partial class Trainer
         var loss = Accumulate(batch);
         var spike = LossSpike.Of(loss, _state.RecentLosses, _config.Stability.SpikeSigma);
         if (spike is not null && RollBack(spike, batch)) return false;
-        var norm = double.IsFinite(loss) && !IsLeftOut(spike) ? _parts.Engine.Update(learningRate, _state.Updates + 1) : double.NaN;
-        var updated = double.IsFinite(norm);
-        _state = updated ? _state.Updated(loss, _config.GlobalBatch, batch.ValidTokens) : _state.WithSkip(_config.GlobalBatch, batch.ValidTokens);
+        var usable = double.IsFinite(loss) && !IsLeftOut(spike);
+        var norm = usable ? _parts.Engine.Update(learningRate, _state.Updates + 1) : double.NaN;
+        var (updated, overflow) = (double.IsFinite(norm), usable && _parts.Engine.Scaler is { Overflowed: true });
+        _state = updated ? _state.Updated(loss, _config.GlobalBatch, batch.ValidTokens) : _state.WithSkip(_config.GlobalBatch, batch.ValidTokens, inRow: !overflow);
         _pace.StepEnds();
 
         Report(loss, norm, learningRate, batch.ValidTokens, spike);
         if (spike is not null) Tell("spike", $"{spike}, on {Name(batch)}; {(updated ? "the update was made" : "nothing was updated")}");
+        else if (overflow) Tell("overflow", $"the gradients overflowed float16; nothing was updated, the loss scale is now {_parts.Engine.Scaler!.Scale:R}");
         else if (!updated) Tell("skipped", $"the {(double.IsFinite(loss) ? "gradient" : "loss")} of {Name(batch)} is not finite; nothing was updated");
         if (IsDue(_config.Stability.StatisticsEvery)) _parts.Metrics.Append(new LayerReport(_state.Step, _parts.Engine.Layers(batch.MicroBatches[0])));
         return true;
@@ -182,6 +184,7 @@ internal sealed partial class Trainer
             TokensPerSecond = tokens / _pace.StepTime.TotalSeconds,
             ElapsedSeconds = _pace.Elapsed.TotalSeconds,
             Skipped = _state.Skipped,
+            LossScale = _parts.Engine.Scaler?.Scale,
         };
         if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) Log(metrics);
         var remaining = (_state.PlannedSteps - _state.Step) * _pace.PerStep;

@@ -8,15 +8,18 @@ namespace OnnxLlm.Graphs.Training;
 /// </summary>
 internal static class OptimizerGraph
 {
-    public const string Norm = "gradient_norm";
+    public const string Norm = "gradient_norm", InverseLossScale = "inverse_loss_scale";
 
-    public static Graph Create(ImmutableArray<ParameterInfo> parameters, OptimizerSettings settings)
+    /// <param name="hasLossScale">The gradients carry a factor whose reciprocal is the input <see cref="InverseLossScale"/>.</param>
+    public static Graph Create(ImmutableArray<ParameterInfo> parameters, OptimizerSettings settings, bool hasLossScale = false)
     {
         var g = new GraphBuilder("optimizer");
         var values = parameters.ToDictionary(p => p, p => g.Parameter(p.Name, TensorShape.Of(p.Shape)));
         var gradients = parameters.ToDictionary(p => p, p => g.Input(p.GradientBuffer, ElementType.Float, TensorShape.Of(p.Shape)));
         var norm = g.Sqrt(g.Sum([.. parameters.Select(p => g.SquaredNorm(gradients[p]))]));
-        var step = new OptimizerStep(g, Scale(g, norm, settings), settings, LearningRates.Factors(parameters, settings.LayerDecay));
+        var inverse = g.Scalar(1, norm);
+        if (hasLossScale) norm *= inverse = g.Input(InverseLossScale, ElementType.Float, []);
+        var step = new OptimizerStep(g, Scale(g, norm, settings) * inverse, settings, LearningRates.Factors(parameters, settings.LayerDecay));
         foreach (var p in parameters)
             foreach (var (state, updated) in step.Update(p, values[p], gradients[p])) g.Output(ParameterInfo.Updated(state), updated);
         g.Output(Norm, norm);

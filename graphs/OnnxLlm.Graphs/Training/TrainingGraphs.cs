@@ -9,7 +9,7 @@ namespace OnnxLlm.Graphs.Training;
 /// <para>Step: parameters, gradient buffers, <c>input_ids</c> and <c>labels</c> int64 [B, T] (labels shifted by the data, −100 does not count),
 /// <c>loss_scale</c> [] (1 / valid tokens of the whole batch), <c>lazy_reset_grad</c> bool [1] → <c>loss</c> [] and the accumulated gradients.</para>
 /// <para>Evaluation: parameters, <c>input_ids</c>, <c>labels</c> → <c>token_losses</c> [B*T], 0 where the label does not count.</para>
-/// <para>Optimizer: parameters, gradient buffers, moments, <c>learning_rate</c> [], <c>step</c> int64 [] from 1 → the same updated, and
+/// <para>Optimizer: parameters, gradient buffers, moments, <c>learning_rate</c> [], <c>step</c> int64 [] from 1, with loss scaling <c>inverse_loss_scale</c> [] → the same updated, and
 /// <c>gradient_norm</c> [] before clipping. A norm that is not finite leaves everything unchanged.</para>
 /// </summary>
 public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimizer, ImmutableArray<ParameterInfo> Parameters)
@@ -21,12 +21,17 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     public IEnumerable<(string Input, string Output)> OptimizerInPlace =>
         Optimizer.Outputs.Select(o => o.Name).Where(n => n != OptimizerGraph.Norm).Select(n => (n[..^ParameterInfo.Updated("").Length], n));
 
+    /// <summary>Whether the optimizer graph undoes a factor of the gradients, see <see cref="StepSettings.HasLossScale"/>.</summary>
+    public bool HasLossScale => Optimizer.Inputs.Any(v => v.Name == OptimizerGraph.InverseLossScale);
+
     public static TrainingGraphs Create(ModelConfig config, TrainingShape shape, OptimizerSettings optimizer, StepSettings? step = null)
     {
         Check(config.Validated(), shape);
         var parameters = Decoders.Parameters(config);
+        step ??= new StepSettings();
         var graphs = new TrainingGraphs(
-            StepGraph(config, shape, step ?? new()), EvaluationGraph(config, shape), OptimizerGraph.Create(parameters, optimizer), parameters);
+            step.Apply(StepGraph(config, shape, step)), step.Apply(EvaluationGraph(config, shape)),
+            OptimizerGraph.Create(parameters, optimizer, step.HasLossScale), parameters);
         InPlace.Require(graphs.Step, graphs.StepInPlace);
         InPlace.Require(graphs.Optimizer, graphs.OptimizerInPlace);
         return graphs;

@@ -66,6 +66,23 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(Losses("straight"), Losses("halves"));
     }
 
+    /// <summary>The scale begins where it must overflow and doubles often, so its state matters at the checkpoint.</summary>
+    [Fact]
+    public void Resume_InFloat16_IsBitForBitToo()
+    {
+        string[] settings = ["steps=40", "precision=fp16", "loss_scale.initial=1073741824", "loss_scale.growth_interval=3", "activation_checkpointing=block"];
+        Start("straight", settings);
+        Start("halves", stopAt: 20, settings);
+
+        Assert.Equal(Outcome.Finished, Resume("halves"));
+
+        Assert.Equal(Losses("straight"), Losses("halves"));
+        foreach (var file in new[] { "model.safetensors", "optimizer.safetensors", "loss_scale.json" })
+            Assert.Equal(File.ReadAllBytes(Path.Combine(Latest("straight").Path, file)), File.ReadAllBytes(Path.Combine(Latest("halves").Path, file)));
+        Assert.InRange(Latest("straight").State.Skipped, 6, 30);
+        Assert.Contains(MetricsLog.Lines(Path.Combine(_folder, "straight", "metrics.jsonl")), l => l.TryGetProperty("event", out var kind) && kind.GetString() == "overflow");
+    }
+
     [Fact]
     public void Resume_WhenTheSelfCheckFindsOtherBits_RefusesUnlessAllowed()
     {

@@ -69,8 +69,9 @@ internal sealed record TrainingState
         RecentLosses = [.. RecentLosses.Skip(Math.Max(0, RecentLosses.Length - Recent + 1)), loss],
     };
 
-    /// <summary>The state after a step whose update was left out.</summary>
-    public TrainingState WithSkip(int sequences, long tokens) => Advanced(sequences, tokens) with { Skipped = Skipped + 1, SkippedInRow = SkippedInRow + 1 };
+    /// <summary>The state after a step whose update was left out; a lowered loss scale is no sign that the run diverges, so such a step is not counted <paramref name="inRow"/>.</summary>
+    public TrainingState WithSkip(int sequences, long tokens, bool inRow = true) =>
+        Advanced(sequences, tokens) with { Skipped = Skipped + 1, SkippedInRow = SkippedInRow + (inRow ? 1 : 0) };
 
     /// <summary>The state after a validation; a loss is better when it is lower than the best by more than <paramref name="minDelta"/>.</summary>
     public TrainingState Validated(double? loss, double minDelta)

@@ -24,6 +24,8 @@ internal static class ConfigRules
             ("log_every", c.LogEvery, c.LogEvery > 0, "above 0"),
             ("threads", c.Threads, c.Threads >= 0, "0 or more"),
             ("max_skipped_steps", c.MaxSkippedSteps, c.MaxSkippedSteps > 0, "above 0"),
+            ("loss_scale.initial", c.LossScale.Initial, c.LossScale.Initial is >= 1 and <= 1 << 30 && float.IsPow2(c.LossScale.Initial), "a power of two from 1 to 2^30"),
+            ("loss_scale.growth_interval", c.LossScale.GrowthInterval, c.LossScale.GrowthInterval > 0, "above 0"),
             ("optimizer.learning_rate", o.LearningRate, o.LearningRate > 0, "above 0"),
             ("optimizer.beta1", o.Beta1, o.Beta1 is >= 0 and < 1, "from 0 up to, not including, 1"),
             ("optimizer.beta2", o.Beta2, o.Beta2 is >= 0 and < 1, "from 0 up to, not including, 1"),

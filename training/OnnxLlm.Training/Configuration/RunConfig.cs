@@ -28,6 +28,11 @@ public sealed record RunConfig
     /// <summary>What the backward pass computes again instead of keeping: nothing, what is cheap, or each block from its input.</summary>
     public ActivationCheckpointing ActivationCheckpointing { get; init; }
 
+    /// <summary>What matrix products compute in; weights, sums and everything delicate stay float32.</summary>
+    public Precision Precision { get; init; }
+
+    public LossScaleConfig LossScale { get; init; } = new();
+
     public OptimizerConfig Optimizer { get; init; } = new();
 
     public ScheduleConfig Schedule { get; init; } = new();
@@ -73,6 +78,9 @@ public sealed record RunConfig
     /// <summary>T, tokens predicted per sequence.</summary>
     internal int Time => SequenceLength ?? Model.MaxPositions;
 
-    /// <summary>How the step graph computes.</summary>
-    internal StepSettings Step => new() { Checkpointing = ActivationCheckpointing };
+    /// <summary>
+    /// How the step graph computes. On the CPU, the only provider so far, the runtime has no bfloat16 products, and float16 ones that take several
+    /// times as long as float32, so products round instead.
+    /// </summary>
+    internal StepSettings Step => new() { Checkpointing = ActivationCheckpointing, Precision = Precision, Rounded = true };
 }

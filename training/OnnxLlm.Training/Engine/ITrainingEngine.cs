@@ -26,6 +26,9 @@ internal interface ITrainingEngine : IDisposable
     /// <summary>The loss of every token of the micro-batch, row by row, 0 where the label is ignored; valid until the next call.</summary>
     ReadOnlySpan<float> Evaluate(MicroBatch batch);
 
+    /// <summary>The factor of the gradients while they are computed; null where there is none.</summary>
+    LossScaler? Scaler => null;
+
     /// <summary>Writes <c>model.safetensors</c> and the optimizer's state, from which <see cref="TrainingEngines"/> opens the same engine again.</summary>
     void Save(string folder);
 

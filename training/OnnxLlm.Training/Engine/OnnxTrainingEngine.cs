@@ -28,6 +28,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     private readonly TensorBuffer _tokenLosses;
     private readonly TensorBuffer _learningRate = TensorBuffer.Zeros(ElementType.Float);
     private readonly TensorBuffer _updateCount = TensorBuffer.Zeros(ElementType.Int64);
+    private readonly TensorBuffer _inverseLossScale = TensorBuffer.Zeros(ElementType.Float);
     private readonly TensorBuffer _gradientNorm = TensorBuffer.Zeros(ElementType.Float);
 
     private readonly ImmutableArray<ParameterInfo> _parameters;
@@ -48,6 +49,9 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         _activations = activations is null ? null : new ActivationProbe(activations, settings, Buffer);
     }
 
+    /// <summary>Null where the gradients carry no factor.</summary>
+    public LossScaler? Scaler { get; init; }
+
     /// <summary>Parameters, gradients and moments.</summary>
     public TrainingTensors Tensors { get; }
 
@@ -55,17 +59,20 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     {
         Feed(batch);
         _reset.Span<bool>()[0] = reset;
-        _lossScale.Span<float>()[0] = lossScale;
+        _lossScale.Span<float>()[0] = lossScale * GradientScale;
         _step.Run();
-        return _loss.Span<float>()[0];
+        return _loss.Span<float>()[0] / GradientScale;
     }
 
     public float Update(double learningRate, long update)
     {
         _learningRate.Span<float>()[0] = (float)learningRate;
         _updateCount.Span<long>()[0] = update;
+        _inverseLossScale.Span<float>()[0] = 1 / GradientScale;
         _optimizer.Run();
-        return _gradientNorm.Span<float>()[0];
+        var norm = _gradientNorm.Span<float>()[0];
+        Scaler?.Observe(float.IsFinite(norm));
+        return norm;
     }
 
     public ReadOnlySpan<float> Evaluate(MicroBatch batch)
@@ -75,9 +82,17 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         return _tokenLosses.Span<float>();
     }
 
-    public void Save(string folder) => Tensors.Save(folder);
+    public void Save(string folder)
+    {
+        Tensors.Save(folder);
+        Scaler?.Save(folder);
+    }
 
-    public void Load(string folder) => Tensors.Load(folder);
+    public void Load(string folder)
+    {
+        Tensors.Load(folder);
+        Scaler?.Load(folder);
+    }
 
     public ImmutableArray<LayerMetrics> Layers(MicroBatch batch)
     {
@@ -92,11 +107,13 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         IEnumerable<IDisposable> owned =
         [
             _step, _evaluation, _optimizer, .. _sessions, Tensors,
-            _inputIds, _labels, _lossScale, _reset, _loss, _tokenLosses, _learningRate, _updateCount, _gradientNorm,
+            _inputIds, _labels, _lossScale, _reset, _loss, _tokenLosses, _learningRate, _updateCount, _inverseLossScale, _gradientNorm,
         ];
         _activations?.Dispose();
         foreach (var item in owned) item.Dispose();
     }
+
+    private float GradientScale => Scaler?.Scale ?? 1;
 
     private void Feed(MicroBatch batch)
     {
@@ -124,6 +141,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         "token_losses" => _tokenLosses,
         "learning_rate" => _learningRate,
         "step" => _updateCount,
+        "inverse_loss_scale" => _inverseLossScale,
         "gradient_norm" => _gradientNorm,
         _ => Tensors[name],
     };

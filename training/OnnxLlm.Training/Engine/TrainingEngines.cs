@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
@@ -13,7 +14,10 @@ internal static class TrainingEngines
     /// <exception cref="ModelRuntimeException">The native library lacks what the engine needs; the message says where to get it.</exception>
     public static void Require(RunConfig config)
     {
-        if (config.Engine == EngineKind.OrtTraining) TrainingApi.Require();
+        if (config.Engine != EngineKind.OrtTraining) return;
+        if (config.Precision != Precision.Fp32 || config.ActivationCheckpointing != ActivationCheckpointing.None)
+            throw new TrainingException("precision and activation_checkpointing are for engine onnx; ort-training computes in float32 and keeps everything.");
+        TrainingApi.Require();
     }
 
     /// <summary>The config's engine, with fresh weights, or with what a checkpoint holds.</summary>
@@ -23,9 +27,9 @@ internal static class TrainingEngines
         var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels };
         var shape = new TrainingShape(config.MicroBatch, config.Time);
         var activations = config.Stability.StatisticsEvery > 0 ? ActivationGraph.Create(config.Model, shape) : null;
-        var engine = new OnnxTrainingEngine(graphs, shape, settings, activations);
+        var engine = new OnnxTrainingEngine(graphs, shape, settings, activations) { Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null };
         if (checkpoint is null) engine.Tensors.Initialize(new Initializer(config.Model, config.Seed));
-        else engine.Tensors.Load(checkpoint);
+        else engine.Load(checkpoint);
         return engine;
     }
 }

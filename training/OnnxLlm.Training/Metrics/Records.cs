@@ -29,6 +29,9 @@ internal sealed record StepMetrics
 
     /// <summary>Steps skipped so far.</summary>
     public int Skipped { get; init; }
+
+    /// <summary>The factor of the gradients in float16, after this step.</summary>
+    public double? LossScale { get; init; }
 }
 
 /// <summary>One validation: the token-weighted mean loss over the fixed set, in nats, with its standard error; absent where not finite.</summary>

@@ -53,6 +53,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     private Outcome Train(RunRecord record, RunData data, TrainingGraphs graphs, Checkpoint? checkpoint, CancellationToken stop)
     {
         var config = record.Config;
+        foreach (var line in PrecisionNote.Lines(config, graphs.Step)) view.Note(line);
         using var engine = TrainingEngines.Open(config, graphs, checkpoint?.Path);
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
