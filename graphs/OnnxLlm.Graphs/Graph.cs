@@ -29,6 +29,16 @@ public sealed class Graph
     public IEnumerable<Function> Functions =>
         Nodes.Select(n => n.Function).OfType<Function>().SelectMany(f => f.Define().Functions.Append(f)).Distinct();
 
+    /// <summary>The same graph with other nodes for some of its own, each with the outputs of the one it replaces. The builder is not to be used afterwards.</summary>
+    internal Graph With(Func<Node, Node> replace)
+    {
+        var graph = new Graph(Name, Inputs, Outputs, [.. Nodes.Select(replace)]);
+        foreach (var node in graph.Nodes)
+            foreach (var output in node.Outputs)
+                output.Producer = node;
+        return graph;
+    }
+
     /// <summary>Everything the values are computed from, and they themselves.</summary>
     internal static HashSet<Value> Reachable(IEnumerable<Value> outputs)
     {

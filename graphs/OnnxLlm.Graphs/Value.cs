@@ -17,7 +17,7 @@ public sealed class Value
     public int Rank => Shape.Rank;
 
     /// <summary>The node that computes this value; null for inputs, parameters and constants.</summary>
-    public Node? Producer { get; internal init; }
+    public Node? Producer { get; internal set; }
 
     /// <summary>Name of an input or parameter; null for everything else.</summary>
     public string? Name { get; internal init; }

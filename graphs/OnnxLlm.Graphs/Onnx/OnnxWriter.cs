@@ -30,6 +30,7 @@ public static class OnnxWriter
         }
         proto.Initializer.AddRange(Constants(graph).Select(c => WriteTensor(names.Of(c), c.Data!)));
         proto.Node.AddRange(graph.Nodes.Select(n => WriteNode(n, names)));
+        proto.ValueInfo.AddRange(OfFunctions(graph).Select(v => WriteInfo(names.Of(v), v)));
         foreach (var (name, value) in graph.Outputs)
         {
             proto.Output.Add(WriteInfo(name, value));
@@ -105,6 +106,13 @@ public static class OnnxWriter
             d.IsKnown ? new TensorShapeProto.Types.Dimension { DimValue = d.Value } : new TensorShapeProto.Types.Dimension { DimParam = d.Symbol }));
         return new() { Name = name, Type = new() { TensorType = new() { ElemType = (int)value.Type, Shape = shape } } };
     }
+
+    /// <summary>
+    /// What functions give, where the shape is known: a runtime that has a kernel for a function knows no shape that the file does not tell,
+    /// and reuses memory only between tensors of known shapes.
+    /// </summary>
+    private static IEnumerable<Value> OfFunctions(Graph graph) =>
+        graph.Nodes.Where(n => n.Function is not null).SelectMany(n => n.Outputs).Except(graph.Outputs.Select(o => o.Value)).Where(v => v.Shape.All(d => d.IsKnown));
 
     private static IEnumerable<Value> Constants(Graph graph) =>
         graph.Nodes.SelectMany(n => n.Inputs).OfType<Value>().Concat(graph.Outputs.Select(o => o.Value)).Where(v => v.Data is not null).Distinct();

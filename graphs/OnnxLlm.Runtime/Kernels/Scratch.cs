@@ -23,21 +23,27 @@ internal static unsafe class Scratch
     /// <summary>A block begins with its usable size; the data follow after one alignment unit.</summary>
     internal static float* Rent(long floats)
     {
+        int small = -1;
         for (int i = 0; i < 64; i++)
         {
             nint block = Interlocked.Exchange(ref _free[i], 0);
             if (block == 0) continue;
             if (*(long*)block >= floats) return Data(block);
-            NativeMemory.AlignedFree((void*)block);
+            small = i;
+            PutBack(block);
         }
+
+        // Sizes grow as kernels come and go: the new block takes the place of one that was too small.
+        if (small >= 0) NativeMemory.AlignedFree((void*)Interlocked.Exchange(ref _free[small], 0));
         var fresh = (long*)NativeMemory.AlignedAlloc((nuint)(floats * sizeof(float) + Alignment), Alignment);
         *fresh = floats;
         return Data((nint)fresh);
     }
 
-    internal static void Return(float* data)
+    internal static void Return(float* data) => PutBack((nint)data - Alignment);
+
+    private static void PutBack(nint block)
     {
-        nint block = (nint)data - Alignment;
         for (int i = 0; i < 64; i++)
             if (Interlocked.CompareExchange(ref _free[i], block, 0) == 0) return;
         NativeMemory.AlignedFree((void*)block);

@@ -14,6 +14,7 @@ internal static class KernelCases
 
     internal static ImmutableArray<KernelCase> All { get; } =
     [
+        .. Products(),
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
@@ -56,6 +57,20 @@ internal static class KernelCases
         .. OneState("Momentum"), .. OneState("AdaGrad"), .. OneState("RmsProp"),
         new("NewtonSchulz", "wide", [[3, 9]], 9 * NewtonSchulzGrowth, (_, x) => Call("NewtonSchulz", x)),
     ];
+
+    /// <summary>Every form of the product: single elements, sizes off the tile of 6 rows and 2 vectors, and several blocks of rows, columns and steps.</summary>
+    private static IEnumerable<KernelCase> Products() =>
+        from size in new (long M, long N, long K)[] { (1, 1, 1), (5, 3, 7), (13, 37, 300), (101, 160, 33), (7, 1100, 2100) }
+        from form in new[] { (A: 0, B: 0), (A: 0, B: 1), (A: 1, B: 0), (A: 1, B: 1) }
+        from biased in new[] { false, true }
+        select new KernelCase(
+            biased ? "BiasedProduct" : "MatrixProduct",
+            $"{size.M}x{size.N}x{size.K}{(form.A == 0 ? "" : " Aᵀ")}{(form.B == 0 ? "" : " Bᵀ")}",
+            [Stored(size.M, size.K, form.A), Stored(size.K, size.N, form.B), .. biased ? new TensorShape[] { [size.N] } : []],
+            size.K,
+            (_, x) => Call(biased ? "BiasedProduct" : "MatrixProduct", x, ("transA", form.A), ("transB", form.B)));
+
+    private static TensorShape Stored(long rows, long columns, int transposed) => transposed == 0 ? [rows, columns] : [columns, rows];
 
     private static (string, AttributeValue)[] Decay => [("weight_decay", 0.1f)];
 

@@ -1,0 +1,73 @@
+using OnnxLlm.Runtime;
+
+namespace OnnxLlm.Tests.Runtime;
+
+public sealed class MatrixProductTests
+{
+    /// <summary>Below, at and off the tile of 6 rows and 2 vectors; several parts of rows and of columns, and more than the 2048 steps packed at a time.</summary>
+    private static readonly (int M, int N, int K)[] Sizes = [(1, 1, 1), (5, 3, 7), (6, 32, 64), (13, 37, 300), (200, 150, 33), (9, 1100, 2100)];
+
+    public static TheoryData<string, int, bool, bool, bool> Cases
+    {
+        get
+        {
+            var cases = new TheoryData<string, int, bool, bool, bool>();
+            foreach (string width in KernelHarness.WidthNames)
+                for (int size = 0; size < Sizes.Length; size++)
+                    for (int form = 0; form < 8; form++)
+                        cases.Add(width, size, (form & 1) != 0, (form & 2) != 0, (form & 4) != 0);
+            return cases;
+        }
+    }
+
+    /// <summary>Partial sums of K products of numbers below 1 round K times by 2^-24 of at most √K, in independent directions.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Product_AnyWidthAndForm_EqualsPlainLoop(string width, int size, bool transposeA, bool transposeB, bool biased)
+    {
+        var (m, n, k) = Sizes[size];
+        float[] a = Numbers(1, m * k), b = Numbers(2, k * n), bias = Numbers(3, n);
+        float[] actual = Run(width, 2, (m, n, k), transposeA, transposeB, a, b, biased ? bias : null);
+        double tolerance = Math.ScaleB(4 * (Math.Sqrt(k) + 1) * Math.Sqrt(k), -24) + Math.ScaleB(4, -24);
+        for (int row = 0; row < m; row++)
+            for (int column = 0; column < n; column++)
+            {
+                double sum = biased ? bias[column] : 0;
+                for (int i = 0; i < k; i++)
+                    sum += (double)a[transposeA ? i * m + row : row * k + i] * b[transposeB ? column * k + i : i * n + column];
+                Assert.InRange(actual[row * n + column], sum - tolerance, sum + tolerance);
+            }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Product_AnyNumberOfThreads_GivesTheSameBits(bool transposeA)
+    {
+        var size = (M: 200, N: 150, K: 300);
+        float[] a = Numbers(1, size.M * size.K), b = Numbers(2, size.K * size.N);
+        Assert.Equal(Run(null, 1, size, transposeA, false, a, b, null), Run(null, 3, size, transposeA, false, a, b, null));
+    }
+
+    [Fact]
+    public void Product_InnerSizesDiffer_SaysSo()
+    {
+        var error = Assert.Throws<ModelRuntimeException>(() => KernelHarness.Run(
+            KernelHarness.Node("MatrixProduct", ("transA", 0), ("transB", 0)), null, 1, TensorBuffer.Of(new float[6], 2, 3), TensorBuffer.Of(new float[8], 4, 2)));
+        Assert.Contains("inner sizes", error.Message, StringComparison.Ordinal);
+    }
+
+    private static float[] Run(string? width, int threads, (int M, int N, int K) size, bool transposeA, bool transposeB, float[] a, float[] b, float[]? bias)
+    {
+        var node = KernelHarness.Node(bias is null ? "MatrixProduct" : "BiasedProduct", ("transA", transposeA ? 1 : 0), ("transB", transposeB ? 1 : 0));
+        TensorBuffer left = transposeA ? TensorBuffer.Of(a, size.K, size.M) : TensorBuffer.Of(a, size.M, size.K);
+        TensorBuffer right = transposeB ? TensorBuffer.Of(b, size.N, size.K) : TensorBuffer.Of(b, size.K, size.N);
+        return KernelHarness.Run(node, width, threads, bias is null ? [left, right] : [left, right, TensorBuffer.Of(bias, size.N)])[0];
+    }
+
+    private static float[] Numbers(int seed, int count)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, count).Select(_ => 2 * random.NextSingle() - 1)];
+    }
+}
