@@ -3,7 +3,8 @@ using OnnxLlm.Benchmarks.Measuring;
 namespace OnnxLlm.Benchmarks.Train;
 
 /// <summary>What the rounds measured, reduced to the figures of the report.</summary>
-internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, IReadOnlyList<OperatorTime> Profile, double PeakRate)
+/// <param name="Exact">The peer in double precision, for its losses.</param>
+internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, WorkerRun Exact, IReadOnlyList<OperatorTime> Profile, double PeakRate)
 {
     private const double LossTolerance = 1e-4;
 
@@ -23,8 +24,11 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
 
     public double MinimumRatio => Ours.Step.Minimum / Peer.Step.Minimum;
 
-    /// <summary>Largest difference of the losses of the same step, over all rounds.</summary>
-    public double LossDifference => Rounds.SelectMany(round => round.Peer.Steps.Zip(round.Ours.Steps)).Max(pair => Difference(pair.First, pair.Second));
+    /// <summary>Largest difference of our losses from those of double precision, over all steps and rounds.</summary>
+    public double LossDifference => FromExact(round => round.Ours);
+
+    /// <summary>The same for the peer in single precision.</summary>
+    public double PeerLossDifference => FromExact(round => round.Peer);
 
     /// <summary>The most of the machine that other programs took during a run.</summary>
     public double OthersShare => Rounds.SelectMany(round => (WorkerRun[])[round.Peer, round.Ours]).Max(run => run.OthersShare);
@@ -34,6 +38,9 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
     public static Summary StepTime(WorkerRun run) => Summary.Of(run.Steps.Skip(TrainSuite.WarmUp).Select(step => step.Milliseconds!.Value));
 
     private static double RoundRatio(Round<WorkerRun> round) => StepTime(round.Ours).Median / StepTime(round.Peer).Median;
+
+    private double FromExact(Func<Round<WorkerRun>, WorkerRun> side) =>
+        Rounds.SelectMany(round => Exact.Steps.Zip(side(round).Steps)).Max(pair => Difference(pair.First, pair.Second));
 
     private static double Difference(WorkerLine a, WorkerLine b) =>
         double.IsFinite(a.Loss!.Value - b.Loss!.Value) ? Math.Abs(a.Loss.Value - b.Loss.Value) : double.PositiveInfinity;

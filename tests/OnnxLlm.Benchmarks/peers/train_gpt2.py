@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """The PyTorch side of the `train` benchmark: the same GPT-2, weights, batches and optimizer as our side.
 
-    python3 train_gpt2.py JOB_FOLDER STEPS
+    python3 train_gpt2.py JOB_FOLDER STEPS [--double]
 
 JOB_FOLDER is written by the benchmark: job.json (sizes, optimizer, threads), model.safetensors, batches.safetensors.
 One JSON line per step (loss before the update, milliseconds of the whole step) goes to standard output, then a line with
 "done". The program then stays until its standard input is closed, so that the benchmark can read its peak memory.
+With --double everything is computed in double precision: the losses are then what both sides' single precision approximates.
 """
 
 import json
@@ -114,13 +115,15 @@ def say(**line):
     print(json.dumps(line), flush=True)
 
 
-def main(folder, steps):
+def main(folder, steps, double):
     job = json.loads((folder / "job.json").read_text())
     torch.set_num_threads(job["threads"])
     model = Transformer(job)
     weights = read_safetensors(folder / "model.safetensors")
     model.load_state_dict({name.removeprefix("transformer."): tensor for name, tensor in weights.items()})
     del weights
+    if double:
+        model.double()
     batches = read_safetensors(folder / "batches.safetensors")
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(
@@ -146,4 +149,4 @@ def main(folder, steps):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), "--double" in sys.argv[3:])
