@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxLlm.Serving.Api;
+using OnnxLlm.Serving.Caching;
 using OnnxLlm.Text;
 
 namespace OnnxLlm.Serving;
@@ -7,6 +8,8 @@ namespace OnnxLlm.Serving;
 /// <summary>What the API says and needs to know about the loaded model.</summary>
 internal sealed record ServedModel
 {
+    private ConstraintCache? _constraints;
+
     public required string Id { get; init; }
 
     /// <summary>Other names that requests may use.</summary>
@@ -30,6 +33,9 @@ internal sealed record ServedModel
     public string Provider { get; init; } = "CPUExecutionProvider";
 
     public string RuntimeVersion { get; init; } = "unknown";
+
+    /// <summary>What answers of this model must look like, compiled.</summary>
+    public ConstraintCache Constraints => LazyInitializer.EnsureInitialized(ref _constraints, () => new ConstraintCache(Tokenizer));
 
     public int VocabularySize => Tokenizer.VocabularySize;
 

@@ -43,8 +43,6 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
     {
         RefuseTools("tools", "tool_choice");
         RefuseTools("functions", "function_call");
-        if (body.Element("response_format") is { } format && !IsText(format))
-            body.Refuse(ApiError.Unsupported("response_format", "only {\"type\":\"text\"} is available."));
         if (body.Element("audio") is not null) body.Refuse(ApiError.Unsupported("audio", "the model writes text."));
         if (body.List("modalities", 16).Any(modality => body.Text("modalities", modality) != "text"))
             body.Refuse(ApiError.Unsupported("modalities", "the model writes text."));
@@ -115,9 +113,6 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
         body.Refuse(ApiError.Invalid(path, $"'{path}' must be {{\"type\":\"text\",\"text\":…}}; the model reads nothing else.", "unsupported_content"));
         return "";
     }
-
-    private static bool IsText(JsonElement format) =>
-        format.ValueKind == JsonValueKind.Object && format.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("text");
 
     private static bool IsEmpty(JsonElement value) => value.ValueKind switch
     {

@@ -63,7 +63,14 @@ internal sealed class GenerationEndpoint(ServedModel model, Generation generatio
 
         var request = read(body, new SamplingFields(body, model, options.Limits, entropy.NextSeed).Read());
         if (body.Error is null && request.Misfit(model.Context, options.Limits) is { } misfit) body.Refuse(misfit);
-        return body.Error is null ? (request, null) : (null, body.Error);
+        return body.Error is null ? Constrained(request) : (null, body.Error);
+    }
+
+    private (GenerationRequest? Request, ApiError? Error) Constrained(GenerationRequest request)
+    {
+        if (request.Format is not { } format) return (request, null);
+        var (constraint, error) = model.Constraints.Find(format);
+        return error is null ? (request with { Constraint = constraint }, null) : (null, error);
     }
 
     private static void Describe(HttpContext context, Answer answer)

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json.Serialization;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Engine.Constraints;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -37,6 +38,13 @@ internal sealed record GenerationRequest
 
     /// <summary>Alternatives scored with each token; null for no scores.</summary>
     public int? Alternatives { get; init; }
+
+    /// <summary>What the answer must look like.</summary>
+    public ConstraintSpec? Format { get; init; }
+
+    /// <summary>The same, compiled.</summary>
+    [JsonIgnore]
+    public Constraint? Constraint { get; init; }
 
     /// <summary>Separates cache entries of clients that must not learn of each other.</summary>
     public string? CacheSalt { get; init; }

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Engine.Constraints;
 using OnnxLlm.Serving.Metrics;
 
 namespace OnnxLlm.Serving.Api;
@@ -75,6 +76,7 @@ internal sealed class LiveAnswer : Answer
             EndTokens = _request.EndTokens,
             Alternatives = _request.Alternatives,
             ScoresPrompt = _request.ScoresPrompt,
+            Constrained = _request.Constraint is { } constraint ? new ConstrainedText(constraint) : null,
             Salt = _request.CacheSalt,
             IsSibling = choice % _request.Choices != 0,
             Output = _events.Writer,

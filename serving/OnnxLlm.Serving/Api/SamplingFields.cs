@@ -8,21 +8,9 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>Reads the fields that both generation routes share.</summary>
 internal sealed class SamplingFields(RequestBody body, ServedModel model, RequestLimits limits, Func<long> nextSeed)
 {
-    /// <summary>Fields whose meaning we know and do not honour; saying nothing would be worse.</summary>
-    private static readonly (string Name, string Why)[] Refused =
-    [
-        ("structured_outputs", "structured output is not available."),
-        ("guided_json", "structured output is not available."),
-        ("guided_regex", "structured output is not available."),
-        ("guided_choice", "structured output is not available."),
-        ("guided_grammar", "structured output is not available."),
-    ];
-
     /// <summary>Everything but the prompts.</summary>
     public GenerationRequest Read()
     {
-        foreach (var (name, why) in Refused)
-            if (body.Element(name) is not null) body.Refuse(ApiError.Unsupported(name, why));
         if (body.Flag("use_beam_search") == true) body.Refuse(ApiError.Unsupported("use_beam_search", "answers are sampled."));
 
         var seed = body.Long("seed");
@@ -37,6 +25,7 @@ internal sealed class SamplingFields(RequestBody body, ServedModel model, Reques
             EndTokens = EndTokens(),
             Stop = Stop(),
             SkipSpecialTokens = body.Flag("skip_special_tokens") ?? true,
+            Format = new ConstraintFields(body).Read(),
             CacheSalt = body.Text("cache_salt"),
             IsDeterministic = isDeterministic,
             Stream = body.Flag("stream") ?? false,

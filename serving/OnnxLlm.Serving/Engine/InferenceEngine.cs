@@ -197,7 +197,7 @@ internal sealed class InferenceEngine : IDisposable
     {
         foreach (var (sequence, token, score) in samples)
         {
-            if (sequence.Finish == FinishReason.Stop) continue;
+            if (sequence.IsEnd(token)) continue;
             _observer.Generated(sequence);
             _delivery.Add(sequence, new TokenGenerated(sequence.Choice, token, score));
         }

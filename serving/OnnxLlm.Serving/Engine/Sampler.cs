@@ -36,7 +36,7 @@ internal sealed class Sampler(int vocabularySize)
     }
 
     private static bool NeedsAdjusting(Sequence sequence) =>
-        sequence.Sampling.HasPenalty || sequence.Sampling.LogitBias.Length > 0 || sequence.Generated < sequence.MinTokens;
+        sequence.Sampling.HasPenalty || sequence.Sampling.LogitBias.Length > 0 || sequence.Generated < sequence.MinTokens || sequence.Constrained is not null;
 
     private ReadOnlySpan<float> Adjust(ReadOnlySpan<float> logits, Sequence sequence)
     {
@@ -45,6 +45,7 @@ internal sealed class Sampler(int vocabularySize)
         if (sequence.Sampling.HasPenalty) Penalize(sequence);
         if (sequence.Generated < sequence.MinTokens)
             foreach (var token in sequence.EndTokens) _scores[token] = float.NegativeInfinity;
+        sequence.Constrained?.Apply(_scores, sequence.MaxTokens - sequence.Generated, sequence.EndTokens.AsSpan());
         return _scores;
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using System.Threading.Channels;
+using OnnxLlm.Serving.Engine.Constraints;
 
 namespace OnnxLlm.Serving.Engine;
 
@@ -35,6 +36,9 @@ internal sealed class Sequence
 
     /// <summary>Score the prompt's tokens as well. Its prefill then goes token by token.</summary>
     public bool ScoresPrompt { get; init; }
+
+    /// <summary>What the answer must look like; null for anything.</summary>
+    public ConstrainedText? Constrained { get; init; }
 
     /// <summary>Whose it is, for fairness.</summary>
     public string Key { get; init; } = "";
@@ -97,10 +101,13 @@ internal sealed class Sequence
     /// <summary>Its slot begins with positions that another sequence has read.</summary>
     public void Share(int positions) => Past = Shared = positions;
 
+    /// <summary>A token that ends the answer without being part of it.</summary>
+    public bool IsEnd(int token) => EndTokens.Contains(token);
+
     /// <summary>Takes the chosen token and decides whether the sequence ends with it.</summary>
     public void Append(int token)
     {
-        if (EndTokens.Contains(token))
+        if (IsEnd(token))
         {
             Finish = FinishReason.Stop;
             return;
@@ -110,7 +117,9 @@ internal sealed class Sequence
         (_tokens ??= [.. Prompt]).Add(token);
         Generated++;
         if (Sampling.HasPenalty) Count(token);
+        Constrained?.Append(token);
         if (Generated >= MaxTokens) Finish = FinishReason.Length;
+        if (Constrained is { IsOver: true }) Finish = FinishReason.Stop;
     }
 
     public void Fail(Exception fault) => Fault = fault;

@@ -37,7 +37,7 @@ public sealed class RequestValidationTests
         { "stop_token_ids", "[-1]", "invalid_value" },
         { "min_tokens", "17", "invalid_value" },
         { "cache_salt", "1", "invalid_value" },
-        { "structured_outputs", "{}", "unsupported_parameter" },
+        { "structured_outputs", "{}", "invalid_value" },
         { "use_beam_search", "true", "unsupported_parameter" },
     };
 
@@ -68,7 +68,7 @@ public sealed class RequestValidationTests
         { "messages", "[{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[{}]}]", "unsupported_parameter", "messages[0].tool_calls" },
         { "max_completion_tokens", "0", "invalid_value", "max_completion_tokens" },
         { "top_logprobs", "3", "invalid_value", "top_logprobs" },
-        { "response_format", "{\"type\":\"json_object\"}", "unsupported_parameter", "response_format" },
+        { "response_format", "{\"type\":\"xml\"}", "invalid_value", "response_format.type" },
         { "tools", "[{\"type\":\"function\"}]", "unsupported_parameter", "tools" },
         { "tool_choice", "\"required\"", "unsupported_parameter", "tool_choice" },
         { "functions", "[{}]", "unsupported_parameter", "functions" },

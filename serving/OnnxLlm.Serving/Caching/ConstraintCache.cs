@@ -1,0 +1,61 @@
+using System.Text.Json;
+using Microsoft.Extensions.Caching.Memory;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Serving.Engine.Constraints;
+using OnnxLlm.Text;
+
+namespace OnnxLlm.Serving.Caching;
+
+/// <summary>Constraints compiled once for all requests that have the same. A model's own: what is allowed is said in its tokens.</summary>
+internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
+{
+    private const int MostConstraints = 256;
+
+    private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = MostConstraints });
+    private readonly Lazy<TokenTrie> _vocabulary = new(() => Vocabulary(tokenizer));
+
+    /// <returns>The constraint, or why there is none.</returns>
+    public (Constraint? Constraint, ApiError? Error) Find(ConstraintSpec spec)
+    {
+        if (_known.TryGetValue(spec, out Constraint? known)) return (known, null);
+        try
+        {
+            var constraint = new Constraint(Compile(spec), _vocabulary.Value);
+            if (constraint.Start.IsOnlyEnd) throw new ConstraintException("The constraint allows the empty text only.");
+            return (_known.Set(spec, constraint, new MemoryCacheEntryOptions { Size = 1 }), null);
+        }
+        catch (ConstraintException mistake)
+        {
+            return (null, ApiError.Invalid("response_format", mistake.Message, spec.Kind == ConstraintKind.JsonSchema ? "unsupported_schema" : "invalid_value"));
+        }
+    }
+
+    public void Dispose() => _known.Dispose();
+
+    private static Grammar Compile(ConstraintSpec spec) => spec.Kind switch
+    {
+        ConstraintKind.JsonObject => JsonSchema.AnyObject(),
+        ConstraintKind.JsonSchema => CompileSchema(spec.Text),
+        ConstraintKind.Regex => Plain(new RegexParser(spec.Text, set => set.ToUtf8()).ParseWhole()),
+        ConstraintKind.Choice => Plain(Pattern.Either([.. JsonSerializer.Deserialize<string[]>(spec.Text)!.Select(Pattern.Text)])),
+        _ => throw new ServingException($"There is no constraint {spec.Kind}."),
+    };
+
+    private static Grammar CompileSchema(string text)
+    {
+        try
+        {
+            using var schema = JsonDocument.Parse(text);
+            return JsonSchema.Compile(schema.RootElement);
+        }
+        catch (Exception mistake) when (mistake is JsonException or InvalidOperationException)
+        {
+            throw new ConstraintException("The schema is not valid JSON.");
+        }
+    }
+
+    private static Grammar Plain(Pattern pattern) => new(pattern, new Dictionary<string, Pattern>());
+
+    private static TokenTrie Vocabulary(Tokenizer tokenizer) =>
+        new([.. Enumerable.Range(0, tokenizer.VocabularySize).Select(token => tokenizer.IsSpecial(token) ? [] : tokenizer.Bytes(token).ToArray())]);
+}

@@ -1,0 +1,115 @@
+namespace OnnxLlm.Serving.Engine.Constraints;
+
+/// <summary>
+/// A grammar over a vocabulary: where a text may stand in it, and which tokens may follow there. Positions and their masks are made when they are first
+/// needed and kept, so a schema is compiled once for all who use it. The engine's loop alone uses it.
+/// </summary>
+internal sealed class Constraint
+{
+    /// <summary>Calls inside calls that recursive rules may reach; from there on only the shortest way is open.</summary>
+    private const int DeepestStack = 64;
+    private const int PositionsToKeep = 4096;
+    private const int NodesToKeep = 1 << 18;
+
+    private readonly Grammar _grammar;
+    private readonly TokenTrie _vocabulary;
+    private readonly Dictionary<(int State, int Return), StackNode> _nodes = [];
+    private readonly Dictionary<string, Position> _positions = new(StringComparer.Ordinal);
+    private int _lastId;
+
+    public Constraint(Grammar grammar, TokenTrie vocabulary)
+    {
+        (_grammar, _vocabulary) = (grammar, vocabulary);
+        Start = Close([Node(grammar.Root.Start, null)])!;      // the grammar has made sure that there is a way
+    }
+
+    /// <summary>Before the first byte.</summary>
+    public Position Start { get; }
+
+    public int Vocabulary => _vocabulary.Count;
+
+    /// <summary>Where a token leads; null where it is not allowed.</summary>
+    public Position? After(Position? position, int token)
+    {
+        var bytes = _vocabulary.Bytes(token);
+        if (bytes.IsEmpty) return null;
+        foreach (var b in bytes)
+            if ((position = Next(position, b)) is null) return null;
+        return position;
+    }
+
+    /// <summary>One bit per token that may follow; end tokens are not among them.</summary>
+    public ulong[] Mask(Position position)
+    {
+        if (position.Mask is { } known) return known;
+        if (_positions.Count > PositionsToKeep || _nodes.Count > NodesToKeep) Forget();
+        var mask = new ulong[(_vocabulary.Count + 63) / 64];
+        Collect(_vocabulary.Root, position, mask);
+        return position.Mask = mask;
+    }
+
+    private void Collect(TokenTrie.Node node, Position position, ulong[] mask)
+    {
+        foreach (var token in node.Tokens) mask[token >> 6] |= 1UL << (token & 63);
+        foreach (var (b, child) in node.Children)
+            if (Next(position, b) is { } next) Collect(child, next, mask);
+    }
+
+    private Position? Next(Position? position, byte b)
+    {
+        if (position is null) return null;
+        if (position.IsKnown(b, out var next)) return next;
+        var reached = new List<StackNode>();
+        foreach (var node in position.Stacks)
+            foreach (var edge in _grammar[node.State])
+                if (edge.Rule is null && b >= edge.Low && b <= edge.High && !_grammar.IsDead(edge)) reached.Add(Node(edge.Target, node.Rest));
+        next = reached.Count == 0 ? null : Close(reached);
+        position.Learn(b, next);
+        return next;
+    }
+
+    /// <summary>All that is reached without another byte.</summary>
+    private Position? Close(List<StackNode> reached)
+    {
+        var stacks = new SortedDictionary<int, StackNode>();
+        var seen = new HashSet<int>();
+        var open = new Stack<StackNode>(reached);
+        var isEnd = false;
+        while (open.TryPop(out var node))
+        {
+            if (!seen.Add(node.Id)) continue;
+            foreach (var edge in _grammar[node.State]) Follow(node, edge, open, stacks);
+            if (!_grammar.IsEnd(node.State)) continue;
+            if (node.Rest is { } rest) open.Push(rest);
+            else isEnd = true;
+        }
+
+        if (stacks.Count == 0 && !isEnd) return null;
+        var key = string.Join(',', stacks.Keys) + (isEnd ? "." : "");
+        if (_positions.TryGetValue(key, out var known)) return known;
+        return _positions[key] = new Position([.. stacks.Values], isEnd);
+    }
+
+    private void Follow(StackNode node, Edge edge, Stack<StackNode> open, SortedDictionary<int, StackNode> stacks)
+    {
+        if (_grammar.IsDead(edge)) return;
+        if (edge.Rule is null && !edge.IsEmpty) stacks[node.Id] = node;
+        else if (node.Depth > DeepestStack && _grammar.Cost(edge) > _grammar.Distance(node.State)) return;
+        else if (edge.Rule is { } rule) open.Push(Node(rule.Start, Node(edge.Target, node.Rest)));
+        else open.Push(Node(edge.Target, node.Rest));
+    }
+
+    private StackNode Node(int state, StackNode? rest)
+    {
+        var key = (state, rest?.Id ?? -1);
+        if (!_nodes.TryGetValue(key, out var node)) _nodes[key] = node = new StackNode(_lastId++, state, rest, _grammar.Distance(state));
+        return node;
+    }
+
+    /// <summary>Sequences that stand at a position keep it; it is only no longer found.</summary>
+    private void Forget()
+    {
+        _positions.Clear();
+        _nodes.Clear();
+    }
+}

@@ -1,0 +1,158 @@
+using System.Collections.Immutable;
+
+namespace OnnxLlm.Serving.Engine.Constraints;
+
+/// <summary>
+/// A pattern as automata: one per rule, whose edges take a byte, take nothing, or call a rule. It also knows from every state how many bytes the rule
+/// takes to its end at least. It cannot change.
+/// </summary>
+internal sealed class Grammar
+{
+    /// <summary>More than enough for any sensible schema, and little enough to build within milliseconds.</summary>
+    private const int MostStates = 50_000;
+    private const int Unreachable = int.MaxValue / 4;
+
+    private readonly List<List<Edge>> _states = [];
+    private readonly Dictionary<string, Automaton> _rules = new(StringComparer.Ordinal);
+    private readonly IReadOnlyDictionary<string, Pattern> _patterns;
+    private readonly HashSet<int> _ends = [];
+    private int[] _distances = [];
+
+    /// <param name="root">The whole text.</param>
+    /// <param name="rules">What <see cref="Pattern.Rule"/> may name.</param>
+    /// <exception cref="ConstraintException">It is too large, or no text satisfies it.</exception>
+    public Grammar(Pattern root, IReadOnlyDictionary<string, Pattern> rules)
+    {
+        _patterns = rules;
+        Root = Build(root);
+        Measure();
+        if (_distances[Root.Start] >= Unreachable) throw new ConstraintException("No finite text satisfies the constraint.");
+    }
+
+    public Automaton Root { get; }
+
+    /// <summary>The edges of a state.</summary>
+    public IReadOnlyList<Edge> this[int state] => _states[state];
+
+    /// <summary>A rule ends in this state.</summary>
+    public bool IsEnd(int state) => _ends.Contains(state);
+
+    /// <summary>Bytes from a state to the end of its rule, at least.</summary>
+    public int Distance(int state) => _distances[state];
+
+    private int NewState()
+    {
+        if (_states.Count == MostStates) throw new ConstraintException("The constraint is too large.");
+        _states.Add([]);
+        return _states.Count - 1;
+    }
+
+    private Automaton Build(Pattern pattern)
+    {
+        var (start, end) = (NewState(), NewState());
+        Add(pattern, start, end);
+        return new Automaton(start, end);
+    }
+
+    private Automaton RuleOf(string name)
+    {
+        if (_rules.TryGetValue(name, out var known)) return known;
+        var rule = _rules[name] = new Automaton(NewState(), NewState());
+        Add(_patterns[name], rule.Start, rule.End);
+        return rule;
+    }
+
+    private void Add(Pattern pattern, int from, int to)
+    {
+        switch (pattern)
+        {
+            case BytePattern bytes: _states[from].Add(new Edge(bytes.Low, bytes.High, null, to)); break;
+            case RulePattern rule: _states[from].Add(new Edge(0, 0, RuleOf(rule.Name), to)); break;
+            case SequencePattern sequence: AddSequence(sequence.Parts, from, to); break;
+            case ChoicePattern choice: foreach (var part in choice.Choices) Add(part, from, to); break;
+            case RepeatPattern repeat: AddRepeat(repeat, from, to); break;
+            default: throw new ServingException($"There is no pattern {pattern.GetType().Name}.");
+        }
+    }
+
+    private void AddSequence(ImmutableArray<Pattern> parts, int from, int to)
+    {
+        for (var i = 0; i < parts.Length; i++)
+        {
+            var next = i == parts.Length - 1 ? to : NewState();
+            Add(parts[i], from, next);
+            from = next;
+        }
+
+        if (parts.IsEmpty) AddEmpty(from, to);
+    }
+
+    private void AddRepeat(RepeatPattern repeat, int from, int to)
+    {
+        var own = NewState();                   // loops must not mingle with other edges of the state
+        AddEmpty(from, own);
+        for (var i = 0; i < repeat.Min; i++) own = After(repeat.Item, own);
+        if (repeat.Max is not { } max)
+        {
+            Add(repeat.Item, own, own);
+            AddEmpty(own, to);
+            return;
+        }
+
+        for (var i = repeat.Min; i < max; i++)
+        {
+            AddEmpty(own, to);
+            own = After(repeat.Item, own);
+        }
+
+        AddEmpty(own, to);
+    }
+
+    private int After(Pattern item, int from)
+    {
+        var next = NewState();
+        Add(item, from, next);
+        return next;
+    }
+
+    private void AddEmpty(int from, int to) => _states[from].Add(new Edge(1, 0, null, to));
+
+    /// <summary>Shortest ways, to a fixed point. Ends have higher numbers than what leads to them, mostly, so going down takes few rounds.</summary>
+    private void Measure()
+    {
+        _distances = [.. Enumerable.Repeat(Unreachable, _states.Count)];
+        _ends.UnionWith(_rules.Values.Append(Root).Select(rule => rule.End));
+        foreach (var end in _ends) _distances[end] = 0;
+        for (var changed = true; changed;)
+        {
+            changed = false;
+            for (var state = _states.Count - 1; state >= 0; state--)
+                foreach (var edge in _states[state])
+                {
+                    var way = Cost(edge);
+                    if (way >= _distances[state]) continue;
+                    _distances[state] = way;
+                    changed = true;
+                }
+        }
+    }
+
+    /// <summary>No finite text goes this way.</summary>
+    public bool IsDead(Edge edge) => Cost(edge) >= Unreachable;
+
+    /// <summary>Bytes to the end of the rule by way of an edge, at least.</summary>
+    public int Cost(Edge edge)
+    {
+        var own = edge.Rule is { } rule ? _distances[rule.Start] : edge.IsEmpty ? 0 : 1;
+        return Math.Min(Unreachable, own + _distances[edge.Target]);
+    }
+}
+
+/// <summary>One rule: where it begins and where it ends.</summary>
+internal sealed record Automaton(int Start, int End);
+
+/// <summary>From a state to <paramref name="Target"/>: by a byte of a range, by nothing (the range is empty), or by a rule.</summary>
+internal readonly record struct Edge(byte Low, byte High, Automaton? Rule, int Target)
+{
+    public bool IsEmpty => Rule is null && Low > High;
+}

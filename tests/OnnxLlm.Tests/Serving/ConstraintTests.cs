@@ -1,0 +1,158 @@
+using System.Text;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Serving.Caching;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Engine.Constraints;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Serving;
+
+public sealed class ConstraintTests : IDisposable
+{
+    private const string Person = """
+        {"type":"object","properties":{"name":{"type":"string","maxLength":12},"age":{"type":"integer"},"tags":{"type":"array","items":{"enum":["a","b\"c",3]},"minItems":1,"maxItems":3},
+        "mail":{"type":["string","null"],"pattern":"^[a-z]{1,5}@[a-z]+\\.(org|net)$"},"more":{"$ref":"#/$defs/node"}},"required":["name","tags","more"],"additionalProperties":false,
+        "$defs":{"node":{"type":"object","properties":{"next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]},"on":{"type":"boolean"}},"required":["next"],"additionalProperties":false}}}
+        """;
+
+    private readonly ConstraintCache _cache = new(TestServer.Tokenizer);
+
+    public void Dispose() => _cache.Dispose();
+
+    public static TheoryData<string> Schemas =>
+    [
+        Person,
+        """{"type":"object"}""",
+        """{"type":"array","items":{"type":"number"},"maxItems":5}""",
+        """{"type":"object","properties":{"a":{},"b":{"const":{"x":[1,"ü"]}},"c":{"type":"string","minLength":2,"maxLength":4}}}""",
+        """{"type":"object","additionalProperties":{"type":"integer"}}""",
+        """{"type":"object","required":["any"]}""",
+    ];
+
+    /// <summary>An untrained model, hot, with as few tokens as it likes: whatever it draws, the whole answer is valid.</summary>
+    [Theory]
+    [MemberData(nameof(Schemas))]
+    public void Answers_OfAnUntrainedModel_AreAllValid(string text)
+    {
+        using var schema = JsonDocument.Parse(text);
+        var constraint = Find(ConstraintKind.JsonSchema, text);
+        for (var seed = 0; seed < 200; seed++)
+        {
+            var answer = Answer(constraint, seed, constraint.Start.Distance + seed);
+            using var json = JsonDocument.Parse(answer);
+            Assert.True(SchemaCheck.IsValid(json.RootElement, schema.RootElement, schema.RootElement), answer);
+        }
+    }
+
+    [Theory]
+    [InlineData("[0-9]{3}-[0-9]{4}")]
+    [InlineData("(yes|no|maybe)( (yes|no))*")]
+    [InlineData(@"\w+@\w+\.(com|org)")]
+    [InlineData("[^a-zé]{2,5}x?")]
+    [InlineData("(a|ab)(c|bcd)(d*)")]
+    [InlineData("[ä-ü€-\U0001F600]{3}")]
+    [InlineData(".{0,4}")]
+    public void Answers_ToARegularExpression_MatchIt(string regex)
+    {
+        var constraint = Find(ConstraintKind.Regex, regex);
+        var whole = new Regex($"^(?:{regex.Replace("\U0001F600", "\uFFFF", StringComparison.Ordinal)})$");
+        for (var seed = 0; seed < 100; seed++)
+        {
+            var answer = Answer(constraint, seed, 30);
+            // .NET's classes know no characters beyond 16 bits; one such counts as one.
+            var narrow = string.Concat(answer.EnumerateRunes().Select(rune => rune.Value > 0xFFFF ? "\uFFFE" : rune.ToString()));
+            Assert.Matches(whole, narrow);
+        }
+    }
+
+    [Fact]
+    public void Answers_ToAChoice_AreAllOfThemInTime()
+    {
+        var constraint = Find(ConstraintKind.Choice, """["red","green","red and green"]""");
+        var answers = Enumerable.Range(0, 100).Select(seed => Answer(constraint, seed, 20)).Distinct().Order();
+        Assert.Equal(["green", "red", "red and green"], answers);
+    }
+
+    [Fact]
+    public void Answer_WithJustEnoughTokens_IsComplete()
+    {
+        var constraint = Find(ConstraintKind.JsonSchema, Person);
+        var least = constraint.Start.Distance;
+        for (var seed = 0; seed < 50; seed++) JsonDocument.Parse(Answer(constraint, seed, least)).Dispose();
+    }
+
+    [Theory]
+    [InlineData("""{"type":"object","properties":{"a/b":{"oneOf":[]}}}""", "#/properties/a~1b/oneOf")]
+    [InlineData("""{"type":"integer","minimum":3}""", "#/minimum")]
+    [InlineData("""{"type":"sting"}""", "#/type")]
+    [InlineData("""{"$ref":"#/$defs/missing"}""", "#/$defs/missing")]
+    [InlineData("""{"$ref":"https://elsewhere"}""", "#/$ref")]
+    [InlineData("""{"$defs":{"a":{"type":"array","items":{"$ref":"#/$defs/a"},"minItems":1}},"$ref":"#/$defs/a"}""", "No finite text")]
+    [InlineData("""{"type":"string","pattern":"(a"}""", "')' is missing")]
+    [InlineData("""{"enum":[]}""", "#/enum")]
+    [InlineData("""{"type":"array","minItems":3,"maxItems":2}""", "#/maxItems")]
+    [InlineData("""{"type":"array","items":{"type":"array","items":{"type":"array","items":{"type":"string","maxLength":10000},"maxItems":10000},"maxItems":10000},"maxItems":10000}""", "too large")]
+    [InlineData("{", "not valid JSON")]
+    public void Schema_ThatCannotBeKept_IsRefusedWithItsPlace(string schema, string told)
+    {
+        var (constraint, error) = _cache.Find(new ConstraintSpec(ConstraintKind.JsonSchema, schema));
+        Assert.Null(constraint);
+        Assert.Equal((400, "unsupported_schema"), (error!.Status, error.Code));
+        Assert.Contains(told, error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("a{2")]
+    [InlineData("(?=a)b")]
+    [InlineData(@"(a)\1")]
+    [InlineData("[a")]
+    [InlineData("*")]
+    [InlineData("a**")]
+    [InlineData("((a{9999}){9999}){9999}")]
+    [InlineData(@"\b")]
+    [InlineData("")]
+    public void Regex_ThatIsNone_IsRefused(string regex) =>
+        Assert.Equal(400, _cache.Find(new ConstraintSpec(ConstraintKind.Regex, regex)).Error!.Status);
+
+    [Fact]
+    public void Find_OfTheSameAgain_CompilesNothing() =>
+        Assert.Same(Find(ConstraintKind.JsonSchema, Person), Find(ConstraintKind.JsonSchema, Person));
+
+    private Constraint Find(ConstraintKind kind, string text)
+    {
+        var (constraint, error) = _cache.Find(new ConstraintSpec(kind, text));
+        Assert.True(constraint is not null, error?.Message);
+        return constraint;
+    }
+
+    /// <summary>What a model of noise says under a constraint.</summary>
+    private static string Answer(Constraint constraint, int seed, int maxTokens)
+    {
+        using var model = new NoiseModel(slots: 1, vocabularySize: TestServer.Tokenizer.VocabularySize, maxLength: 1024, seed: (ulong)seed);
+        var sampler = new Sampler(model.VocabularySize);
+        var sequence = new Sequence
+        {
+            Prompt = [5],
+            MaxTokens = maxTokens,
+            Sampling = new() { Seed = (ulong)seed },
+            EndTokens = [TestServer.Tokenizer.Special.Eos!.Value],
+            Constrained = new ConstrainedText(constraint),
+            Output = SequenceFactory.Create([1], 1).Output,
+        };
+        var tokens = new List<int>();
+        var logits = model.Prefill(0, [5], 0);
+        while (true)
+        {
+            var token = sampler.Choose(logits, sequence);
+            sequence.Append(token);
+            if (!sequence.IsEnd(token)) tokens.Add(token);
+            if (sequence.Finish is not null) break;
+            int[] last = [token], past = [tokens.Count];
+            logits = model.Decode(last, past);
+        }
+
+        return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString([.. tokens.SelectMany(token => TestServer.Tokenizer.Bytes(token).ToArray())]);
+    }
+}
