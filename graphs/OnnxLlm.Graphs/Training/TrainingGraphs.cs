@@ -30,7 +30,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
         var parameters = Decoders.Parameters(config);
         step ??= new StepSettings();
         var graphs = new TrainingGraphs(
-            step.Apply(StepGraph(config, shape, step)), step.Apply(EvaluationGraph(config, shape)),
+            MatrixProducts.Fuse(step.Apply(StepGraph(config, shape, step))), MatrixProducts.Fuse(step.Apply(EvaluationGraph(config, shape))),
             OptimizerGraph.Create(parameters, optimizer, step.HasLossScale), parameters);
         InPlace.Require(graphs.Step, graphs.StepInPlace);
         InPlace.Require(graphs.Optimizer, graphs.OptimizerInPlace);
@@ -48,7 +48,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
         Value[] parameters = [.. g.Inputs.Where(v => v.IsParameter)];
         g.Output("loss", loss);
         Accumulate(g, parameters, Backward.Gradients(loss, parameters, settings.Checkpointing));
-        return MatrixProducts.Fuse(g.Build());
+        return g.Build();
     }
 
     /// <summary>Adds the gradients to their buffers: micro-batches then sum to the gradient of the whole batch.</summary>
@@ -66,7 +66,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
         var (ids, labels) = Batch(g, shape);
         var logits = new Decoder(config, new TrainingParts(g, config, shape)).Logits(ids);    // [B*T, V]
         g.Output("token_losses", g.TokenLoss(logits, g.Reshape(labels, [shape.Rows])));
-        return MatrixProducts.Fuse(g.Build());
+        return g.Build();
     }
 
     /// <summary>Logits [B*T, V] for parameters and <c>input_ids</c>, for comparisons.</summary>
