@@ -83,6 +83,7 @@ public sealed class BoundSession : IDisposable
         return buffer;
     }
 
-    private static unsafe OrtValue Value(TensorBuffer buffer) => OrtValue.CreateTensorValueWithData(
+    /// <summary>The buffer as the runtime sees it: no copy, so the buffer must outlive it.</summary>
+    internal static unsafe OrtValue Value(TensorBuffer buffer) => OrtValue.CreateTensorValueWithData(
         OrtMemoryInfo.DefaultInstance, (TensorElementType)buffer.Type, [.. buffer.Shape], (nint)buffer.Data, buffer.Bytes);
 }

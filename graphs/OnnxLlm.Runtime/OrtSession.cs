@@ -83,7 +83,7 @@ public sealed class OrtSession : IDisposable
         return OrtEnv.CreateInstanceWithOptions(ref options);
     }
 
-    private static SessionOptions Options(SessionSettings settings)
+    internal static SessionOptions Options(SessionSettings settings)
     {
         _ = Environment; // its log level must be in force before the first session
         var options = new SessionOptions

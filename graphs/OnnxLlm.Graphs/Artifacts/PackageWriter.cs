@@ -49,44 +49,8 @@ public static class PackageWriter
     /// <summary>
     /// Fills a new folder by <paramref name="write"/>, seals it with the manifest that this returns, and only then puts it in the place of an older package.
     /// </summary>
-    public static PackageManifest Replace(string folder, Func<string, PackageManifest> write)
-    {
-        folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        RequirePackageOrNothing(folder);
-        string partial = folder + ".partial", old = folder + ".old";
-        Delete(partial);
-        Directory.CreateDirectory(partial);
-        var manifest = Sealed(partial, write);
-
-        Delete(old);
-        if (Directory.Exists(folder)) Directory.Move(folder, old);
-        Directory.Move(partial, folder);
-        Delete(old);
-        return manifest;
-    }
-
-    /// <summary>A folder that cannot be completed, on a full disk for one, does not stay.</summary>
-    private static PackageManifest Sealed(string partial, Func<string, PackageManifest> write)
-    {
-        try
-        {
-            return write(partial).Seal(partial);
-        }
-        catch
-        {
-            Delete(partial);
-            throw;
-        }
-    }
-
-    /// <summary>Nothing that we did not write is deleted.</summary>
-    private static void RequirePackageOrNothing(string folder)
-    {
-        if (File.Exists(folder)) throw new GraphException($"{folder} is a file; a model package is a folder.");
-        bool occupied = Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
-        if (occupied && !File.Exists(Path.Combine(folder, PackageManifest.FileName)))
-            throw new GraphException($"{folder} holds something that is not a model package; choose another folder.");
-    }
+    public static PackageManifest Replace(string folder, Func<string, PackageManifest> write) =>
+        ReplacedFolder.Write(folder, "a model package", partial => write(partial).Seal(partial));
 
     private static void CopyTokenizer(string from, string to)
     {
@@ -97,9 +61,4 @@ public static class PackageWriter
 
     private static void WriteJson(string folder, string name, JsonObject json) =>
         File.WriteAllText(Path.Combine(folder, name), json.ToJsonString(Indented) + "\n", new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-
-    private static void Delete(string folder)
-    {
-        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-    }
 }

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
+using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Graphs.Models;
@@ -28,6 +29,21 @@ public sealed class Initializer(ModelConfig config, long seed, InitializerKind k
         if (values.Length != parameter.Count) throw new GraphException($"'{parameter.Name}' has {parameter.Count} elements, the buffer {values.Length}.");
         if (parameter.Shape.Length == 1) values.Fill(parameter.Name.EndsWith(".bias", StringComparison.Ordinal) ? 0 : 1);
         else Normal(parameter, values);
+    }
+
+    /// <summary>The fresh values of one parameter.</summary>
+    public TensorData Values(ParameterInfo parameter)
+    {
+        float[] values = new float[parameter.Count];
+        Fill(parameter, values);
+        return TensorData.Of(ElementType.Float, TensorShape.Of(parameter.Shape), values.AsSpan());
+    }
+
+    /// <summary>The fresh values of all parameters of the model, by name.</summary>
+    public WeightSource Source()
+    {
+        var parameters = Decoders.Parameters(config).ToDictionary(p => p.Name);
+        return name => Values(parameters[name]);
     }
 
     private double Deviation(ParameterInfo parameter)

@@ -13,6 +13,16 @@ public enum OptimizerKind
     Muon,
 }
 
+/// <summary>What weight decay applies to.</summary>
+public enum DecayedParameters
+{
+    /// <summary>Matrices; gains and biases are left alone.</summary>
+    Matrices,
+
+    /// <summary>Every trainable parameter, as in ORT Training's optimizer, which cannot tell them apart.</summary>
+    All,
+}
+
 /// <summary>Constants of the optimizer graph.</summary>
 public sealed record OptimizerSettings
 {
@@ -28,8 +38,9 @@ public sealed record OptimizerSettings
 
     public float Epsilon { get; init; } = 1e-8f;
 
-    /// <summary>Applied to matrices only.</summary>
     public float WeightDecay { get; init; } = 0.1f;
+
+    public DecayedParameters Decay { get; init; } = DecayedParameters.Matrices;
 
     /// <summary>Gradients are scaled down to this global norm when theirs is larger; 0 never scales.</summary>
     public float ClipNorm { get; init; } = 1;

@@ -79,5 +79,5 @@ internal sealed class OptimizerStep
     private Value Rate(ParameterInfo p) =>
         _rates.TryGetValue(_factors[p], out var rate) ? rate : _rates[_factors[p]] = _factors[p] == 1 ? _rate : _rate * _factors[p];
 
-    private float Decay(ParameterInfo p) => p.Decay ? _settings.WeightDecay : 0;
+    private float Decay(ParameterInfo p) => p.Decay || _settings.Decay == DecayedParameters.All ? _settings.WeightDecay : 0;
 }

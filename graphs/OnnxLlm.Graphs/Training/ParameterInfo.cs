@@ -8,11 +8,14 @@ public sealed record TrainingShape(int Batch, int Time)
     internal int Rows => Batch * Time;
 }
 
-/// <summary>One trainable tensor and the names that belong to it in the training graphs. The names are ORT Training's where it has one.</summary>
+/// <summary>One tensor of the model's and the names that belong to it in the training graphs. The names are ORT Training's where it has one.</summary>
 /// <param name="Name">Hugging Face's name.</param>
 /// <param name="Decay">Weight decay applies: true for matrices, false for gains and biases.</param>
 public sealed record ParameterInfo(string Name, ImmutableArray<long> Shape, bool Decay)
 {
+    /// <summary>False for a frozen tensor, which has neither gradient nor moments.</summary>
+    public bool Trainable { get; init; } = true;
+
     public long Count => Shape.Aggregate(1L, (n, d) => n * d);
 
     /// <summary>Input of the step and optimizer graphs: the gradients summed so far.</summary>

@@ -14,8 +14,11 @@ namespace OnnxLlm.Graphs.Training;
 /// </summary>
 public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimizer, ImmutableArray<ParameterInfo> Parameters)
 {
+    /// <summary>Those that are not frozen: the ones with gradients and moments.</summary>
+    public IEnumerable<ParameterInfo> Trainable => Parameters.Where(p => p.Trainable);
+
     /// <summary>Inputs and outputs of the step graph that are bound to one buffer each.</summary>
-    public IEnumerable<(string Input, string Output)> StepInPlace => Parameters.Select(p => (p.GradientBuffer, p.GradientOutput));
+    public IEnumerable<(string Input, string Output)> StepInPlace => Trainable.Select(p => (p.GradientBuffer, p.GradientOutput));
 
     /// <summary>Inputs and outputs of the optimizer graph that are bound to one buffer each.</summary>
     public IEnumerable<(string Input, string Output)> OptimizerInPlace =>
@@ -24,48 +27,54 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     /// <summary>Whether the optimizer graph undoes a factor of the gradients, see <see cref="StepSettings.HasLossScale"/>.</summary>
     public bool HasLossScale => Optimizer.Inputs.Any(v => v.Name == OptimizerGraph.InverseLossScale);
 
-    public static TrainingGraphs Create(ModelConfig config, TrainingShape shape, OptimizerSettings optimizer, StepSettings? step = null)
+    public static TrainingGraphs Create(ModelConfig config, TrainingShape shape, OptimizerSettings optimizer, StepSettings? step = null) =>
+        Create(new TrainingSetup { Model = config, Shape = shape, Optimizer = optimizer, Step = step ?? new() });
+
+    public static TrainingGraphs Create(TrainingSetup setup)
     {
-        Check(config.Validated(), shape);
-        var parameters = Decoders.Parameters(config);
-        step ??= new StepSettings();
+        var (parameters, trainable) = (setup.Parameters(), setup.Trainable());
         var graphs = new TrainingGraphs(
-            MatrixProducts.Fuse(step.Apply(StepGraph(config, shape, step))), MatrixProducts.Fuse(step.Apply(EvaluationGraph(config, shape))),
-            OptimizerGraph.Create(parameters, optimizer, step.HasLossScale), parameters);
+            MatrixProducts.Fuse(setup.Step.Apply(StepGraph(setup, trainable))), MatrixProducts.Fuse(setup.Step.Apply(EvaluationGraph(setup.Model, setup.Shape))),
+            OptimizerGraph.Create(trainable, setup.Optimizer, setup.Step.HasLossScale), parameters);
         InPlace.Require(graphs.Step, graphs.StepInPlace);
         InPlace.Require(graphs.Optimizer, graphs.OptimizerInPlace);
         return graphs;
     }
 
-    private static Graph StepGraph(ModelConfig config, TrainingShape shape, StepSettings settings)
+    private static Graph StepGraph(TrainingSetup setup, ImmutableArray<ParameterInfo> trainable)
     {
         var g = new GraphBuilder("step");
+        var (loss, gradients) = Differentiate(g, setup, trainable);
+        g.Output("loss", loss);
+
+        // Added to their buffers, the gradients of micro-batches sum to the gradient of the whole batch.
+        Value[] buffers = [.. trainable.Select(p => GradientBuffer(g, p))];
+        var reset = g.Input("lazy_reset_grad", ElementType.Bool, [1]);
+        foreach (var (i, p) in trainable.Index()) g.Output(p.GradientOutput, g.Accumulate(buffers[i], gradients[i], reset));
+        return g.Build();
+    }
+
+    /// <summary>The scaled loss of a micro-batch and its gradient for each trainable parameter; declares the inputs but those for accumulation.</summary>
+    internal static (Value Loss, ImmutableArray<Value> Gradients) Differentiate(GraphBuilder g, TrainingSetup setup, ImmutableArray<ParameterInfo> trainable)
+    {
+        var (config, shape) = (setup.Model, setup.Shape);
         var (ids, labels) = Batch(g, shape);
         var scale = g.Input("loss_scale", ElementType.Float, []);
         var logits = new Decoder(config, new TrainingParts(g, config, shape)).Logits(ids);    // [B*T, V]
         var loss = g.SoftmaxCrossEntropy(logits, g.Reshape(labels, [shape.Rows]), scale);
-
-        Value[] parameters = [.. g.Inputs.Where(v => v.IsParameter)];
-        g.Output("loss", loss);
-        Accumulate(g, parameters, Backward.Gradients(loss, parameters, settings.Checkpointing));
-        return g.Build();
+        return (loss, Backward.Gradients(loss, [.. trainable.Select(p => g.Inputs.Single(v => v.Name == p.Name))], setup.Step.Checkpointing));
     }
 
-    /// <summary>Adds the gradients to their buffers: micro-batches then sum to the gradient of the whole batch.</summary>
-    private static void Accumulate(GraphBuilder g, Value[] parameters, ImmutableArray<Value> gradients)
-    {
-        Value[] buffers = [.. parameters.Select(p => g.Input(Describe(p).GradientBuffer, p.Type, p.Shape))];
-        var reset = g.Input("lazy_reset_grad", ElementType.Bool, [1]);
-        for (int i = 0; i < parameters.Length; i++)
-            g.Output(Describe(parameters[i]).GradientOutput, g.Accumulate(buffers[i], gradients[i], reset));
-    }
+    internal static Value GradientBuffer(GraphBuilder g, ParameterInfo p) => g.Input(p.GradientBuffer, ElementType.Float, TensorShape.Of(p.Shape));
 
-    private static Graph EvaluationGraph(ModelConfig config, TrainingShape shape)
+    /// <param name="withLogits">Whether the logits [B*T, V] are an output too.</param>
+    internal static Graph EvaluationGraph(ModelConfig config, TrainingShape shape, bool withLogits = false)
     {
         var g = new GraphBuilder("evaluation");
         var (ids, labels) = Batch(g, shape);
         var logits = new Decoder(config, new TrainingParts(g, config, shape)).Logits(ids);    // [B*T, V]
         g.Output("token_losses", g.TokenLoss(logits, g.Reshape(labels, [shape.Rows])));
+        if (withLogits) g.Output("logits", logits);
         return g.Build();
     }
 
@@ -83,10 +92,4 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
 
     private static (Value Ids, Value Labels) Batch(GraphBuilder g, TrainingShape shape) =>
         (g.Input("input_ids", ElementType.Int64, [shape.Batch, shape.Time]), g.Input("labels", ElementType.Int64, [shape.Batch, shape.Time]));
-
-    private static void Check(ModelConfig config, TrainingShape shape)
-    {
-        if (shape.Batch < 1 || shape.Time < 1) throw new GraphException($"A training step needs at least one token, got {shape.Batch} sequences of {shape.Time}.");
-        if (shape.Time > config.MaxPositions) throw new GraphException($"Sequences of {shape.Time} tokens are longer than the model's {config.MaxPositions} positions.");
-    }
 }

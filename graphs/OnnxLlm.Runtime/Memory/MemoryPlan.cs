@@ -20,12 +20,12 @@ public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
 
     public static MemoryPlan Of(TrainingGraphs graphs)
     {
-        long parameters = graphs.Parameters.Sum(p => p.Count) * sizeof(float);
+        long parameters = graphs.Parameters.Sum(p => p.Count) * sizeof(float), trainable = graphs.Trainable.Sum(p => p.Count) * sizeof(float);
         return new(
         [
             new("weights", parameters),
-            new("gradients", parameters),
-            new("optimizer state", StateOf(graphs) - parameters),
+            new("gradients", trainable),
+            new("optimizer state", StateOf(graphs) - trainable),
             new("activations of a step", Activations.Peak(graphs.Step)),
             new("activations of a validation", Activations.Peak(graphs.Evaluation)),
             new("temporaries of an update", Activations.Peak(graphs.Optimizer)),

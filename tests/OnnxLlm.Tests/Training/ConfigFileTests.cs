@@ -45,13 +45,14 @@ public class ConfigFileTests
 
     [Fact]
     public void AllMistakes_AreReportedAtOnce() => Refused(
-        "\"steps\": \"many\", \"keeep\": 1, \"kernels\": 1, \"schedule\": { \"type\": \"cosin\" }",
+        "\"steps\": \"many\", \"keeep\": 1, \"kernels\": 1, \"schedule\": { \"type\": \"cosin\" }, \"frozen\": \"*.bias\"",
         """
-        Config 'run.json' has 4 mistakes:
+        Config 'run.json' has 5 mistakes:
           steps: expected a whole number, got "many"
           keeep: unknown key; did you mean 'keep'?
           kernels: expected true or false, got 1
           schedule.type: "cosin" is none of cosine, linear, constant, wsd; did you mean 'cosine'?
+          frozen: expected a list of texts, got "*.bias"
         """);
 
     [Fact]

@@ -85,7 +85,7 @@ public sealed class RunnerProcessTests : IDisposable
     public void OrtTraining_WithoutItsNativeLibrary_SaysWhereToGetItAndWritesNothing()
     {
         if (TrainingApi.IsAvailable) return;
-        var (code, error) = Finish([.. Train("steps=10"), "--engine", "ort-training"]);
+        var (code, error) = Finish([.. Train("steps=10", "optimizer.decay=all"), "--engine", "ort-training"]);
 
         Assert.Equal(ExitCodes.Mistake, code);
         Assert.Matches(@"^error: ONNX Runtime [\d.]+, as built here, has no training API\. .*Microsoft\.ML\.OnnxRuntime\.Training 1\.19\.2.*-p:OnnxRuntimeSource=nuget-training.*\n$", error);
@@ -104,6 +104,17 @@ public sealed class RunnerProcessTests : IDisposable
         Assert.Equal(
             (ExitCodes.Mistake, "error: The plan of memory is for engine onnx with kernels; of other runs it would be wrong.\n"),
             Finish([.. Train("steps=10", "kernels=false"), "--plan"]));
+    }
+
+    [Theory]
+    [InlineData("optimizer.type=adamw", "decays norms and biases as it does matrices: set optimizer.decay to all (our own engine then does so too), or optimizer.weight_decay to 0")]
+    [InlineData("optimizer.type=sgd", "has an SGD without weight decay: set optimizer.weight_decay to 0, or optimizer.type to adamw")]
+    [InlineData("optimizer.type=muon", "has no Muon: set optimizer.type to adamw or sgd")]
+    [InlineData("optimizer.layer_decay=0.9", "has one learning rate for all parameters: set optimizer.layer_decay to 1")]
+    public void OrtTraining_WithWhatItCannotDo_SaysWhatToChange(string setting, string problem)
+    {
+        Assert.Equal((ExitCodes.Mistake, $"error: ORT Training {problem}.\n"), Finish([.. Train("steps=10", setting), "--engine", "ort-training"]));
+        Assert.False(Directory.Exists(Run));
     }
 
     private CheckpointStore Store => new(Path.Combine(Run, "checkpoints"), 2);

@@ -2,7 +2,7 @@ using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Training.Configuration;
 
-/// <summary>How gradients become updates. Decay leaves norms and biases alone.</summary>
+/// <summary>How gradients become updates.</summary>
 public sealed record OptimizerConfig
 {
     public OptimizerKind Type { get; init; } = OptimizerKind.AdamW;
@@ -22,6 +22,9 @@ public sealed record OptimizerConfig
 
     public double WeightDecay { get; init; } = 0.1;
 
+    /// <summary>What the decay applies to: matrices, or norms and biases too.</summary>
+    public DecayedParameters Decay { get; init; } = DecayedParameters.Matrices;
+
     /// <summary>Largest global norm of the gradients; 0 does not clip.</summary>
     public double ClipNorm { get; init; } = 1.0;
 
@@ -37,6 +40,7 @@ public sealed record OptimizerConfig
         Momentum = (float)Momentum,
         Epsilon = (float)Epsilon,
         WeightDecay = (float)WeightDecay,
+        Decay = Decay,
         ClipNorm = (float)ClipNorm,
         LayerDecay = (float)LayerDecay,
     };

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
@@ -32,6 +33,9 @@ public sealed record RunConfig
     public Precision Precision { get; init; }
 
     public LossScaleConfig LossScale { get; init; } = new();
+
+    /// <summary>Patterns of parameter names (* is any text) that are not trained.</summary>
+    public ImmutableArray<string> Frozen { get; init; } = [];
 
     public OptimizerConfig Optimizer { get; init; } = new();
 
@@ -74,6 +78,9 @@ public sealed record RunConfig
 
     /// <summary>Skipped steps in a row (loss or gradient not finite) after which the run stops.</summary>
     public int MaxSkippedSteps { get; init; } = 5;
+
+    /// <summary>What the graphs are made of.</summary>
+    internal TrainingSetup Setup => new() { Model = Model, Shape = new(MicroBatch, Time), Optimizer = Optimizer.Settings, Frozen = Frozen, Step = Step };
 
     /// <summary>T, tokens predicted per sequence.</summary>
     internal int Time => SequenceLength ?? Model.MaxPositions;

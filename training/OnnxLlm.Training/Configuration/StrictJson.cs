@@ -75,6 +75,7 @@ internal static class StrictJson
             TypeCode.Single or TypeCode.Double => "a number",
             TypeCode.Boolean => "true or false",
             TypeCode.String => "a text",
+            _ when type.IsAssignableTo(typeof(IEnumerable<string>)) => "a list of texts",
             _ => "a section { … }",
         };
         return $"expected {kind}, got {got}";

@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
@@ -10,26 +11,40 @@ namespace OnnxLlm.Training.Engine;
 /// <summary>The one place that knows which engines there are.</summary>
 internal static class TrainingEngines
 {
-    /// <summary>Fails where this build cannot run the config's engine; before anything is written.</summary>
-    /// <exception cref="ModelRuntimeException">The native library lacks what the engine needs; the message says where to get it.</exception>
+    /// <summary>Fails where the config's engine cannot do what the config asks, or is not in this build; before anything is written.</summary>
+    /// <exception cref="OnnxLlm.Graphs.GraphException">The engine lacks the optimizer.</exception>
+    /// <exception cref="ModelRuntimeException">The native library lacks the engine; the message says where to get it.</exception>
     public static void Require(RunConfig config)
     {
         if (config.Engine != EngineKind.OrtTraining) return;
         if (config.Precision != Precision.Fp32 || config.ActivationCheckpointing != ActivationCheckpointing.None)
             throw new TrainingException("precision and activation_checkpointing are for engine onnx; ort-training computes in float32 and keeps everything.");
+        TrainingFolder.RequireOrtTraining(config.Optimizer.Settings);
         TrainingApi.Require();
     }
 
-    /// <summary>The config's engine, with fresh weights, or with what a checkpoint holds.</summary>
-    public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string? checkpoint)
+    /// <summary>Writes the graphs that the engine runs, in the form that it runs them in.</summary>
+    public static void WriteArtifacts(string folder, RunConfig config, TrainingGraphs graphs)
     {
-        Require(config);
+        if (config.Engine == EngineKind.OrtTraining) TrainingFolder.WriteOrtTraining(folder, config.Setup, Fresh(config).Source());
+        else TrainingFolder.Write(folder, config.Setup, graphs);
+    }
+
+    /// <summary>The config's engine, with fresh weights, or with what a checkpoint holds.</summary>
+    /// <param name="artifacts">See <see cref="WriteArtifacts"/>.</param>
+    /// <param name="checkpoint">A folder that the engine saved to.</param>
+    public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string artifacts, string? checkpoint)
+    {
         var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels };
-        var shape = new TrainingShape(config.MicroBatch, config.Time);
-        var activations = config.Stability.StatisticsEvery > 0 ? ActivationGraph.Create(config.Model, shape) : null;
-        var engine = new OnnxTrainingEngine(graphs, shape, settings, activations) { Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null };
-        if (checkpoint is null) engine.Tensors.Initialize(new Initializer(config.Model, config.Seed));
+        if (config.Engine == EngineKind.OrtTraining)
+            return new OrtTrainingEngine(from => OrtTrainingSession.Open(OrtTrainingEngine.Files(artifacts, from), settings), checkpoint ?? artifacts, config.Setup);
+
+        var activations = config.Stability.StatisticsEvery > 0 ? ActivationGraph.Create(config.Model, config.Setup.Shape) : null;
+        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, activations) { Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null };
+        if (checkpoint is null) engine.Tensors.Initialize(Fresh(config));
         else engine.Load(checkpoint);
         return engine;
     }
+
+    private static Initializer Fresh(RunConfig config) => new(config.Model, config.Seed);
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
@@ -8,12 +9,14 @@ namespace OnnxLlm.Training.Engine;
 
 /// <summary>
 /// The tensors of a run in native memory: parameters, their summed gradients, and the optimizer's moments, each under its name in the graphs.
-/// A checkpoint holds the parameters and the moments; gradients live for one step.
+/// A checkpoint holds the parameters and the moments; gradients live for one step. A frozen parameter has neither.
 /// </summary>
 internal sealed class TrainingTensors : IDisposable
 {
-    private const string ModelFile = "model.safetensors";
     private const string OptimizerFile = "optimizer.safetensors";
+
+    /// <summary>What Hugging Face's loader asks of a safetensors file.</summary>
+    internal static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
 
     private readonly Dictionary<string, TensorBuffer> _buffers = [];
     private readonly ImmutableArray<ParameterInfo> _parameters;
@@ -26,7 +29,7 @@ internal sealed class TrainingTensors : IDisposable
         var inputs = graphs.Optimizer.Inputs.Select(i => i.Name).ToHashSet();
         _moments = [.. _parameters.SelectMany(p => p.OptimizerStates).Where(inputs.Contains)];
         foreach (var p in _parameters)
-            foreach (var name in new[] { p.Name, p.GradientBuffer }.Concat(p.OptimizerStates).Where(inputs.Contains))
+            foreach (var name in p.OptimizerStates.Prepend(p.GradientBuffer).Where(inputs.Contains).Prepend(p.Name))
                 _buffers[name] = TensorBuffer.Zeros(ElementType.Float, p.Shape.AsSpan());
     }
 
@@ -39,13 +42,13 @@ internal sealed class TrainingTensors : IDisposable
 
     public void Save(string folder)
     {
-        Write(Path.Combine(folder, ModelFile), _parameters.Select(p => p.Name));
+        Write(Path.Combine(folder, PackageManifest.WeightsFile), _parameters.Select(p => p.Name));
         Write(Path.Combine(folder, OptimizerFile), _moments);
     }
 
     public void Load(string folder)
     {
-        Read(Path.Combine(folder, ModelFile), _parameters.Select(p => p.Name));
+        Read(Path.Combine(folder, PackageManifest.WeightsFile), _parameters.Select(p => p.Name));
         Read(Path.Combine(folder, OptimizerFile), _moments);
     }
 
@@ -54,9 +57,8 @@ internal sealed class TrainingTensors : IDisposable
         foreach (var buffer in _buffers.Values) buffer.Dispose();
     }
 
-    /// <summary>The metadata is what Hugging Face's loader asks for.</summary>
     private void Write(string path, IEnumerable<string> names) =>
-        Safetensors.Write(path, names.Select(name => SafetensorsSource.Of(name, _buffers[name])), new Dictionary<string, string> { ["format"] = "pt" });
+        Safetensors.Write(path, names.Select(name => SafetensorsSource.Of(name, _buffers[name])), Metadata);
 
     private void Read(string path, IEnumerable<string> names)
     {

@@ -1,9 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using OnnxLlm.Graphs.Models;
-using OnnxLlm.Graphs.Onnx;
-using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
 using OnnxLlm.Training.Configuration;
 
@@ -19,6 +16,9 @@ internal sealed class RunFolder
     public string Root { get; }
 
     public string Metrics => Path.Combine(Root, "metrics.jsonl");
+
+    /// <summary>The graphs that the run executes, as files with a manifest.</summary>
+    public string Artifacts => Path.Combine(Root, "artifacts");
 
     public string Checkpoints => Path.Combine(Root, "checkpoints");
 
@@ -61,15 +61,6 @@ internal sealed class RunFolder
         {
             throw new TrainingException($"{RecordFile} of '{Root}' is damaged: {e.Message}", e);
         }
-    }
-
-    /// <summary>Writes the graphs that this run executes, and the model's config.</summary>
-    public void WriteArtifacts(TrainingGraphs graphs, ModelConfig model)
-    {
-        Directory.CreateDirectory(Path.Combine(Root, "artifacts"));
-        foreach (var (name, graph) in new[] { ("training_model", graphs.Step), ("eval_model", graphs.Evaluation), ("optimizer_model", graphs.Optimizer) })
-            OnnxFile.Write(graph, Path.Combine(Root, "artifacts", name + ".onnx"));
-        WriteText(Path.Combine("artifacts", "config.json"), model.ToJson().ToJsonString(StrictJson.Options));
     }
 
     public static string HashOf(RunConfig config) =>

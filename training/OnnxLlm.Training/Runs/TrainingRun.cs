@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Configuration;
@@ -19,7 +20,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         using var held = folder.Lock();
         var graphs = GraphsOf(config);
         var record = Describe(config, data, graphs);
-        folder.WriteArtifacts(graphs, config.Model);
+        TrainingEngines.WriteArtifacts(folder.Artifacts, config, graphs);
         folder.Write(record);
         return Train(record, data, graphs, checkpoint: null, stop);
     }
@@ -35,6 +36,8 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     public Outcome Resume(CancellationToken stop)
     {
         var record = folder.Read();
+        TrainingEngines.Require(record.Config);
+        TrainingManifest.Verify(folder.Artifacts);
         using var held = folder.Lock();
         using var data = new RunData(record.Config);
         if (data.Record != record.Data)
@@ -54,7 +57,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     {
         var config = record.Config;
         foreach (var line in PrecisionNote.Lines(config, graphs.Step)) view.Note(line);
-        using var engine = TrainingEngines.Open(config, graphs, checkpoint?.Path);
+        using var engine = TrainingEngines.Open(config, graphs, folder.Artifacts, checkpoint?.Path);
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
         using var metrics = MetricsLog.Open(folder.Metrics, state.Step);
@@ -126,6 +129,5 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
 
     private CheckpointStore Store(RunConfig config) => new(folder.Checkpoints, config.Keep) { Every = config.CheckpointEvery };
 
-    internal static TrainingGraphs GraphsOf(RunConfig config) =>
-        TrainingGraphs.Create(config.Model, new TrainingShape(config.MicroBatch, config.Time), config.Optimizer.Settings, config.Step);
+    internal static TrainingGraphs GraphsOf(RunConfig config) => TrainingGraphs.Create(config.Setup);
 }

@@ -14,7 +14,7 @@ internal static class LayerStatistics
     {
         var first = parameters.TakeWhile(p => p.Layer is null).Count();
         var layers = parameters.Index().GroupBy(p => p.Item.Layer is { } layer ? $"block {layer}" : p.Index < first ? "embeddings" : "head", p => p.Item);
-        return [.. layers.Select(layer => new LayerMetrics(layer.Key, Norm(layer, p => tensors[p.GradientBuffer]), Norm(layer, p => tensors[p.Name])))];
+        return [.. layers.Select(layer => new LayerMetrics(layer.Key, Norm(layer.Where(p => p.Trainable), p => tensors[p.GradientBuffer]), Norm(layer, p => tensors[p.Name])))];
     }
 
     /// <summary>Adds what the auxiliary graph says of the blocks' outputs.</summary>
