@@ -6,7 +6,7 @@ using OnnxLlm.Text;
 using OnnxLlm.Training;
 using OnnxLlm.Training.Commands;
 
-var parsed = new RootCommand("Trains language models on ONNX Runtime.") { TrainCommand.Create(), ResumeCommand.Create(), ShowCommand.Create() }.Parse(args);
+var parsed = new RootCommand("Trains language models on ONNX Runtime.") { TrainCommand.Create(), ResumeCommand.Create(), ShowCommand.Create(), ReportCommand.Create() }.Parse(args);
 try
 {
     return parsed.Action is ParseErrorAction

@@ -6,7 +6,7 @@ using OnnxLlm.Training.Stability;
 
 namespace OnnxLlm.Training;
 
-/// <summary>How the loop answers losses that jump, validations that gain nothing, and rules of health that break.</summary>
+/// <summary>How the loop answers losses that jump, validations that gain nothing, and rules of health that break; what it records besides.</summary>
 internal sealed partial class Trainer
 {
     private bool IsLeftOut(LossSpike? spike) => spike is not null && _config.Stability.OnSpike != SpikeAction.Warn;
@@ -35,6 +35,13 @@ internal sealed partial class Trainer
         if (Finished) return;
         _state = _state with { PlannedSteps = _state.Step };
         Tell("stopped early", string.Create(CultureInfo.InvariantCulture, $"no better validation loss than {_state.BestValidationLoss:0.0000} in {patience} validations"));
+    }
+
+    private double Gflops(long tokens) => _parts.FlopsPerToken * tokens / _pace.StepTime.TotalSeconds / 1e9;
+
+    private void Sample()
+    {
+        foreach (var sample in _parts.Sampler?.Samples(_parts.Engine, _state.Step) ?? []) _parts.Metrics.Append(sample);
     }
 
     private void Log(StepMetrics metrics)

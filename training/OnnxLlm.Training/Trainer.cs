@@ -5,6 +5,7 @@ using OnnxLlm.Training.Data;
 using OnnxLlm.Training.Engine;
 using OnnxLlm.Training.Metrics;
 using OnnxLlm.Training.Progress;
+using OnnxLlm.Training.Samples;
 using OnnxLlm.Training.Stability;
 
 namespace OnnxLlm.Training;
@@ -32,6 +33,12 @@ internal sealed record TrainerParts(
     TimeProvider Clock)
 {
     public HealthRules Health { get; init; } = new();
+
+    /// <summary>Null where no samples are asked for.</summary>
+    public TextSampler? Sampler { get; init; }
+
+    /// <summary>Arithmetic of the model per trained token; 0 where it was not counted.</summary>
+    public double FlopsPerToken { get; init; }
 }
 
 /// <summary>
@@ -70,6 +77,7 @@ internal sealed partial class Trainer
             if (!TakeStep()) continue;
             if (_state.SkippedInRow >= _config.MaxSkippedSteps) return Outcome.Diverged;
             if (IsDue(_config.EvaluateEvery)) Validate(stop);
+            if (IsDue(_config.Samples.Every)) Sample();
             PlanAhead();
             if (IsDue(_config.CheckpointEvery)) Save();
         }
@@ -83,6 +91,7 @@ internal sealed partial class Trainer
     {
         _pace.StepBegins();
         var batch = _batches.Take(_state.Position, _config.GlobalBatch);
+        _pace.DataArrives();
         var learningRate = _schedule.LearningRate(_state.Step, _state.PlannedSteps);
         var loss = Accumulate(batch);
         var spike = LossSpike.Of(loss, _state.RecentLosses, _config.Stability.SpikeSigma);
@@ -182,6 +191,9 @@ internal sealed partial class Trainer
             Spike = spike?.Sigmas,
             Tokens = _state.Tokens,
             TokensPerSecond = tokens / _pace.StepTime.TotalSeconds,
+            ModelGflops = _parts.FlopsPerToken > 0 ? Gflops(tokens) : null,
+            Mfu = _parts.FlopsPerToken > 0 ? Gflops(tokens) / _config.Tracking.PeakGflops : null,
+            DataWait = _pace.DataWait,
             ElapsedSeconds = _pace.Elapsed.TotalSeconds,
             Skipped = _state.Skipped,
             LossScale = _parts.Engine.Scaler?.Scale,

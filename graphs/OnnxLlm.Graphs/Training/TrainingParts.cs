@@ -6,7 +6,7 @@ namespace OnnxLlm.Graphs.Training;
 /// The parts of a decoder as differentiable functions over B*T rows: a product of two matrices is one Gemm, forward and backward,
 /// with weights in the layout of the family's files.
 /// </summary>
-internal sealed class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape shape) : DecoderParts(g, config)
+internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape shape) : DecoderParts(g, config)
 {
     private readonly (Value Cos, Value Sin)? _rotation = config.IsRotary ? Rotation(g, config, shape.Time) : null;
 

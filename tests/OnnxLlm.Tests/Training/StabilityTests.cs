@@ -117,7 +117,8 @@ public sealed class StabilityTests : IDisposable
     {
         var shape = new OnnxLlm.Graphs.Training.TrainingShape(4, TinyTraining.Time);
         using var engine = new OnnxTrainingEngine(
-            OnnxLlm.Graphs.Training.TrainingGraphs.Create(TinyTraining.Model, shape, new()), shape, new() { Threads = 1 }, OnnxLlm.Graphs.Training.ActivationGraph.Create(TinyTraining.Model, shape));
+            OnnxLlm.Graphs.Training.TrainingGraphs.Create(TinyTraining.Model, shape, new()), shape, new() { Threads = 1 },
+            new AuxiliaryGraphs(OnnxLlm.Graphs.Training.ActivationGraph.Create(TinyTraining.Model, shape), null));
         engine.Tensors.Initialize(new OnnxLlm.Graphs.Models.Initializer(TinyTraining.Model, 1));
         var batch = _data.MicroBatch(0);
         engine.Accumulate(batch, reset: true, 1f / batch.ValidTokens);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Progress;
+using OnnxLlm.Training.Report;
 using OnnxLlm.Training.Runs;
 using Spectre.Console;
 
@@ -14,7 +15,21 @@ internal static class Session
         using var stop = new StopSignal();
         var options = new RunOptions { Command = string.Join(' ', parsed.Tokens.Select(t => t.Value)), AllowInexact = parsed.GetValue(SharedOptions.AllowInexact) };
         var outcome = train(new TrainingRun(folder, options, View(parsed.GetValue(SharedOptions.Plain)), TimeProvider.System), stop.Token);
+        WriteReport(folder);
         return Conclude(outcome, folder);
+    }
+
+    /// <summary>A page that cannot be written is no failure of the training.</summary>
+    private static void WriteReport(RunFolder folder)
+    {
+        try
+        {
+            Console.WriteLine($"Report: {HtmlReport.Write(folder)}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Console.Error.WriteLine($"The report could not be written: {e.Message}");
+        }
     }
 
     private static IProgressView View(bool plain) => plain || Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive

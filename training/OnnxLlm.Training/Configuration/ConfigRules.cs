@@ -4,7 +4,7 @@ namespace OnnxLlm.Training.Configuration;
 internal static class ConfigRules
 {
     public static IEnumerable<string> Broken(RunConfig c) =>
-        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Context(c));
+        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c));
 
     private static IEnumerable<string> Ranges(RunConfig c)
     {
@@ -39,6 +39,10 @@ internal static class ConfigRules
             ("stability.patience", t.Patience, t.Patience >= 0, "0 or more"),
             ("stability.min_delta", t.MinDelta, t.MinDelta >= 0, "0 or more"),
             ("stability.statistics_every", t.StatisticsEvery, t.StatisticsEvery >= 0, "0 or more"),
+            ("tracking.peak_gflops", c.Tracking.PeakGflops ?? 1, c.Tracking.PeakGflops is null or > 0, "above 0"),
+            ("samples.every", c.Samples.Every, c.Samples.Every >= 0, "0 or more"),
+            ("samples.tokens", c.Samples.Tokens, c.Samples.Tokens > 0, "above 0"),
+            ("samples.temperature", c.Samples.Temperature, c.Samples.Temperature >= 0, "0 or more"),
             ("schedule.warmup_steps", s.WarmupSteps, s.WarmupSteps >= 0, "0 or more"),
             ("schedule.min_learning_rate", s.MinLearningRate, s.MinLearningRate >= 0 && s.MinLearningRate <= o.LearningRate, "from 0 to optimizer.learning_rate"),
             ("schedule.decay_fraction", s.DecayFraction, s.DecayFraction is > 0 and <= 1, "above 0 and at most 1"),
@@ -76,6 +80,12 @@ internal static class ConfigRules
             yield return "stability.on_spike: rollback needs checkpoints to go back to, but checkpoint_every is 0";
         if (c.Stability.Patience > 0 && c.EvaluateEvery == 0)
             yield return "stability.patience: counts validations, but evaluate_every is 0";
+    }
+
+    private static IEnumerable<string> Records(RunConfig c)
+    {
+        if (c.Tracking.AddressMistake is { } mistake) yield return mistake;
+        if (c.Samples.Every > 0 && c.Samples.Prompts.IsDefaultOrEmpty) yield return "samples.prompts: is empty, but samples.every asks for samples";
     }
 
     private static IEnumerable<string> Context(RunConfig c)

@@ -43,6 +43,10 @@ public sealed record RunConfig
 
     public StabilityConfig Stability { get; init; } = new();
 
+    public TrackingConfig Tracking { get; init; } = new();
+
+    public SamplesConfig Samples { get; init; } = new();
+
     /// <summary>Budget in optimizer steps. Exactly one of <c>steps</c>, <c>epochs</c> and <c>minutes</c> is set.</summary>
     public int? Steps { get; init; }
 

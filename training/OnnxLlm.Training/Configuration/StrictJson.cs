@@ -47,7 +47,7 @@ internal static class StrictJson
 
     private static string? Mistake(JsonNode? value, JsonPropertyInfo property)
     {
-        if (value is null && IsNullable(property.PropertyType)) return null;
+        if (value is null && property.IsSetNullable) return null;
         try
         {
             return value?.Deserialize(property.PropertyType, Options) is null ? Expected(property.PropertyType, value) : null;
@@ -61,8 +61,6 @@ internal static class StrictJson
             return e.Message;
         }
     }
-
-    private static bool IsNullable(Type type) => Nullable.GetUnderlyingType(type) is not null;
 
     private static string Expected(Type type, JsonNode? value)
     {

@@ -40,4 +40,7 @@ internal interface ITrainingEngine : IDisposable
     /// nothing where the engine does not show them.
     /// </summary>
     ImmutableArray<LayerMetrics> Layers(MicroBatch batch) => [];
+
+    /// <summary>The scores of every token of the vocabulary to come after <paramref name="tokens"/>, at most the run's sequence length; none where the engine cannot tell.</summary>
+    ReadOnlySpan<float> NextLogits(ReadOnlySpan<int> tokens) => [];
 }

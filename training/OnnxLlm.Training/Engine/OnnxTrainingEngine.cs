@@ -32,10 +32,10 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     private readonly TensorBuffer _gradientNorm = TensorBuffer.Zeros(ElementType.Float);
 
     private readonly ImmutableArray<ParameterInfo> _parameters;
-    private readonly ActivationProbe? _activations;
+    private readonly AuxiliarySession? _activations;
+    private readonly AuxiliarySession? _sampling;
 
-    /// <param name="activations">As made by <see cref="ActivationGraph"/>; without it, activations are not measured.</param>
-    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, Graph? activations = null)
+    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null)
     {
         _parameters = graphs.Parameters;
         Tensors = new TrainingTensors(graphs);
@@ -46,7 +46,8 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         _step = Bind(_sessions[0], graphs.StepInPlace);
         _evaluation = Bind(_sessions[1], []);
         _optimizer = Bind(_sessions[2], graphs.OptimizerInPlace);
-        _activations = activations is null ? null : new ActivationProbe(activations, settings, Buffer);
+        _activations = Auxiliary(auxiliary?.Activations, settings);
+        _sampling = Auxiliary(auxiliary?.Sampling, settings);
     }
 
     /// <summary>Null where the gradients carry no factor.</summary>
@@ -96,10 +97,22 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public ImmutableArray<LayerMetrics> Layers(MicroBatch batch)
     {
-        var norms = LayerStatistics.Norms(_parameters, Tensors);
+        var norms = LayerStatistics.Norms(_parameters, Tensors, _inverseLossScale.Span<float>()[0]);
         if (_activations is null) return norms;
         Feed(batch);
-        return norms.With(_activations.Measure());
+        _activations.Run();
+        float[] Of(string name) => _activations[name].Span<float>().ToArray();
+        return norms.With(new ActivationMoments(Of(ActivationGraph.Mean), Of(ActivationGraph.Deviation), Of(ActivationGraph.Max)));
+    }
+
+    public ReadOnlySpan<float> NextLogits(ReadOnlySpan<int> tokens)
+    {
+        if (_sampling is null) return [];
+        var ids = _sampling[SamplingGraph.Ids].Span<long>();
+        for (var i = 0; i < ids.Length; i++) ids[i] = i < tokens.Length ? tokens[i] : 0;        // what comes later cannot be seen
+        _sampling[SamplingGraph.Position].Span<long>()[0] = tokens.Length - 1;
+        _sampling.Run();
+        return _sampling[SamplingGraph.Logits].Span<float>();
     }
 
     public void Dispose()
@@ -110,10 +123,14 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
             _inputIds, _labels, _lossScale, _reset, _loss, _tokenLosses, _learningRate, _updateCount, _inverseLossScale, _gradientNorm,
         ];
         _activations?.Dispose();
+        _sampling?.Dispose();
         foreach (var item in owned) item.Dispose();
     }
 
     private float GradientScale => Scaler?.Scale ?? 1;
+
+    private AuxiliarySession? Auxiliary(Graph? graph, SessionSettings settings) =>
+        graph is null ? null : new AuxiliarySession(graph, settings, name => name == "input_ids" ? _inputIds : Tensors.Find(name));
 
     private void Feed(MicroBatch batch)
     {

@@ -39,8 +39,8 @@ internal static class TrainingEngines
         if (config.Engine == EngineKind.OrtTraining)
             return new OrtTrainingEngine(from => OrtTrainingSession.Open(OrtTrainingEngine.Files(artifacts, from), settings), checkpoint ?? artifacts, config.Setup);
 
-        var activations = config.Stability.StatisticsEvery > 0 ? ActivationGraph.Create(config.Model, config.Setup.Shape) : null;
-        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, activations) { Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null };
+        var scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null;
+        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, AuxiliaryGraphs.Of(config)) { Scaler = scaler };
         if (checkpoint is null) engine.Tensors.Initialize(Fresh(config));
         else engine.Load(checkpoint);
         return engine;

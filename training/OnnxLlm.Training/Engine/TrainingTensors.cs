@@ -35,6 +35,8 @@ internal sealed class TrainingTensors : IDisposable
 
     public TensorBuffer this[string name] => _buffers[name];
 
+    public TensorBuffer? Find(string name) => _buffers.GetValueOrDefault(name);
+
     public void Initialize(Initializer initializer)
     {
         foreach (var p in _parameters) initializer.Fill(p, _buffers[p.Name].Span<float>());

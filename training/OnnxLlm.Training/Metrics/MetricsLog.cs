@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using OnnxLlm.Runtime;
+using OnnxLlm.Training.Tracking;
 
 namespace OnnxLlm.Training.Metrics;
 
@@ -18,11 +19,16 @@ internal sealed class MetricsLog : IDisposable
     };
 
     private readonly FileStream _file;
+    private readonly Trackers? _trackers;
 
-    private MetricsLog(string path) => _file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
+    private MetricsLog(string path, Trackers? trackers) =>
+        (_file, _trackers) = (new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read), trackers);
 
-    /// <summary>Opens the log to go on after <paramref name="step"/>; lines of later steps and a line cut off by a kill are dropped.</summary>
-    public static MetricsLog Open(string path, long step)
+    /// <summary>
+    /// Opens the log to go on after <paramref name="step"/>; lines of later steps and a line cut off by a kill are dropped.
+    /// What is appended also goes to the <paramref name="trackers"/>.
+    /// </summary>
+    public static MetricsLog Open(string path, long step, Trackers? trackers = null)
     {
         if (File.Exists(path))
         {
@@ -33,7 +39,7 @@ internal sealed class MetricsLog : IDisposable
                 foreach (var line in kept) writer.WriteLine(line);
             });
         }
-        return new MetricsLog(path);
+        return new MetricsLog(path, trackers);
     }
 
     /// <summary>The well-formed lines of a log.</summary>
@@ -44,20 +50,24 @@ internal sealed class MetricsLog : IDisposable
     }
 
     /// <summary>The logged steps among the lines of a log.</summary>
-    public static IEnumerable<StepMetrics> Steps(string path) =>
-        Lines(path).Where(line => line.TryGetProperty("learning_rate", out _)).Select(line => line.Deserialize<StepMetrics>(Options)!);
+    public static IEnumerable<StepMetrics> Steps(string path) => Lines(path).Where(line => line.TryGetProperty("learning_rate", out _)).Select(Read<StepMetrics>);
+
+    /// <summary>The record that a line holds.</summary>
+    public static T Read<T>(JsonElement line) => line.Deserialize<T>(Options)!;
 
     public void Append<T>(T record)
     {
+        var line = JsonSerializer.SerializeToUtf8Bytes(record, Options);
         try
         {
-            _file.Write([.. JsonSerializer.SerializeToUtf8Bytes(record, Options), (byte)'\n']);
+            _file.Write([.. line, (byte)'\n']);
             _file.Flush();
         }
         catch (IOException e)
         {
             throw new TrainingException($"A line of metrics could not be written: {e.Message.TrimEnd('.')}. The checkpoints are untouched.", e);
         }
+        _trackers?.Record(line);
     }
 
     public void Dispose() => _file.Dispose();

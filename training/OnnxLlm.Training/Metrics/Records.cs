@@ -25,6 +25,15 @@ internal sealed record StepMetrics
 
     public required double TokensPerSecond { get; init; }
 
+    /// <summary>The model's arithmetic per second, in GFLOP/s: three times the forward pass's matrix products and attention, per token.</summary>
+    public double? ModelGflops { get; init; }
+
+    /// <summary>Model FLOPs utilisation: <see cref="ModelGflops"/> as a share of <c>tracking.peak_gflops</c>, where that is given.</summary>
+    public double? Mfu { get; init; }
+
+    /// <summary>Share of the step's time that the loop waited for data.</summary>
+    public double? DataWait { get; init; }
+
     public required double ElapsedSeconds { get; init; }
 
     /// <summary>Steps skipped so far.</summary>
@@ -60,6 +69,9 @@ internal sealed record LayerMetrics(string Layer, double? GradientNorm, double? 
 
 /// <summary>The layers on one sampled step.</summary>
 internal sealed record LayerReport(long Step, ImmutableArray<LayerMetrics> Layers);
+
+/// <summary>A text that the model went on with after a prompt, at this step.</summary>
+internal sealed record TextSample(long Step, string Prompt, string Sample);
 
 /// <summary>Something worth a line: planned, resumed, skipped, checkpoint, stopped, finished.</summary>
 internal sealed record RunEvent(long Step, string Event, string Message);

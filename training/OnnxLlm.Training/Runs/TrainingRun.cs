@@ -5,6 +5,8 @@ using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Engine;
 using OnnxLlm.Training.Metrics;
 using OnnxLlm.Training.Progress;
+using OnnxLlm.Training.Samples;
+using OnnxLlm.Training.Tracking;
 
 namespace OnnxLlm.Training.Runs;
 
@@ -60,14 +62,20 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         using var engine = TrainingEngines.Open(config, graphs, folder.Artifacts, checkpoint?.Path);
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
-        using var metrics = MetricsLog.Open(folder.Metrics, state.Step);
-        var parts = new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock);
+        using var trackers = Trackers.Open(folder, record, state.Step, clock, view.Note);
+        using var metrics = MetricsLog.Open(folder.Metrics, state.Step, trackers);
+        var parts = new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock)
+        {
+            Sampler = TextSampler.Open(config, record.Data.Tokenizer),
+            FlopsPerToken = FlopCount.PerToken(graphs.Evaluation, (long)config.MicroBatch * config.Time),
+        };
         foreach (var step in MetricsLog.Steps(folder.Metrics)) parts.Health.Observe(step);
         var trainer = new Trainer(config, parts, state);
         if (checkpoint is not null) Verify(trainer, record, metrics);
 
         var outcome = Outcome.Finished;
         view.Show(Summary(record), () => outcome = trainer.Train(stop));
+        trackers.End(outcome);
         return outcome;
     }
 

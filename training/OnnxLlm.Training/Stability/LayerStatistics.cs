@@ -10,11 +10,13 @@ namespace OnnxLlm.Training.Stability;
 /// <summary>Norms of gradients and weights, layer by layer: a block, or what comes before the first and after the last.</summary>
 internal static class LayerStatistics
 {
-    public static ImmutableArray<LayerMetrics> Norms(ImmutableArray<ParameterInfo> parameters, TrainingTensors tensors)
+    /// <param name="gradientScale">What the gradients in their buffers are to be multiplied with: one over the loss scale.</param>
+    public static ImmutableArray<LayerMetrics> Norms(ImmutableArray<ParameterInfo> parameters, TrainingTensors tensors, float gradientScale)
     {
         var first = parameters.TakeWhile(p => p.Layer is null).Count();
         var layers = parameters.Index().GroupBy(p => p.Item.Layer is { } layer ? $"block {layer}" : p.Index < first ? "embeddings" : "head", p => p.Item);
-        return [.. layers.Select(layer => new LayerMetrics(layer.Key, Norm(layer.Where(p => p.Trainable), p => tensors[p.GradientBuffer]), Norm(layer, p => tensors[p.Name])))];
+        return [.. layers.Select(layer => new LayerMetrics(
+            layer.Key, Norm(layer.Where(p => p.Trainable), p => tensors[p.GradientBuffer], gradientScale), Norm(layer, p => tensors[p.Name])))];
     }
 
     /// <summary>Adds what the auxiliary graph says of the blocks' outputs.</summary>
@@ -28,8 +30,8 @@ internal static class LayerStatistics
         ActivationMax = Finite.OrNull(moments.Max[block]),
     };
 
-    private static double? Norm(IEnumerable<ParameterInfo> parameters, Func<ParameterInfo, TensorBuffer> tensor) =>
-        Finite.OrNull(Math.Sqrt(parameters.Sum(p => SquaredNorm(tensor(p).Span<float>()))));
+    private static double? Norm(IEnumerable<ParameterInfo> parameters, Func<ParameterInfo, TensorBuffer> tensor, float scale = 1) =>
+        Finite.OrNull(scale * Math.Sqrt(parameters.Sum(p => SquaredNorm(tensor(p).Span<float>()))));
 
     private static double SquaredNorm(ReadOnlySpan<float> values)
     {

@@ -1,0 +1,150 @@
+using System.Text.RegularExpressions;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Tests.Support;
+using OnnxLlm.Text;
+using OnnxLlm.Training;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Engine;
+using OnnxLlm.Training.Metrics;
+using OnnxLlm.Training.Report;
+using OnnxLlm.Training.Runs;
+using TrainingRun = OnnxLlm.Training.Runs.TrainingRun;
+
+namespace OnnxLlm.Tests.Training;
+
+/// <summary>Samples, counted arithmetic, and the page that shows a run.</summary>
+public sealed class ReportTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("report-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void NextLogits_AtAnyPosition_GiveTheLossOfTheTrainedGraph()
+    {
+        var shape = new TrainingShape(2, TinyTraining.Time);
+        using var engine = new OnnxTrainingEngine(
+            TrainingGraphs.Create(TinyTraining.Model, shape, new()), shape, new() { Threads = 1 }, new AuxiliaryGraphs(null, SamplingGraph.Create(TinyTraining.Model, TinyTraining.Time)));
+        engine.Tensors.Initialize(new OnnxLlm.Graphs.Models.Initializer(TinyTraining.Model, 1));
+        var batch = OnnxLlm.Training.Data.TokenDataset.Pack(TinyTraining.Windows(TinyTraining.Tokens(100)), 2, row => row);
+        float[] losses = engine.Evaluate(batch).ToArray();
+        foreach (var t in new[] { 0, 7, TinyTraining.Time - 1 })
+        {
+            double[] logits = [.. engine.NextLogits([.. batch.InputIds.Take(t + 1).Select(id => (int)id)]).ToArray().Select(x => (double)x)];
+            Assert.Equal(losses[t], Math.Log(logits.Sum(Math.Exp)) - logits[batch.Labels[t]], 5);
+        }
+    }
+
+    [Fact]
+    public void Flops_OfATinyModel_AreThoseCountedByHand()
+    {
+        const int rows = 4, time = 16, width = 32, vocabulary = 64;
+        // Per layer: q and o 32×32, k and v 32×16, gate, up and down 32×64; the head 32×64; attention 2·T·D per token and layer.
+        const double weights = 2 * (2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64) + width * vocabulary;
+        var graphs = TrainingGraphs.Create(TinyTraining.Model, new TrainingShape(rows, time), new());
+
+        Assert.Equal(3 * (2 * weights + 2 * 2 * time * width), FlopCount.PerToken(graphs.Evaluation, rows * time));
+    }
+
+    [Fact]
+    public void Samples_AreWritten_AndTheSameOnARerun()
+    {
+        var tokenizer = BpeTrainer.Train(["the quick brown fox jumps over the lazy dog "], new BpeSettings { VocabularySize = 270 });
+        tokenizer.Save(Data);
+        WriteShards(tokenizer.Hash, tokenizer.Encode(string.Concat(Enumerable.Repeat("the quick brown fox jumps over the lazy dog ", 60))));
+        string[] settings = ["model.vocab_size=300", "samples.every=10", "samples.prompts=[\"the quick\", \"a dog\"]", "samples.tokens=8"];
+        Train("first", settings);
+        Train("second", settings);
+
+        Assert.Equal([(10L, "the quick"), (10, "a dog"), (20, "the quick"), (20, "a dog")], Samples("first").Select(s => (s.Step, s.Prompt)));
+        Assert.Equal(Samples("first"), Samples("second"));
+        Assert.NotEqual(Samples("first")[0].Sample, Samples("first")[2].Sample);
+    }
+
+    [Fact]
+    public void Samples_WithAnotherTokenizer_AreRefused()
+    {
+        BpeTrainer.Train(["abc"], new BpeSettings { VocabularySize = 260 }).Save(Data);
+        TinyTraining.WriteShards(Data);
+
+        Assert.Matches("^samples: the tokenizer in '.*' is not the one that made '.*'; name the right folder in samples.tokenizer.$",
+            Assert.Throws<TrainingException>(() => Train("run", "samples.every=10", "samples.prompts=[\"x\"]")).Message);
+    }
+
+    [Fact]
+    public void Samples_WithoutPrompts_AreRefused() => Assert.EndsWith(
+        "samples.prompts: is empty, but samples.every asks for samples", Assert.Throws<TrainingException>(() => Config("samples.every=10")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public void Report_OfARun_IsOnePageThatNeedsNothingElse()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run", "stability.statistics_every=5", "tracking.peak_gflops=50");
+        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        File.AppendAllText(folder.Metrics, """{"step":20,"prompt":"a <b>","sample":" & c"}""" + "\n" + """{"step":20,"event":"spike","message":"the loss jumped"}""" + "\n");
+
+        var page = File.ReadAllText(HtmlReport.Write(folder));
+
+        Assert.DoesNotMatch(new Regex("<script|src=|href=|@import|url\\(", RegexOptions.IgnoreCase), page);
+        Assert.Equal(6, Regex.Count(page, "<svg"));
+        Assert.Equal(Regex.Count(page, "<(section|figure|table|details|blockquote|p)\\b"), Regex.Count(page, "</(section|figure|table|details|blockquote|p)>"));
+        Assert.Contains("<b>a &lt;b&gt;</b> &amp; c", page, StringComparison.Ordinal);
+        Assert.Contains("prefers-color-scheme: dark", page, StringComparison.Ordinal);
+        Assert.Contains("<td>block 1</td>", page, StringComparison.Ordinal);
+        Assert.Contains("<td>spike</td><td>the loss jumped</td>", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("NaN", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Report_OfARunWithoutALog_IsWrittenAllTheSame()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run");
+        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        File.Delete(folder.Metrics);
+
+        Assert.Contains("not measured", File.ReadAllText(HtmlReport.Write(folder)), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, 10, new double[] { 0, 2, 4, 6, 8, 10 })]
+    [InlineData(1.94, 4.17, new[] { 2, 2.5, 3, 3.5, 4 })]
+    [InlineData(5e-5, 1e-3, new[] { 2e-4, 4e-4, 6e-4, 8e-4, 1e-3 })]
+    public void Ticks_AreRoundNumbersWithinTheRange(double low, double high, double[] expected)
+    {
+        double[] ticks = [.. Scale.Of([low, high], 0, 100).Ticks(5)];
+
+        Assert.Equal(expected.Length, ticks.Length);
+        Assert.All(expected.Zip(ticks), pair => Assert.Equal(pair.First, pair.Second, 9));
+    }
+
+    [Fact]
+    public void History_OfAStepTakenTwice_HoldsTheSecondTime()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run");
+        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        File.AppendAllText(folder.Metrics, """{"step":7,"loss":99,"learning_rate":1,"tokens":1,"tokens_per_second":1,"elapsed_seconds":1,"skipped":0}""" + "\n");
+
+        Assert.Equal(99, RunHistory.Read(folder).Steps[6].Loss);
+        Assert.Equal(20, RunHistory.Read(folder).Steps.Count);
+    }
+
+    private string Data => Path.Combine(_folder, "data");
+
+    private List<TextSample> Samples(string run) => [.. RunHistory.Read(RunFolder.Open(Path.Combine(_folder, run))).Samples];
+
+    private void WriteShards(string tokenizer, int[] tokens)
+    {
+        using var writer = new ShardWriter(Data, new ShardSettings { VocabularySize = 300, Separator = 0, TokenizerHash = tokenizer, CorpusHash = "corpus" });
+        writer.Add(Split.Train, "a", tokens);
+        writer.Add(Split.Valid, "b", tokens);
+        writer.Finish();
+    }
+
+    private RunConfig Config(params string[] overrides) =>
+        ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), [$"data={Data}", "threads=1", "steps=20", "checkpoint_every=0", .. overrides]);
+
+    private void Train(string run, params string[] overrides) =>
+        new TrainingRun(RunFolder.Create(Path.Combine(_folder, run)), new RunOptions { Command = "train" }, new TestView(_ => { }), TimeProvider.System).Start(Config(overrides), default);
+}

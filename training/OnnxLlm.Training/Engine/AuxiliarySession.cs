@@ -1,0 +1,36 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Runtime;
+
+namespace OnnxLlm.Training.Engine;
+
+/// <summary>Runs a graph that only looks at the weights in training: they are bound where they lie; its other inputs and outputs are its own.</summary>
+internal sealed class AuxiliarySession : IDisposable
+{
+    private readonly OrtSession _session;
+    private readonly BoundSession _bound;
+    private readonly Dictionary<string, TensorBuffer> _own = [];
+
+    /// <param name="lent">The engine's tensor for an input's name, or null.</param>
+    public AuxiliarySession(Graph graph, SessionSettings settings, Func<string, TensorBuffer?> lent)
+    {
+        _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
+        _bound = _session.Bind();
+        foreach (var input in _session.Inputs) _bound.Input(input.Name, lent(input.Name) ?? Own(input));
+        foreach (var output in _session.Outputs) _bound.Output(output.Name, Own(output));
+    }
+
+    /// <summary>One of its own inputs or outputs.</summary>
+    public TensorBuffer this[string name] => _own[name];
+
+    public void Run() => _bound.Run();
+
+    public void Dispose()
+    {
+        _bound.Dispose();
+        _session.Dispose();
+        foreach (var buffer in _own.Values) buffer.Dispose();
+    }
+
+    private TensorBuffer Own(TensorInfo info) => _own[info.Name] = TensorBuffer.Zeros(info.Type, info.Shape.AsSpan());
+}

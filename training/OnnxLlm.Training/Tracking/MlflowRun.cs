@@ -1,0 +1,24 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Runs;
+
+namespace OnnxLlm.Training.Tracking;
+
+/// <summary>What MLflow is told of a run: where it belongs, what it is called, its parameters; and where its id is kept for a resume.</summary>
+internal sealed record MlflowRun(string Experiment, string Name, string IdFile, ImmutableArray<(string Key, string Value)> Parameters)
+{
+    public static MlflowRun Of(RunFolder folder, RunRecord record) => new(
+        record.Config.Tracking.Experiment,
+        Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder.Root))),
+        Path.Combine(folder.Root, "mlflow-run-id"),
+        [.. Leaves(JsonSerializer.SerializeToNode(record.Config, StrictJson.Options), ""), ("data.shards", record.Data.Shards), ("code.commit", record.Code.Commit ?? "unknown")]);
+
+    private static IEnumerable<(string, string)> Leaves(JsonNode? node, string path) => node switch
+    {
+        JsonObject section => section.SelectMany(p => Leaves(p.Value, path == "" ? p.Key : $"{path}.{p.Key}")),
+        null => [],
+        _ => [(path, node.ToString())],
+    };
+}
