@@ -2,6 +2,7 @@ using System.CommandLine;
 using OnnxLlm.Benchmarks;
 using OnnxLlm.Benchmarks.Decode;
 using OnnxLlm.Benchmarks.Memory;
+using OnnxLlm.Benchmarks.Optimizers;
 using OnnxLlm.Benchmarks.Serve;
 using OnnxLlm.Benchmarks.Train;
 using OnnxLlm.Graphs;
@@ -15,6 +16,7 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
     DecodeCommand.Create(),
     DecodeCommand.CreateWorker(),
     MemoryCommand.Create(),
+    OptimizersCommand.Create(),
     ServeCommand.Create(),
     TrainCommand.Create(),
     TrainCommand.CreateWorker(),

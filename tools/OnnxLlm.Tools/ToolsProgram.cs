@@ -49,6 +49,7 @@ public static class ToolsProgram
         InspectCommand.Create(),
         QuantizeCommand.Create(),
         QuickstartCommand.Create(),
+        ScoreCommand.Create(),
         TokenizerCommand.Create(),
     };
 

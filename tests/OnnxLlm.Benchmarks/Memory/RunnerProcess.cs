@@ -40,8 +40,8 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
         return 1e6 * double.Parse(line.Replace(total, "").Replace("MB", ""), NumberStyles.Number, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>The peak only ever grows, so what was seen last is right but for the last moment, when everything is being given back.</summary>
-    private static (double Peak, TimeSpan Busy) Watch(IReadOnlyList<string> arguments)
+    /// <summary>Runs the runner to its end. The peak only ever grows, so what was seen last is right but for the last moment, when everything is being given back.</summary>
+    public static (double Peak, TimeSpan Busy) Watch(IReadOnlyList<string> arguments)
     {
         using Process process = Start(arguments);
         Task<string> errors = process.StandardError.ReadToEndAsync();

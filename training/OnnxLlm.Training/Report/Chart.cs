@@ -16,7 +16,7 @@ internal sealed record Chart(string Title, ImmutableArray<Curve> Curves, Immutab
         var svg = new StringBuilder();
         var curves = Curves.Where(c => !c.Points.IsEmpty).ToList();
         if (curves.Count == 0) return "";
-        var (x, y) = (Scale.Of(curves.SelectMany(c => c.Points.Select(p => p.X)), Left, Width - Right), Scale.Of(Shown(curves), Height - Bottom, Top));
+        var (x, y) = (Scale.Of(curves.SelectMany(c => c.Points.Select(p => p.X)).Prepend(0), Left, Width - Right), Scale.Of(Shown(curves), Height - Bottom, Top));
         foreach (var tick in y.Ticks(5)) Append(svg, $"<line class='grid' x1='{Left}' x2='{Width - Right}' y1='{y.At(tick):0.#}' y2='{y.At(tick):0.#}'/><text class='tick' text-anchor='end' x='{Left - 8}' y='{y.At(tick) + 4:0.#}'>{Unit(tick)}</text>");
         foreach (var tick in x.Ticks(6)) Append(svg, $"<text class='tick' text-anchor='middle' x='{x.At(tick):0.#}' y='{Height - 10}'>{tick:#,0.##}</text>");
         foreach (var curve in curves) Append(svg, $"<polyline class='{curve.Style}' points='{string.Join(' ', curve.Points.Select(p => string.Create(CultureInfo.InvariantCulture, $"{x.At(p.X):0.#},{y.At(p.Y):0.#}")))}'/>{Dots(curve, x, y)}");

@@ -15,7 +15,7 @@ internal sealed record Curve(string Name, string Style, ImmutableArray<(double X
     /// <summary>The exponential mean of the values so far.</summary>
     public Curve Smoothed(string name, string style)
     {
-        var share = Math.Clamp(10.0 / Math.Max(1, Points.Length), 0.05, 1);
+        var share = Math.Clamp(30.0 / Math.Max(1, Points.Length), 0.05, 1);
         var (mean, points) = (double.NaN, ImmutableArray.CreateBuilder<(double, double)>());
         foreach (var (x, y) in Points) points.Add((x, mean = double.IsNaN(mean) ? y : mean + share * (y - mean)));
         return new Curve(name, style, points.ToImmutable());

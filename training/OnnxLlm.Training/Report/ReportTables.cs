@@ -19,7 +19,7 @@ internal static class ReportTables
             ("perplexity", best?.ValidationPerplexity is { } p ? Numbers.Text(p, p < 100 ? "0.00" : "0.0") : "–", "of the best validation"),
             ("training loss", Numbers.Loss(last?.Loss), "of the last logged step"),
             ("steps", last is null ? "0" : last.Step.ToString("#,0", CultureInfo.InvariantCulture), last is null ? "" : $"{Numbers.Short(last.Tokens)} tokens"),
-            ("speed", last is null ? "–" : Numbers.Short(last.TokensPerSecond), $"tokens/s{(last?.ModelGflops is { } g ? $", {Numbers.Short(g)} GFLOP/s" : "")}"),
+            ("speed", Median(h.Steps, s => s.TokensPerSecond), $"tokens/s, {Median(h.Steps, s => s.ModelGflops)} GFLOP/s: medians"),
             ("time", last is null ? "–" : Numbers.Time(TimeSpan.FromSeconds(last.ElapsedSeconds)), $"{h.Events.Count(IsAlarm)} alarms, {last?.Skipped ?? 0} skipped"),
         ];
         return $"<section class='tiles'>{string.Concat(tiles.Select(t => $"<div><small>{t.Name}</small><b>{t.Value}</b><small>{t.More}</small></div>"))}</section>";
@@ -63,6 +63,12 @@ internal static class ReportTables
         $"<div class='scroll'><table><thead><tr>{Cells("th", head)}</tr></thead><tbody>{string.Concat(rows.Select(row => $"<tr>{Cells("td", row)}</tr>"))}</tbody></table></div>";
 
     private static string Cells(string tag, string[] cells) => string.Concat(cells.Select(cell => $"<{tag}>{HtmlReport.Encode(cell)}</{tag}>"));
+
+    private static string Median(IEnumerable<StepMetrics> steps, Func<StepMetrics, double?> value)
+    {
+        double[] sorted = [.. steps.Select(value).OfType<double>().Order()];
+        return sorted.Length == 0 ? "–" : Numbers.Short(sorted[sorted.Length / 2]);
+    }
 
     private static string Step(long step) => step.ToString("#,0", CultureInfo.InvariantCulture);
 
