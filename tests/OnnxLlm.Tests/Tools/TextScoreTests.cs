@@ -14,8 +14,10 @@ public sealed class TextScoreTests
 {
     private const double Tolerance = 1e-9;
 
+    private static readonly JsonSerializerOptions Names = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
     private static readonly Case[] All = JsonSerializer.Deserialize<Case[]>(
-        File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Tools", "Recorded", "scores.json")), new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower })!;
+        File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Tools", "Recorded", "scores.json")), Names)!;
 
     public static TheoryData<int> Cases => [.. Enumerable.Range(0, All.Length)];
 
