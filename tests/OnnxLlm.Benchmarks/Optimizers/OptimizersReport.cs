@@ -14,15 +14,15 @@ internal static class OptimizersReport
         which was chosen for AdamW. Muon's matrices are those of the blocks; embeddings and norms go with AdamW.
         Other programs took at most {runs.Max(run => run.OthersShare):P1} of the machine during a run.
 
-        | model | optimizer | steps | step ms | validation loss | perplexity |
-        |---|---|---|---|---|---|
+        | model | optimizer | steps | seconds | step ms | validation loss | perplexity |
+        |---|---|---|---|---|---|---|
         {string.Join("\n", runs.Select(Row))}
 
         {string.Join("\n", OptimizersSize.All.Select(size => Verdict(size, runs)))}
         """);
 
     private static string Row(OptimizerOutcome run) => string.Create(CultureInfo.InvariantCulture,
-        $"| {run.Size} | {run.Optimizer} | {run.Steps} | {run.StepMilliseconds:F1} | {run.Loss:F4} ± {run.Error:F4} | {Math.Exp(run.Loss):F1} |");
+        $"| {run.Size} | {run.Optimizer} | {run.Steps} | {run.Seconds:F1} | {run.StepMilliseconds:F1} | {run.Loss:F4} ± {run.Error:F4} | {Math.Exp(run.Loss):F1} |");
 
     private static string Verdict(OptimizersSize size, IReadOnlyList<OptimizerOutcome> runs)
     {

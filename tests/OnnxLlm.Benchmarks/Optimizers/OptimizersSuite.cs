@@ -13,11 +13,11 @@ internal sealed record OptimizersSize(int Layers, int Width)
 
     public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Layers} × {Width}");
 
-    /// <summary>What changes in the quickstart's config.</summary>
+    /// <summary>What changes in the quickstart's config. Each validation also corrects the plan of how many steps fit into the time.</summary>
     public IEnumerable<string> Changes => new (string Key, int Value)[]
     {
         ("model.num_hidden_layers", Layers), ("model.hidden_size", Width), ("model.num_attention_heads", Width / 32), ("model.num_key_value_heads", Width / 64),
-        ("model.intermediate_size", Width * 8 / 3), ("model.max_position_embeddings", 128), ("evaluate_every", 0), ("checkpoint_every", 0), ("log_every", 1),
+        ("model.intermediate_size", Width * 8 / 3), ("model.max_position_embeddings", 128), ("evaluate_every", 50), ("evaluate_tokens", 16384), ("checkpoint_every", 0), ("log_every", 1),
     }.Select(c => string.Create(CultureInfo.InvariantCulture, $"{c.Key}={c.Value}"));
 }
 

@@ -45,7 +45,7 @@ public sealed class RunnerProcessTests : IDisposable
     public void Killed_AtAnyMoment_ItResumesToTheSameWeights()
     {
         var kills = int.TryParse(Environment.GetEnvironmentVariable("ONNXLLM_KILLS"), out var wanted) ? wanted : 5;
-        var steps = $"steps={25 * kills}";
+        var steps = $"steps={12 * kills}";
         var random = new Random(11);
         for (var kill = 0; kill < kills; kill++)
         {
