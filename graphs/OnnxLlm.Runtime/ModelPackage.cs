@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
@@ -24,6 +25,12 @@ public sealed class ModelPackage
 
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
     public string Precision => Manifest.Precision;
+
+    /// <summary>How many times as fast as before quantization the model was measured to decode on a provider; the least of several measurements, null without any.</summary>
+    public double? QuantizationSpeedup(string provider) =>
+        (Manifest.Quantization?["speed"] as JsonArray)?.OfType<JsonObject>()
+            .Where(measured => (string?)measured["provider"] == provider)
+            .Min(measured => (double?)measured["quantized_decode"] / (double?)measured["float_decode"]);
 
     /// <summary>Checks every hash, which takes about a second per gigabyte.</summary>
     public static ModelPackage Open(string folder)

@@ -8,7 +8,7 @@ namespace OnnxLlm.Serving;
 /// <summary>The server's options as a user types them.</summary>
 internal static class CommandLine
 {
-    private static readonly Option<string> Model = new("--model") { Description = "Folder of the model package.", Required = true };
+    private static readonly Option<string[]> Model = new("--model") { Description = "Folder of a model package, or <name>=<folder>; may be given several times.", Required = true };
     private static readonly Option<string[]> Urls = new("--urls") { Description = "Addresses to listen on (default: http://127.0.0.1:8080)." };
     private static readonly Option<int> Slots = Number("--slots", 8, 1, 1024, "Sequences decoded together.");
     private static readonly Option<int?> MaxLength = new("--max-length") { Description = "Tokens of prompt and answer together (default: what the model was made for)." };
@@ -19,6 +19,9 @@ internal static class CommandLine
     private static readonly Option<int> LatencyTarget = Number("--latency-target-ms", 0, 0, 60000, "Time between two tokens to aim at by decoding fewer sequences together; 0 for no aim.");
     private static readonly Option<int> Queue = Number("--queue", 256, 1, 65536, "Sequences that may wait; more get 429.");
     private static readonly Option<string[]> ApiKey = new("--api-key") { Description = "A key that clients must send; may be given several times. ONNXLLM_API_KEY works too." };
+    private static readonly Option<string[]> AdminKey = new("--admin-key") { Description = "A key that also loads and unloads models; without one nobody can." };
+    private static readonly Option<string> KeyFile = new("--key-file") { Description = "JSON file with hashes of keys, their rights and quotas." };
+    private static readonly Option<int> Watch = Number("--watch-seconds", 0, 0, 86400, "Seconds between two looks for a newer model in its folder; 0 for none.");
     private static readonly Option<string> ChatTemplate = new("--chat-template") { Description = "plain or chatml (default: the model's own)." };
     private static readonly Option<string> Name = new("--name") { Description = "The model's name in the API (default: the folder's)." };
     private static readonly Option<string[]> Alias = new("--alias") { Description = "Another name for the model; may be given several times." };
@@ -32,7 +35,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, Slots, MaxLength, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
         };
 
         var parsed = command.Parse(args);
@@ -49,11 +52,15 @@ internal static class CommandLine
     {
         var options = new ServerOptions
         {
-            Model = parsed.GetRequiredValue(Model),
+            Model = parsed.GetRequiredValue(Model)[0],
+            Models = [.. parsed.GetRequiredValue(Model)],
+            WatchSeconds = parsed.GetValue(Watch),
             Slots = parsed.GetValue(Slots),
             MaxLength = parsed.GetValue(MaxLength),
             Threads = parsed.GetValue(Threads),
             ApiKeys = [.. parsed.GetValue(ApiKey) ?? [], .. KeysOfEnvironment()],
+            AdminKeys = [.. parsed.GetValue(AdminKey) ?? []],
+            KeyFile = parsed.GetValue(KeyFile),
             ChatTemplate = parsed.GetValue(ChatTemplate),
             Name = parsed.GetValue(Name),
             Aliases = [.. parsed.GetValue(Alias) ?? []],

@@ -1,12 +1,12 @@
 using OnnxLlm.Serving;
+using OnnxLlm.Serving.Models;
 
 var (options, exitCode) = CommandLine.Parse(args);
 if (options is null) return exitCode;
 
 try
 {
-    var (model, runner) = ModelLoader.Load(options);
-    await using var app = ServerHost.Build(options, model, runner);
+    await using var app = ServerHost.Build(options, ModelLoader.Sources(options));
     await ServerRun.RunAsync(app);
     return 0;
 }

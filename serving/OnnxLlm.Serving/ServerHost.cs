@@ -2,19 +2,18 @@ using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using OnnxLlm.Serving.Api;
-using OnnxLlm.Serving.Caching;
-using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving;
 
-/// <summary>Puts the server together around a model and the runner that computes it. The host owns both from then on.</summary>
+/// <summary>Puts the server together around its models, which it owns from then on.</summary>
 internal static class ServerHost
 {
     /// <param name="time">The clock, and <paramref name="entropy"/> the chance, that everything in the server uses.</param>
     /// <param name="logging">Takes the place of JSON lines on standard output.</param>
     public static WebApplication Build(
-        ServerOptions options, ServedModel model, IModelRunner runner, TimeProvider? time = null, Entropy? entropy = null, Action<ILoggingBuilder>? logging = null)
+        ServerOptions options, IReadOnlyList<ModelSource> models, TimeProvider? time = null, Entropy? entropy = null, Action<ILoggingBuilder>? logging = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = typeof(ServerHost).Assembly.GetName().Name });
         builder.Logging.ClearProviders();
@@ -27,34 +26,35 @@ internal static class ServerHost
             kestrel.Limits.MaxRequestBodySize = options.Limits.BodyBytes;
         });
 
-        builder.Services.AddSingleton(options).AddSingleton(model).AddSingleton(runner);
+        builder.Services.AddSingleton(options).AddSingleton(models);
         builder.Services.AddSingleton(time ?? TimeProvider.System).AddSingleton(entropy ?? Entropy.System);
         AddParts(builder.Services);
         var app = builder.Build();
         foreach (var url in options.Urls) app.Urls.Add(url);
+        var registry = app.Services.GetRequiredService<ModelRegistry>();
+        registry.LoadAll();
+        foreach (var entry in registry.Entries) Measure(entry);
         AddPipeline(app);
-        Measure(app.Services.GetRequiredService<ServingMetrics>(), app.Services.GetRequiredService<InferenceEngine>(), model);
         return app;
     }
 
     private static void AddParts(IServiceCollection services)
     {
-        services.AddSingleton(s => new ApiKeys(s.GetRequiredService<ServerOptions>().ApiKeys)).AddSingleton<Drain>().AddSingleton<ServingMetrics>();
-        services.AddSingleton(CreateCache).AddSingleton(CreateEngine).AddSingleton<Generation>();
-        services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>();
+        services.AddSingleton(CreateKeys).AddSingleton<Drain>().AddSingleton<ModelRegistry>();
+        services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>();
+        services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
+        services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>();
         services.AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
     }
 
-    private static ResponseCache CreateCache(IServiceProvider parts) =>
-        new(parts.GetRequiredService<ServerOptions>().CacheBytes, parts.GetRequiredService<ServedModel>().Fingerprint, parts.GetRequiredService<ServingMetrics>());
-
-    private static InferenceEngine CreateEngine(IServiceProvider parts) => new(
-        parts.GetRequiredService<IModelRunner>(),
-        parts.GetRequiredService<ServerOptions>().Engine with { Vocabulary = parts.GetRequiredService<ServedModel>().VocabularySize },
-        parts.GetRequiredService<ServingMetrics>(),
-        parts.GetRequiredService<TimeProvider>(),
-        parts.GetRequiredService<ILogger<InferenceEngine>>());
+    private static ApiKeys CreateKeys(IServiceProvider parts)
+    {
+        var options = parts.GetRequiredService<ServerOptions>();
+        var admins = options.AdminKeys.Select(key => ApiKey.Plain(key) with { IsAdmin = true });
+        var filed = options.KeyFile is { } path ? KeyFile.Read(path) : [];
+        return new ApiKeys([.. options.ApiKeys.Select(ApiKey.Plain), .. admins, .. filed], parts.GetRequiredService<TimeProvider>());
+    }
 
     /// <summary>From the outside in.</summary>
     private static void AddPipeline(WebApplication app)
@@ -70,7 +70,7 @@ internal static class ServerHost
     public static string? Exposure(ServerOptions options)
     {
         var exposed = options.Urls.FirstOrDefault(url => !IsLocal(url));
-        return exposed is null || options.ApiKeys.Length > 0 ? null : $"{exposed} can be reached from other machines and no --api-key is set: anyone there can use this server.";
+        return exposed is null || options.ApiKeys.Length > 0 || options.KeyFile is not null ? null : $"{exposed} can be reached from other machines and no --api-key is set: anyone there can use this server.";
     }
 
     private static bool IsLocal(string url)
@@ -92,20 +92,24 @@ internal static class ServerHost
         // A failed start is told in one line by the program, see ServerRun.
         .AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
 
-    private static void Measure(ServingMetrics metrics, InferenceEngine engine, ServedModel model)
+    private static void Measure(ModelEntry entry)
     {
-        metrics.Gauge("onnxllm_num_requests_running", "Sequences that hold a slot.", () => engine.Running);
-        metrics.Gauge("onnxllm_num_requests_waiting", "Sequences that wait for a slot.", () => engine.Waiting);
-        metrics.Gauge("onnxllm_kv_cache_usage_ratio", "Part of the slots in use.", () => (double)engine.Running / engine.Slots);
-        metrics.Gauge("onnxllm_batch_cap", "Sequences that may be decoded together at present.", () => engine.BatchCap);
-        metrics.Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept of sequences that have ended.", () => engine.PrefixCacheBytes);
-        string[] labels =
-        [
-            PrometheusText.Label("fingerprint", model.Fingerprint),
-            PrometheusText.Label("precision", model.Precision),
-            PrometheusText.Label("provider", model.Provider),
-            PrometheusText.Label("ort_version", model.RuntimeVersion),
-        ];
-        metrics.Gauge("onnxllm_model_info", "The loaded model.", () => 1, string.Join(',', labels));
+        var metrics = entry.Metrics;
+        Gauge("onnxllm_num_requests_running", "Sequences that hold a slot.", model => model.Engine.Running);
+        Gauge("onnxllm_num_requests_waiting", "Sequences that wait for a slot.", model => model.Engine.Waiting);
+        Gauge("onnxllm_kv_cache_usage_ratio", "Part of the slots in use.", model => (double)model.Engine.Running / model.Engine.Slots);
+        Gauge("onnxllm_batch_cap", "Sequences that may be decoded together at present.", model => model.Engine.BatchCap);
+        Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept of sequences that have ended.", model => model.Engine.PrefixCacheBytes);
+        metrics.Gauge("onnxllm_model_info", "The loaded model.", () => entry.Current is null ? 0 : 1, () => entry.Current is { } model ? Labels(model.Description) : "");
+
+        void Gauge(string name, string help, Func<LoadedModel, double> read) =>
+            metrics.Gauge(name, help, () => entry.Current is { } model ? read(model) : 0);
     }
+
+    private static string Labels(ServedModel model) => string.Join(
+        ',',
+        PrometheusText.Label("fingerprint", model.Fingerprint),
+        PrometheusText.Label("precision", model.Precision),
+        PrometheusText.Label("provider", model.Provider),
+        PrometheusText.Label("ort_version", model.RuntimeVersion));
 }

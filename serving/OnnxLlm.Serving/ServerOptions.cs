@@ -10,6 +10,12 @@ internal sealed record ServerOptions
     /// <summary>The folder of the model package.</summary>
     public required string Model { get; init; }
 
+    /// <summary>All models: the folder, or folders that may be named, as in <c>small=models/x</c>.</summary>
+    public ImmutableArray<string> Models { get => field.IsDefault ? [Model] : field; init; }
+
+    /// <summary>Seconds between two looks at the folders for newer models; 0 for none.</summary>
+    public int WatchSeconds { get; init; }
+
     public ImmutableArray<string> Urls { get; init; } = ["http://127.0.0.1:8080"];
 
     /// <summary>Sequences decoded together.</summary>
@@ -22,6 +28,12 @@ internal sealed record ServerOptions
     public int Threads { get; init; }
 
     public ImmutableArray<string> ApiKeys { get; init; } = [];
+
+    /// <summary>Keys that also open what only administrators may do.</summary>
+    public ImmutableArray<string> AdminKeys { get; init; } = [];
+
+    /// <summary>A file with more keys, as hashes, with their rights and quotas.</summary>
+    public string? KeyFile { get; init; }
 
     /// <summary>plain or chatml; null to go by the model's own template.</summary>
     public string? ChatTemplate { get; init; }

@@ -1,5 +1,5 @@
 using Microsoft.AspNetCore.Builder;
-using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving;
 
@@ -12,15 +12,15 @@ internal static class ServerRun
         await CheckModelAsync(app.Services).ConfigureAwait(false);
         await ListenAsync(app).ConfigureAwait(false);
         if (ServerHost.Exposure(app.Services.GetRequiredService<ServerOptions>()) is { } warning) app.Logger.LogWarning("{Warning}", warning);
-        app.Logger.LogInformation("{Model} is served at {Urls}", app.Services.GetRequiredService<ServedModel>().Id, string.Join(' ', app.Urls));
+        app.Logger.LogInformation("{Model} is served at {Urls}", string.Join(' ', app.Services.GetRequiredService<ModelRegistry>().Entries.Select(entry => entry.Id)), string.Join(' ', app.Urls));
         await app.WaitForShutdownAsync().ConfigureAwait(false);
     }
 
     private static async Task CheckModelAsync(IServiceProvider services)
     {
-        var engine = services.GetRequiredService<InferenceEngine>();
-        if (await new EngineProbe(engine, services.GetRequiredService<TimeProvider>()).IsReadyAsync().ConfigureAwait(false)) return;
-        throw new ServingException($"The model failed its first forward pass: {engine.Health.LastFault?.Message ?? "it gave no answer."}");
+        foreach (var entry in services.GetRequiredService<ModelRegistry>().Entries)
+            if (entry.Current is { } model && !await model.Probe.IsReadyAsync().ConfigureAwait(false))
+                throw new ServingException($"The model {entry.Id} failed its first forward pass: {model.Engine.Health.LastFault?.Message ?? "it gave no answer."}");
     }
 
     private static async Task ListenAsync(WebApplication app)

@@ -31,6 +31,12 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError QueueFull() => new(429, "rate_limit_error", "queue_full", null, "Too many requests are waiting; try again shortly.") { RetryAfterSeconds = 1 };
 
+    public static ApiError RateLimit(int seconds) => new(429, "rate_limit_error", "rate_limit_exceeded", null, "This key has used up its quota for the moment.") { RetryAfterSeconds = seconds };
+
+    public static ApiError InsufficientScope() => new(403, "permission_error", "insufficient_scope", null, "This key does not open what only administrators may do.");
+
+    public static ApiError LoadFailed(string why) => new(422, InvalidRequest, "model_load_failed", null, why);
+
     public static ApiError Draining() => new(503, "server_error", "draining", null, "The server is shutting down and takes no new work.") { RetryAfterSeconds = 5 };
 
     public static ApiError EngineDead() => new(503, "server_error", "engine_dead", null, "The engine has failed and takes no more work.") { IsFinal = true };
@@ -54,6 +60,9 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
         ["error"] = new JsonObject { ["message"] = Message, ["type"] = Type, ["param"] = Param, ["code"] = Code },
     };
 
+    /// <summary>The same for the routes of the Open Inference Protocol.</summary>
+    public JsonObject ToPlainJson() => new() { ["error"] = Message };
+
     /// <summary>Answers with this error. The response must not have begun.</summary>
     public Task WriteAsync(HttpContext context)
     {
@@ -63,6 +72,6 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
         if (IsFinal) headers["x-should-retry"] = "false";
         if (Status == 401) headers.WWWAuthenticate = "Bearer";
         RequestRecord.Of(context).Rejection = Code ?? "invalid_request";
-        return JsonResponse.WriteAsync(context, ToJson());
+        return JsonResponse.WriteAsync(context, context.Request.Path.StartsWithSegments("/v2", StringComparison.Ordinal) ? ToPlainJson() : ToJson());
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 

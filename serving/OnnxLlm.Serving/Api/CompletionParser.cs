@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 

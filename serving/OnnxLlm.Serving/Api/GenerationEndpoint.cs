@@ -1,20 +1,19 @@
-using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>Answers both generation routes: read, refuse or admit, then write the answer whole or as a stream.</summary>
-internal sealed class GenerationEndpoint(ServedModel model, Generation generation, ServerOptions options, Drain drain, Entropy entropy, TimeProvider time)
+internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions options, Drain drain, Entropy entropy, TimeProvider time)
 {
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(10);
 
     public Task CompleteAsync(HttpContext context) =>
-        HandleAsync(context, new CompletionFormat(), (body, shared) => new CompletionParser(body, model, options.Limits).Read(shared));
+        HandleAsync(context, new CompletionFormat(), (body, model, shared) => new CompletionParser(body, model, options.Limits).Read(shared));
 
     public Task ChatAsync(HttpContext context) =>
-        HandleAsync(context, new ChatFormat(), (body, shared) => new ChatParser(body, model, options.Limits).Read(shared));
+        HandleAsync(context, new ChatFormat(), (body, model, shared) => new ChatParser(body, model, options.Limits).Read(shared));
 
-    private async Task HandleAsync(HttpContext context, IAnswerFormat format, Func<RequestBody, GenerationRequest, GenerationRequest> read)
+    private async Task HandleAsync(HttpContext context, IAnswerFormat format, ReadPrompts read)
     {
         using var place = drain.TryEnter();
         var error = place is null ? ApiError.Draining() : await AnswerAsync(context, format, read).ConfigureAwait(false);
@@ -22,55 +21,32 @@ internal sealed class GenerationEndpoint(ServedModel model, Generation generatio
     }
 
     /// <returns>Why there is no answer, or null when it has been written.</returns>
-    private async Task<ApiError?> AnswerAsync(HttpContext context, IAnswerFormat format, Func<RequestBody, GenerationRequest, GenerationRequest> read)
+    private async Task<ApiError?> AnswerAsync(HttpContext context, IAnswerFormat format, ReadPrompts read)
     {
-        if (!context.Request.HasJsonContentType()) return ApiError.OfStatus(415, context.Request.Method, context.Request.Path.ToString());
-        var (request, error) = await ReadAsync(context, read).ConfigureAwait(false);
-        if (request is null) return error;
+        var (understood, error) = await reader.ReadAsync(context, null, read).ConfigureAwait(false);
+        using var held = understood;
+        if (held is null) return error;
 
+        var request = held.Request;
+        var (model, caller) = (held.Lease.Description, Caller.Of(context));
         var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
-        (var started, error) = generation.Start(request, mayCache, context.RequestAborted);
+        (var started, error) = new Generation(held.Lease.Model, caller).Start(request, mayCache, context.RequestAborted);
         if (started is null) return error;
 
         using var answer = started;
         Describe(context, answer);
         var head = new AnswerHead(format.IdPrefix + entropy.NextId(), time.GetUtcNow().ToUnixTimeSeconds(), model.Id, model.Fingerprint);
         var writer = new AnswerWriter(head, format, request);
-        await (request.Stream ? StreamAsync(context, answer, writer) : WholeAsync(context, answer, writer)).ConfigureAwait(false);
-        return null;
-    }
-
-    private async Task<(GenerationRequest? Request, ApiError? Error)> ReadAsync(HttpContext context, Func<RequestBody, GenerationRequest, GenerationRequest> read)
-    {
         try
         {
-            using var json = await JsonDocument.ParseAsync(context.Request.Body, default, context.RequestAborted).ConfigureAwait(false);
-            if (json.RootElement.ValueKind != JsonValueKind.Object) return (null, ApiError.InvalidJson("The body must be a JSON object."));
-            return Read(new RequestBody(json.RootElement), read);
+            await (request.Stream ? StreamAsync(context, answer, writer) : WholeAsync(context, answer, writer)).ConfigureAwait(false);
         }
-        catch (JsonException mistake)
+        finally
         {
-            return (null, ApiError.InvalidJson($"The body is not JSON: line {mistake.LineNumber + 1}, byte {mistake.BytePositionInLine + 1}."));
+            caller.Quota?.Charge(answer.Usage.PromptTokens + answer.Usage.CompletionTokens);
         }
-    }
 
-    private (GenerationRequest? Request, ApiError? Error) Read(RequestBody body, Func<RequestBody, GenerationRequest, GenerationRequest> read)
-    {
-        var name = body.Text("model");
-        if (name is null) body.Refuse("model", "'model' is missing.");
-        else if (!model.IsCalled(name)) body.Refuse(ApiError.ModelNotFound(name));
-        if (body.Error is not null) return (null, body.Error);
-
-        var request = read(body, new SamplingFields(body, model, options.Limits, entropy.NextSeed).Read());
-        if (body.Error is null && request.Misfit(model.Context, options.Limits) is { } misfit) body.Refuse(misfit);
-        return body.Error is null ? Constrained(request) : (null, body.Error);
-    }
-
-    private (GenerationRequest? Request, ApiError? Error) Constrained(GenerationRequest request)
-    {
-        if (request.Format is not { } format) return (request, null);
-        var (constraint, error) = model.Constraints.Find(format);
-        return error is null ? (request with { Constraint = constraint }, null) : (null, error);
+        return null;
     }
 
     private static void Describe(HttpContext context, Answer answer)

@@ -49,6 +49,10 @@ internal sealed record GenerationRequest
     /// <summary>Separates cache entries of clients that must not learn of each other.</summary>
     public string? CacheSalt { get; init; }
 
+    /// <summary>How far behind the caller's others this one may be put: 0 for not at all.</summary>
+    [JsonIgnore]
+    public int Delay { get; init; }
+
     /// <summary>The answer is a function of the request: greedy, or with a seed of the client's own.</summary>
     [JsonIgnore]
     public bool IsDeterministic { get; init; }

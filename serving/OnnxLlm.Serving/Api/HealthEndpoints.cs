@@ -1,21 +1,22 @@
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
-using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>Live: the process can still do its work. Ready: it can do it now.</summary>
-internal sealed class HealthEndpoints(InferenceEngine engine, ServedModel model, Drain drain, ApiKeys keys, TimeProvider time)
+internal sealed class HealthEndpoints(ModelRegistry registry, Drain drain, ApiKeys keys)
 {
-    private readonly EngineProbe _probe = new(engine, time);
-
-    public Task LiveAsync(HttpContext context) => AnswerAsync(context, engine.Health.IsAlive ? "ok" : "failed");
+    public Task LiveAsync(HttpContext context) => AnswerAsync(context, Loaded.All(model => model.Engine.Health.IsAlive) ? "ok" : "failed");
 
     public async Task ReadyAsync(HttpContext context)
     {
-        var isReady = await _probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+        var isReady = Loaded.Any();
+        foreach (var model in Loaded) isReady &= await model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
         await AnswerAsync(context, drain.IsDraining ? "draining" : isReady ? "ok" : "failed").ConfigureAwait(false);
     }
+
+    private IEnumerable<LoadedModel> Loaded => registry.Entries.Select(entry => entry.Current).OfType<LoadedModel>();
 
     /// <summary>Only those with a key learn more than the status.</summary>
     private Task AnswerAsync(HttpContext context, string status)
@@ -24,9 +25,10 @@ internal sealed class HealthEndpoints(InferenceEngine engine, ServedModel model,
         var body = new JsonObject { ["status"] = status };
         if (keys.Accept(context.Request))
         {
-            body["model"] = model.Id;
-            body["provider"] = model.Provider;
-            body["fingerprint"] = model.Fingerprint;
+            var model = registry.Default.Current?.Description;
+            body["model"] = registry.Default.Id;
+            body["provider"] = model?.Provider;
+            body["fingerprint"] = model?.Fingerprint;
         }
 
         return JsonResponse.WriteAsync(context, body);

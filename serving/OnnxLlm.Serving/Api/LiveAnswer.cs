@@ -5,6 +5,7 @@ using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Engine.Constraints;
 using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -14,15 +15,16 @@ internal sealed class LiveAnswer : Answer
     private readonly Channel<SequenceEvent> _events = Channel.CreateUnbounded<SequenceEvent>(new() { SingleReader = true });
     private readonly List<ChoiceDelta> _deltas = [];
     private readonly GenerationRequest _request;
+    private readonly Caller _caller;
     private readonly ServingMetrics _metrics;
     private readonly ChoiceText[] _texts;
     private readonly CancellationTokenSource[] _cancels;
     private string _unfinished = "abort";
     private int _shared;
 
-    public LiveAnswer(GenerationRequest request, ServedModel model, ServingMetrics metrics, CancellationToken aborted)
+    public LiveAnswer(GenerationRequest request, ServedModel model, Caller caller, ServingMetrics metrics, CancellationToken aborted)
     {
-        (_request, _metrics) = (request, metrics);
+        (_request, _caller, _metrics) = (request, caller, metrics);
         var choices = Enumerable.Range(0, request.Prompts.Length * request.Choices).ToArray();
         _texts = [.. choices.Select(choice => new ChoiceText(choice, model.Tokenizer, request))];
         _cancels = [.. choices.Select(_ => CancellationTokenSource.CreateLinkedTokenSource(aborted))];
@@ -77,6 +79,8 @@ internal sealed class LiveAnswer : Answer
             Alternatives = _request.Alternatives,
             ScoresPrompt = _request.ScoresPrompt,
             Constrained = _request.Constraint is { } constraint ? new ConstrainedText(constraint) : null,
+            Key = _caller.Name,
+            Priority = _caller.Priority - _request.Delay,
             Salt = _request.CacheSalt,
             IsSibling = choice % _request.Choices != 0,
             Output = _events.Writer,

@@ -1,22 +1,25 @@
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>Says which model is loaded.</summary>
-internal sealed class ModelEndpoints(ServedModel model)
+/// <summary>Says which models are loaded.</summary>
+internal sealed class ModelEndpoints(ModelRegistry registry)
 {
-    public Task ListAsync(HttpContext context) =>
-        JsonResponse.WriteAsync(context, new JsonObject { ["object"] = "list", ["data"] = new JsonArray(Describe()) });
+    public Task ListAsync(HttpContext context) => JsonResponse.WriteAsync(context, new JsonObject
+    {
+        ["object"] = "list",
+        ["data"] = new JsonArray([.. registry.Entries.Select(entry => entry.Current?.Description).OfType<ServedModel>().Select(Describe)]),
+    });
 
     public Task GetAsync(HttpContext context)
     {
-        // The framework leaves %2F alone in paths, and clients escape the slash of an id.
-        var id = Uri.UnescapeDataString(context.Request.RouteValues["id"] as string ?? "");
-        return model.IsCalled(id) ? JsonResponse.WriteAsync(context, Describe()) : ApiError.ModelNotFound(id).WriteAsync(context);
+        var id = RouteText.Of(context, "id");
+        return registry.Find(id)?.Current is { } model ? JsonResponse.WriteAsync(context, Describe(model.Description)) : ApiError.ModelNotFound(id).WriteAsync(context);
     }
 
-    private JsonObject Describe() => new()
+    private static JsonObject Describe(ServedModel model) => new()
     {
         ["id"] = model.Id,
         ["object"] = "model",
@@ -24,6 +27,7 @@ internal sealed class ModelEndpoints(ServedModel model)
         ["owned_by"] = "local",
         ["max_model_len"] = model.Context,
         ["quantization"] = model.Precision,
+        ["quantization_speedup"] = model.QuantizationSpeedup,
         ["fingerprint"] = model.Fingerprint,
     };
 }

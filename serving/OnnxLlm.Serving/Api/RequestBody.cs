@@ -8,11 +8,16 @@ namespace OnnxLlm.Serving.Api;
 /// </summary>
 internal sealed class RequestBody(JsonElement root)
 {
+    private IReadOnlyDictionary<string, JsonElement>? _more;
+
     /// <summary>The first mistake, or null.</summary>
     public ApiError? Error { get; private set; }
 
     public JsonElement? Element(string name) =>
-        root.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+        (root.TryGetProperty(name, out var value) || _more?.TryGetValue(name, out value) == true) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    /// <summary>Fields that stand elsewhere, for names that the body itself does not have.</summary>
+    public void Add(IReadOnlyDictionary<string, JsonElement> more) => _more = more;
 
     /// <summary>Remembers a mistake, unless there is one already.</summary>
     public void Refuse(ApiError error) => Error ??= error;

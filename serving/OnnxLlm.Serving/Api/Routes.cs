@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -12,38 +13,78 @@ internal static class Routes
 {
     public static void MapRoutes(this IEndpointRouteBuilder app)
     {
-        var (models, generation, health) = (app.Service<ModelEndpoints>(), app.Service<GenerationEndpoint>(), app.Service<HealthEndpoints>());
-
         // Many users give the base address without /v1.
-        foreach (var version in new[] { "/v1", "" })
+        foreach (var version in new[] { "/v1", "" }) app.MapOpenAi(version);
+        app.MapHealth();
+        app.MapInferenceProtocol();
+        app.MapAdministration();
+        app.MapMetrics();
+        app.MapGet("/version", context => JsonResponse.WriteAsync(context, new JsonObject { ["version"] = Version() })).Says("The server's version.");
+        app.MapGet("/openapi.json", OpenApi.WriteAsync);
+    }
+
+    public static string Version() =>
+        typeof(Routes).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+
+    private static void MapOpenAi(this IEndpointRouteBuilder app, string version)
+    {
+        var (models, generation, tokenizer) = (app.Service<ModelEndpoints>(), app.Service<GenerationEndpoint>(), app.Service<TokenizerEndpoints>());
+        app.MapGet($"{version}/models", models.ListAsync).Says("The models that are loaded.");
+        app.MapGet($"{version}/models/{{**id}}", models.GetAsync).Says("One of them.");
+        app.MapPost($"{version}/completions", generation.CompleteAsync).WithMetadata(new Metered()).Says("Continues a text.", BodySchemas.Completion);
+        app.MapPost($"{version}/chat/completions", generation.ChatAsync).WithMetadata(new Metered()).Says("Answers in a conversation.", BodySchemas.Chat);
+        app.MapPost($"{version}/tokenize", tokenizer.TokenizeAsync).Says("The tokens of a text or a conversation.", BodySchemas.Tokenize);
+        app.MapPost($"{version}/detokenize", tokenizer.DetokenizeAsync).Says("The text of tokens.", BodySchemas.Detokenize);
+        app.MapGet($"{version}/tokenizer_info", tokenizer.InfoAsync).Says("The tokenizer of the first model.");
+    }
+
+    private static void MapHealth(this IEndpointRouteBuilder app)
+    {
+        var health = app.Service<HealthEndpoints>();
+        foreach (var live in new[] { "/health/live", "/v2/health/live" })
+            app.MapGet(live, health.LiveAsync).WithMetadata(new OpenToAll()).Says("Whether the process can still do its work.");
+        foreach (var ready in new[] { "/health", "/health/ready", "/ping", "/v2/health/ready" })
+            app.MapGet(ready, health.ReadyAsync).WithMetadata(new OpenToAll()).Says("Whether it can do it now, by a forward pass.");
+    }
+
+    private static void MapInferenceProtocol(this IEndpointRouteBuilder app)
+    {
+        var (protocol, generate) = (app.Service<InferenceProtocolEndpoints>(), app.Service<GenerateEndpoint>());
+        app.MapGet("/v2", InferenceProtocolEndpoints.ServerAsync).Says("The server, by the Open Inference Protocol.");
+        foreach (var model in new[] { "/v2/models/{model}", "/v2/models/{model}/versions/1" })
         {
-            app.MapGet($"{version}/models", models.ListAsync);
-            app.MapGet($"{version}/models/{{**id}}", models.GetAsync);
-            app.MapPost($"{version}/completions", generation.CompleteAsync);
-            app.MapPost($"{version}/chat/completions", generation.ChatAsync);
+            app.MapGet(model, protocol.ModelAsync).Says("A model's inputs and outputs.");
+            app.MapGet($"{model}/ready", protocol.ReadyAsync).Says("Whether a model answers.");
+            app.MapGet($"{model}/stats", protocol.StatisticsAsync).Says("What a model has done so far.");
+            app.MapPost($"{model}/generate", generate.WholeAsync).WithMetadata(new Metered()).Says("Continues a text.", BodySchemas.Generate);
+            app.MapPost($"{model}/generate_stream", generate.StreamAsync).WithMetadata(new Metered()).Says("Continues a text, piece by piece.", BodySchemas.Generate);
         }
 
-        app.MapGet("/health/live", health.LiveAsync).WithMetadata(new OpenToAll());
-        foreach (var ready in new[] { "/health", "/health/ready", "/ping" })
-            app.MapGet(ready, health.ReadyAsync).WithMetadata(new OpenToAll());
+        app.MapPost("/v2/repository/index", protocol.IndexAsync).Says("All models and their states.");
+        app.MapPost("/v2/repository/models/{model}/load", protocol.LoadAsync).WithMetadata(new AdminOnly()).Says("Loads a model anew.");
+        app.MapPost("/v2/repository/models/{model}/unload", protocol.UnloadAsync).WithMetadata(new AdminOnly()).Says("Takes a model out of service.");
+    }
 
-        app.MapGet("/version", context => JsonResponse.WriteAsync(context, new JsonObject { ["version"] = Version() }));
-        app.MapMetrics();
+    private static void MapAdministration(this IEndpointRouteBuilder app)
+    {
+        var admin = app.Service<AdminEndpoints>();
+        app.MapPost("/admin/models/{id}/reload", admin.ReloadAsync).WithMetadata(new AdminOnly()).Says("Loads a model anew; the old one serves until the new one does.");
+        app.MapPost("/admin/models/{id}/unload", admin.UnloadAsync).WithMetadata(new AdminOnly()).Says("Takes a model out of service.");
     }
 
     private static void MapMetrics(this IEndpointRouteBuilder app)
     {
-        var (metrics, model) = (app.Service<ServingMetrics>(), app.Service<ServedModel>());
+        var registry = app.Service<ModelRegistry>();
         var route = app.MapGet("/metrics", context =>
         {
             context.Response.ContentType = PrometheusText.ContentType;
-            return context.Response.WriteAsync(metrics.Write(model.Id), context.RequestAborted);
+            return context.Response.WriteAsync(ServingMetrics.Write([.. registry.Entries.Select(entry => (entry.Id, entry.Metrics))]), context.RequestAborted);
         });
+        route.Says("Metrics in Prometheus' text format.");
         if (app.Service<ServerOptions>().OpenMetrics) route.WithMetadata(new OpenToAll());
     }
 
-    private static T Service<T>(this IEndpointRouteBuilder app) where T : notnull => app.ServiceProvider.GetRequiredService<T>();
+    private static void Says(this IEndpointConventionBuilder route, string summary, string? body = null) => route.WithMetadata(new Documented(summary, body));
 
-    private static string Version() =>
-        typeof(Routes).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+    private static T Service<T>(this IEndpointRouteBuilder app) where T : notnull => app.ServiceProvider.GetRequiredService<T>();
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -26,6 +27,7 @@ internal sealed class SamplingFields(RequestBody body, ServedModel model, Reques
             Stop = Stop(),
             SkipSpecialTokens = body.Flag("skip_special_tokens") ?? true,
             Format = new ConstraintFields(body).Read(),
+            Delay = body.Integer("priority", 0, 1000) ?? 0,
             CacheSalt = body.Text("cache_salt"),
             IsDeterministic = isDeterministic,
             Stream = body.Flag("stream") ?? false,

@@ -12,9 +12,10 @@ internal sealed class Counter(string name, string help, params string[] labels) 
 
     public long Value(params string[] values) => _values.GetValueOrDefault(Key(values));
 
+    public void Head(PrometheusText text) => text.Head(name, help, "counter");
+
     public void Write(PrometheusText text)
     {
-        text.Head(name, help, "counter");
         if (labels.Length == 0 && _values.IsEmpty) text.Line(name, "", 0);
         foreach (var (key, sum) in _values.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Line(name, key, sum);
     }

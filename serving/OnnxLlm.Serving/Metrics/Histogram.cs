@@ -29,9 +29,10 @@ internal sealed class Histogram(string name, string help, IReadOnlyList<double> 
         }
     }
 
+    public void Head(PrometheusText text) => text.Head(name, help, "histogram");
+
     public void Write(PrometheusText text)
     {
-        text.Head(name, help, "histogram");
         lock (_lock)
         {
             long below = 0;

@@ -4,12 +4,15 @@ using System.Text;
 namespace OnnxLlm.Serving.Metrics;
 
 /// <summary>Builds one scrape in the Prometheus text exposition format, version 0.0.4. Every line carries the label <c>model_name</c>.</summary>
-internal sealed class PrometheusText(string model)
+internal sealed class PrometheusText
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
     private readonly StringBuilder _text = new();
-    private readonly string _model = Label("model_name", model);
+    private string _model = "";
+
+    /// <summary>The lines from here on are this model's.</summary>
+    public void Of(string model) => _model = Label("model_name", model);
 
     /// <summary>One label as text, its value escaped.</summary>
     public static string Label(string name, string value) =>

@@ -106,14 +106,23 @@ internal sealed class ServingMetrics
     public Histogram BatchSize { get; }
 
     /// <summary>Adds a value that someone else owns. Called while the server is put together.</summary>
-    public void Gauge(string name, string help, Func<double> read, string labels = "") =>
+    public void Gauge(string name, string help, Func<double> read, Func<string>? labels = null) =>
         _instruments.Add(new Gauge(name, help, read, labels));
 
-    /// <summary>One scrape.</summary>
-    public string Write(string model)
+    /// <summary>One scrape: each instrument once, with the lines of every model.</summary>
+    public static string Write(params IReadOnlyList<(string Model, ServingMetrics Metrics)> models)
     {
-        var text = new PrometheusText(model);
-        foreach (var instrument in _instruments) instrument.Write(text);
+        var text = new PrometheusText();
+        for (var i = 0; i < models[0].Metrics._instruments.Count; i++)
+        {
+            models[0].Metrics._instruments[i].Head(text);
+            foreach (var (model, metrics) in models)
+            {
+                text.Of(model);
+                metrics._instruments[i].Write(text);
+            }
+        }
+
         return text.ToString();
     }
 

@@ -1,4 +1,5 @@
 using OnnxLlm.Serving;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -56,7 +57,6 @@ public sealed class CommandLineTests
     private static Microsoft.AspNetCore.Builder.WebApplication Build(string url, Support.ToyModel? model = null) =>
         ServerHost.Build(
             new ServerOptions { Model = "x", Urls = [url] },
-            new ServedModel { Id = "x", Created = default, Tokenizer = TestServer.Tokenizer, Context = 64, EosToken = null, Fingerprint = "fp_0" },
-            model ?? TestServer.Noise(),
+            [new ModelSource(TestServer.Describe("x", TestServer.Noise()), model ?? TestServer.Noise())],
             logging: _ => { });
 }

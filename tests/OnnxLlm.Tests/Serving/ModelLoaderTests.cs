@@ -1,5 +1,6 @@
 using OnnxLlm.Serving;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Models;
 using static OnnxLlm.Tests.Serving.SequenceFactory;
 
 namespace OnnxLlm.Tests.Serving;

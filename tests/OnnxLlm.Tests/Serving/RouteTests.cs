@@ -8,7 +8,7 @@ namespace OnnxLlm.Tests.Serving;
 
 public sealed class RouteTests
 {
-    private static readonly string[] Open = ["/health", "/health/live", "/health/ready", "/ping"];
+    private static readonly string[] Open = ["/health", "/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"];
 
     [Fact]
     public async Task Routes_AllButHealth_NeedAKey()
@@ -18,7 +18,7 @@ public sealed class RouteTests
         Assert.True(routes.Length >= 14);
         foreach (var route in routes)
         {
-            var path = route.RoutePattern.RawText!.Replace("{**id}", "org/toy", StringComparison.Ordinal);
+            var path = route.RoutePattern.RawText!.Replace("{**id}", "org/toy", StringComparison.Ordinal).Replace("{id}", "x", StringComparison.Ordinal).Replace("{model}", "x", StringComparison.Ordinal);
             var method = new HttpMethod(Assert.Single(route.Metadata.GetRequiredMetadata<IHttpMethodMetadata>().HttpMethods));
             using var response = await server.Http.SendAsync(new HttpRequestMessage(method, path));
             Assert.Equal(Open.Contains(path), response.StatusCode == HttpStatusCode.OK);

@@ -10,6 +10,7 @@ using OnnxLlm.Serving;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Models;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Text;
 
@@ -44,7 +45,7 @@ internal sealed class TestServer : IAsyncDisposable
 
     public HttpClient Http { get; }
 
-    public InferenceEngine Engine => _app.Services.GetRequiredService<InferenceEngine>();
+    public InferenceEngine Engine => Service<ModelRegistry>().Default.Current!.Engine;
 
     public ServingMetrics Metrics => _app.Services.GetRequiredService<ServingMetrics>();
 
@@ -56,27 +57,29 @@ internal sealed class TestServer : IAsyncDisposable
     public static NoiseModel Noise(int slots = 8, int maxLength = 256) => new(slots, maxLength, Tokenizer.VocabularySize);
 
     public static async Task<TestServer> StartAsync(
-        ToyModel? model = null, Func<ServerOptions, ServerOptions>? change = null, string? template = "chatml", TimeProvider? time = null, Entropy? entropy = null)
+        ToyModel? model = null, Func<ServerOptions, ServerOptions>? change = null, string? template = "chatml", TimeProvider? time = null, Entropy? entropy = null,
+        IReadOnlyList<ModelSource>? more = null)
     {
         model ??= Noise();
         var options = new ServerOptions { Model = "toy", Urls = ["http://127.0.0.1:0"] };
         options = change?.Invoke(options) ?? options;
-        var served = new ServedModel
-        {
-            Id = ModelId,
-            Aliases = ["gpt-anything"],
-            Created = DateTimeOffset.FromUnixTimeSeconds(1763700000),
-            Tokenizer = Tokenizer,
-            Template = ChatTemplates.Find(template, Tokenizer),
-            Context = model.MaxLength,
-            EosToken = Tokenizer.Special.Eos,
-            Fingerprint = "fp_000000000000",
-        };
+        var served = Describe(ModelId, model, template) with { Aliases = ["gpt-anything"] };
         var log = new ConcurrentQueue<string>();
-        var app = ServerHost.Build(options, served, model, time, entropy, logging => logging.SetMinimumLevel(LogLevel.Debug).AddProvider(new QueueLogger(log)));
+        var app = ServerHost.Build(options, [new ModelSource(served, model), .. more ?? []], time, entropy, logging => logging.SetMinimumLevel(LogLevel.Debug).AddProvider(new QueueLogger(log)));
         await app.StartAsync();
         return new TestServer(app, model, log);
     }
+
+    public static ServedModel Describe(string id, ToyModel model, string? template = "chatml", string fingerprint = "fp_000000000000") => new()
+    {
+        Id = id,
+        Created = DateTimeOffset.FromUnixTimeSeconds(1763700000),
+        Tokenizer = Tokenizer,
+        Template = ChatTemplates.Find(template, Tokenizer),
+        Context = model.MaxLength,
+        EosToken = Tokenizer.Special.Eos,
+        Fingerprint = fingerprint,
+    };
 
     public async Task<HttpResponseMessage> SendAsync(string path, string body, params (string Name, string Value)[] headers)
     {

@@ -73,7 +73,7 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
 
     public void Drop(int entry) => Entries.Remove(entry);
 
-    public void Dispose()
+    public virtual void Dispose()
     {
     }
 
@@ -120,11 +120,14 @@ internal sealed class NoiseModel(int slots = 8, int maxLength = 256, int vocabul
 /// </summary>
 internal sealed class ParrotModel(int[] text, int end, int vocabularySize, int slots = 4, int maxLength = 256) : ToyModel(slots, maxLength, vocabularySize)
 {
-    protected override void Score(ReadOnlySpan<int> history, Span<float> logits)
+    /// <summary>Scores for those who have a parrot.</summary>
+    public void Continue(ReadOnlySpan<int> history, Span<float> logits)
     {
         logits.Clear();
         logits[Next(history)] = 20;
     }
+
+    protected override void Score(ReadOnlySpan<int> history, Span<float> logits) => Continue(history, logits);
 
     private int Next(ReadOnlySpan<int> history)
     {

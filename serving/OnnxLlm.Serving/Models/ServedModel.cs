@@ -3,7 +3,7 @@ using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Text;
 
-namespace OnnxLlm.Serving;
+namespace OnnxLlm.Serving.Models;
 
 /// <summary>What the API says and needs to know about the loaded model.</summary>
 internal sealed record ServedModel
@@ -31,6 +31,9 @@ internal sealed record ServedModel
     public string Precision { get; init; } = "unknown";
 
     public string Provider { get; init; } = "CPUExecutionProvider";
+
+    /// <summary>How many times as fast as before quantization it was measured to answer on this provider; null where that was not measured.</summary>
+    public double? QuantizationSpeedup { get; init; }
 
     public string RuntimeVersion { get; init; } = "unknown";
 

@@ -5,12 +5,15 @@ using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Text;
 
-namespace OnnxLlm.Serving;
+namespace OnnxLlm.Serving.Models;
 
 /// <summary>Opens a model package for serving.</summary>
 internal static class ModelLoader
 {
     private const string Provider = "CPUExecutionProvider";
+
+    /// <summary>The models that the operator named, each with its own name where there are several.</summary>
+    public static IReadOnlyList<ModelSource> Sources(ServerOptions options) => [.. options.Models.Select(named => Source(options, named))];
 
     /// <exception cref="ServingException">The folder is not a model package, or not one that can be served like this.</exception>
     public static (ServedModel Model, IModelRunner Runner) Load(ServerOptions options)
@@ -27,6 +30,26 @@ internal static class ModelLoader
         }
     }
 
+    /// <param name="named">A folder, or a name, an equals sign and a folder.</param>
+    private static ModelSource Source(ServerOptions options, string named)
+    {
+        var separator = Directory.Exists(named) ? -1 : named.IndexOf('=', StringComparison.Ordinal);
+        var own = options with { Model = named[(separator + 1)..] };
+        if (separator > 0) own = own with { Name = named[..separator] };
+        else if (options.Models.Length > 1) own = own with { Name = null };
+        if (options.Models.Length > 1) own = own with { Aliases = [] };
+        return new ModelSource(NameOf(own), () => Load(own), () => Stamp(own.Model));
+    }
+
+    /// <summary>The manifest is written last.</summary>
+    private static string Stamp(string folder)
+    {
+        var manifest = new FileInfo(Path.Combine(folder, "manifest.json"));
+        return manifest.Exists ? FormattableString.Invariant($"{manifest.LastWriteTimeUtc.Ticks} {manifest.Length}") : "";
+    }
+
+    private static string NameOf(ServerOptions options) => options.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
+
     /// <summary>Workers spin within a step only: between steps, on few cores, they would take the time in which requests are read and answers are written.</summary>
     private static SessionSettings Settings(ServerOptions options) => new() { Threads = options.Threads, SpinningBetweenRuns = false };
 
@@ -38,7 +61,7 @@ internal static class ModelLoader
         var template = ChatTemplates.Find(options.ChatTemplate, tokenizer);
         return new ServedModel
         {
-            Id = options.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(package.Folder)),
+            Id = NameOf(options),
             Aliases = options.Aliases,
             Created = File.GetLastWriteTimeUtc(package.ModelPath),
             Tokenizer = tokenizer,
@@ -47,6 +70,7 @@ internal static class ModelLoader
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
             Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, Provider),
             Precision = package.Precision,
+            QuantizationSpeedup = package.QuantizationSpeedup(Provider),
             Provider = Provider,
             RuntimeVersion = OrtSession.RuntimeVersion,
         };

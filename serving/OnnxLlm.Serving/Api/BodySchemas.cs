@@ -1,0 +1,31 @@
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>JSON schemas of the bodies, for the document at /openapi.json. Fields beyond these are ignored or refused, see the how-to.</summary>
+internal static class BodySchemas
+{
+    private const string Sampling = """
+        "n":{"type":"integer","minimum":1},"stream":{"type":"boolean"},"temperature":{"type":"number","minimum":0,"maximum":2},"top_p":{"type":"number","minimum":0,"maximum":1},
+        "top_k":{"type":"integer"},"min_p":{"type":"number","minimum":0,"maximum":1},"presence_penalty":{"type":"number","minimum":-2,"maximum":2},
+        "frequency_penalty":{"type":"number","minimum":-2,"maximum":2},"repetition_penalty":{"type":"number"},"logit_bias":{"type":"object"},"seed":{"type":"integer"},
+        "stop":{"type":["string","array"]},"response_format":{"type":"object"},"structured_outputs":{"type":"object"},"priority":{"type":"integer","minimum":0},"cache_salt":{"type":"string"}
+        """;
+
+    public const string Completion = $$$"""
+        {"type":"object","required":["model"],"properties":{"model":{"type":"string"},"prompt":{"type":["string","array"]},"max_tokens":{"type":"integer"},"echo":{"type":"boolean"},"logprobs":{"type":"integer"},{{{Sampling}}} } }
+        """;
+
+    public const string Chat = $$$"""
+        {"type":"object","required":["model","messages"],"properties":{"model":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"max_completion_tokens":{"type":"integer"},
+        "logprobs":{"type":"boolean"},"top_logprobs":{"type":"integer"},{{{Sampling}}} } }
+        """;
+
+    public const string Generate = """{"type":"object","required":["text_input"],"properties":{"text_input":{"type":"string"},"parameters":{"type":"object"}}}""";
+
+    public const string Tokenize = """{"type":"object","properties":{"model":{"type":"string"},"prompt":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"return_token_strs":{"type":"boolean"}}}""";
+
+    public const string Detokenize = """{"type":"object","required":["tokens"],"properties":{"model":{"type":"string"},"tokens":{"type":"array","items":{"type":"integer"}}}}""";
+
+    public const string Embed = """
+        {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]},"encoding_format":{"enum":["float","base64"]},"dimensions":{"type":"integer"}}}
+        """;
+}

@@ -1,0 +1,60 @@
+using Microsoft.AspNetCore.Http;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>Triton's routes for text: the same requests and the same engine behind another form.</summary>
+internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain)
+{
+    public Task WholeAsync(HttpContext context) => HandleAsync(context, WriteWholeAsync);
+
+    public Task StreamAsync(HttpContext context) => HandleAsync(context, WriteStreamAsync);
+
+    private async Task HandleAsync(HttpContext context, Func<HttpContext, Answer, ReadRequest, Task> write)
+    {
+        using var place = drain.TryEnter();
+        var error = place is null ? ApiError.Draining() : await AnswerAsync(context, write).ConfigureAwait(false);
+        if (error is not null) await error.WriteAsync(context).ConfigureAwait(false);
+    }
+
+    private async Task<ApiError?> AnswerAsync(HttpContext context, Func<HttpContext, Answer, ReadRequest, Task> write)
+    {
+        var (read, error) = await reader.ReadAsync(context, RouteText.Of(context, "model"), static (body, model, shared) => new GenerateParser(body, model).Read(shared)).ConfigureAwait(false);
+        using var held = read;
+        if (held is null) return error;
+
+        var caller = Caller.Of(context);
+        (var started, error) = new Generation(held.Lease.Model, caller).Start(held.Request, mayCache: true, context.RequestAborted);
+        if (started is null) return error;
+        using var answer = started;
+        await write(context, answer, held).ConfigureAwait(false);
+        RequestRecord.Of(context).Usage = answer.Usage;
+        caller.Quota?.Charge(answer.Usage.PromptTokens + answer.Usage.CompletionTokens);
+        return null;
+    }
+
+    private static async Task WriteWholeAsync(HttpContext context, Answer answer, ReadRequest read)
+    {
+        ChoiceDelta? whole = null;
+        await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false)) whole = whole?.Then(delta) ?? delta;
+        await JsonResponse.WriteAsync(context, GenerateFormat.Write(read.Lease.Description.Id, whole?.Text ?? "", Scores(read, whole), whole?.Finish)).ConfigureAwait(false);
+    }
+
+    private static async Task WriteStreamAsync(HttpContext context, Answer answer, ReadRequest read)
+    {
+        var stream = new SseStream(context);
+        await stream.BeginAsync().ConfigureAwait(false);
+        try
+        {
+            await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false))
+                await stream.SendAsync(GenerateFormat.Write(read.Lease.Description.Id, delta.Text, Scores(read, delta), delta.Finish)).ConfigureAwait(false);
+        }
+        catch (ServingException)
+        {
+            await stream.SendAsync(ApiError.Internal(RequestRecord.Of(context).Id).ToPlainJson()).ConfigureAwait(false);
+            throw;
+        }
+    }
+
+    private static System.Collections.Immutable.ImmutableArray<ScoredToken>? Scores(ReadRequest read, ChoiceDelta? delta) =>
+        read.Request.Alternatives is null || delta is null ? null : delta.Scores;
+}

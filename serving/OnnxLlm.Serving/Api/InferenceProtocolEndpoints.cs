@@ -1,0 +1,98 @@
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http;
+using OnnxLlm.Serving.Models;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>
+/// The Open Inference Protocol, version 2, with Triton's extensions for text and for the repository: what model servers and gateways speak among
+/// themselves. Errors are <c>{"error":"text"}</c> here.
+/// </summary>
+internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
+{
+    public static Task ServerAsync(HttpContext context) => JsonResponse.WriteAsync(context, new JsonObject
+    {
+        ["name"] = "onnxllm",
+        ["version"] = Routes.Version(),
+        ["extensions"] = new JsonArray("generate", "model_repository", "statistics"),
+    });
+
+    public Task ModelAsync(HttpContext context)
+    {
+        if (Loaded(context) is not { } model) return NotFoundAsync(context);
+        return JsonResponse.WriteAsync(context, new JsonObject
+        {
+            ["name"] = model.Description.Id,
+            ["versions"] = new JsonArray("1"),
+            ["platform"] = "onnx_onnxv1",
+            ["inputs"] = new JsonArray(Tensor("text_input", "BYTES", 1)),
+            ["outputs"] = new JsonArray(Tensor("text_output", "BYTES", 1)),
+        });
+    }
+
+    public async Task ReadyAsync(HttpContext context)
+    {
+        var model = Loaded(context);
+        var isReady = model is not null && await model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+        if (!isReady) context.Response.StatusCode = model is null ? StatusCodes.Status404NotFound : StatusCodes.Status503ServiceUnavailable;
+        await JsonResponse.WriteAsync(context, new JsonObject { ["name"] = RouteText.Of(context, "model"), ["ready"] = isReady }).ConfigureAwait(false);
+    }
+
+    /// <summary>Counts and sums in nanoseconds, from the counters that /metrics shows.</summary>
+    public Task StatisticsAsync(HttpContext context)
+    {
+        if (registry.Find(RouteText.Of(context, "model")) is not { } entry) return NotFoundAsync(context);
+        var metrics = entry.Metrics;
+        return JsonResponse.WriteAsync(context, new JsonObject
+        {
+            ["model_stats"] = new JsonArray(new JsonObject
+            {
+                ["name"] = entry.Id,
+                ["version"] = "1",
+                ["inference_count"] = metrics.RequestLatency.Count,
+                ["execution_count"] = metrics.Executions.Value("prefill") + metrics.Executions.Value("decode"),
+                ["inference_stats"] = new JsonObject
+                {
+                    ["success"] = Duration(metrics.RequestLatency),
+                    ["fail"] = new JsonObject { ["count"] = metrics.Requests.Value("error"), ["ns"] = 0 },
+                    ["queue"] = Duration(metrics.QueueTime),
+                    ["compute_infer"] = Duration(metrics.InferenceTime),
+                },
+            }),
+        });
+    }
+
+    public Task IndexAsync(HttpContext context) => JsonResponse.WriteAsync(context, new JsonArray([.. registry.Entries.Select(entry => new JsonObject
+    {
+        ["name"] = entry.Id,
+        ["version"] = "1",
+        ["state"] = entry.Current is null ? "UNAVAILABLE" : "READY",
+        ["reason"] = entry.Reason,
+    })]));
+
+    public async Task LoadAsync(HttpContext context)
+    {
+        if (registry.Find(RouteText.Of(context, "model")) is not { } entry) await NotFoundAsync(context).ConfigureAwait(false);
+        else if (await registry.ReloadAsync(entry, context.RequestAborted).ConfigureAwait(false) is { Length: > 0 } reason) await ApiError.LoadFailed(reason).WriteAsync(context).ConfigureAwait(false);
+    }
+
+    public Task UnloadAsync(HttpContext context)
+    {
+        if (registry.Find(RouteText.Of(context, "model")) is not { } entry) return NotFoundAsync(context);
+        registry.Unload(entry);
+        return Task.CompletedTask;
+    }
+
+    private LoadedModel? Loaded(HttpContext context) => registry.Find(RouteText.Of(context, "model"))?.Current;
+
+    private static Task NotFoundAsync(HttpContext context) => ApiError.ModelNotFound(RouteText.Of(context, "model")).WriteAsync(context);
+
+    private static JsonObject Tensor(string name, string type, params long[] shape) => new()
+    {
+        ["name"] = name,
+        ["datatype"] = type,
+        ["shape"] = new JsonArray([.. shape.Select(size => JsonValue.Create(size))]),
+    };
+
+    private static JsonObject Duration(Metrics.Histogram times) => new() { ["count"] = times.Count, ["ns"] = (long)(times.Sum * 1e9) };
+}

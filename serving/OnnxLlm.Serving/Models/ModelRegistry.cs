@@ -1,0 +1,111 @@
+using OnnxLlm.Serving.Caching;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving.Models;
+
+/// <summary>
+/// All models of the server, by name. A model is loaded beside the one that it replaces and asked for a token before it takes over, so a folder that is
+/// damaged, or half written, changes nothing.
+/// </summary>
+internal sealed class ModelRegistry : IDisposable
+{
+    private readonly ServerOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILoggerFactory _loggers;
+    private readonly ILogger _logger;
+    private readonly SemaphoreSlim _loading = new(1);
+
+    public ModelRegistry(IReadOnlyList<ModelSource> sources, ServerOptions options, TimeProvider time, ILoggerFactory loggers)
+    {
+        (_options, _time, _loggers, _logger) = (options, time, loggers, loggers.CreateLogger<ModelRegistry>());
+        Entries = [.. sources.Select(source => new ModelEntry(source))];
+        if (Entries.GroupBy(entry => entry.Id).FirstOrDefault(group => group.Count() > 1) is { } twice)
+            throw new ServingException($"Two models are called '{twice.Key}'; name them with --model <name>=<folder>.");
+    }
+
+    public IReadOnlyList<ModelEntry> Entries { get; }
+
+    /// <summary>The first, to which what concerns the server as a whole is counted.</summary>
+    public ModelEntry Default => Entries[0];
+
+    /// <summary>Every model; all of them must load.</summary>
+    /// <exception cref="ServingException">One of them does not.</exception>
+    public void LoadAll()
+    {
+        foreach (var entry in Entries)
+        {
+            entry.Stamp = entry.Source.Stamp();
+            entry.Replace(Load(entry));
+        }
+    }
+
+    public ModelEntry? Find(string name) => Entries.FirstOrDefault(entry => entry.IsCalled(name));
+
+    /// <summary>Loads an entry anew and lets it take over, or leaves everything as it is.</summary>
+    /// <returns>Why not, or null.</returns>
+    public async Task<string?> ReloadAsync(ModelEntry entry, CancellationToken cancellation)
+    {
+        await _loading.WaitAsync(cancellation).ConfigureAwait(false);
+        try
+        {
+            entry.Stamp = entry.Source.Stamp();
+            return entry.Reason = await ReplaceAsync(entry, cancellation).ConfigureAwait(false) ?? "";
+        }
+        finally
+        {
+            _loading.Release();
+        }
+    }
+
+    /// <summary>Takes a model out of service; its running requests end well.</summary>
+    public void Unload(ModelEntry entry)
+    {
+        entry.Replace(null);
+        _logger.LogInformation("{Model} is unloaded.", entry.Id);
+    }
+
+    public void Dispose()
+    {
+        foreach (var entry in Entries) entry.Replace(null);
+        _loading.Dispose();
+    }
+
+    private async Task<string?> ReplaceAsync(ModelEntry entry, CancellationToken cancellation)
+    {
+        LoadedModel model;
+        try
+        {
+            model = await Task.Run(() => Load(entry), cancellation).ConfigureAwait(false);
+        }
+        catch (ServingException mistake)
+        {
+            return Failed(entry, mistake.Message);
+        }
+
+        if (!await model.Probe.IsReadyAsync(cancellation).ConfigureAwait(false))
+        {
+            var fault = model.Engine.Health.LastFault?.Message ?? "it gave no answer.";
+            model.Leave();
+            return Failed(entry, $"The model failed its first forward pass: {fault}");
+        }
+
+        entry.Replace(model);
+        _logger.LogInformation("{Model} is loaded anew: {Fingerprint}.", entry.Id, model.Description.Fingerprint);
+        return null;
+    }
+
+    private string Failed(ModelEntry entry, string why)
+    {
+        _logger.LogError("{Model} cannot be loaded, what was served before goes on: {Reason}", entry.Id, why);
+        return why;
+    }
+
+    private LoadedModel Load(ModelEntry entry)
+    {
+        var (description, runner) = entry.Source.Load();
+        if (description.QuantizationSpeedup < 1)
+            _logger.LogWarning("{Model} was measured to answer {Speedup:F2} times as fast quantized as unquantized on {Provider}: the float model is faster here.", entry.Id, description.QuantizationSpeedup, description.Provider);
+        var engine = new InferenceEngine(runner, _options.Engine with { Vocabulary = description.VocabularySize }, entry.Metrics, _time, _loggers.CreateLogger<InferenceEngine>());
+        return new LoadedModel(description, engine, new ResponseCache(_options.CacheBytes, description.Fingerprint, entry.Metrics), entry.Metrics, _time);
+    }
+}

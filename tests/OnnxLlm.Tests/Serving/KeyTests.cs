@@ -1,0 +1,94 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using OnnxLlm.Serving;
+using OnnxLlm.Serving.Api;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Serving;
+
+public sealed class KeyTests
+{
+    private const string Body = """{"model":"org/toy","prompt":[5,6,7],"max_tokens":4,"ignore_eos":true}""";
+
+    [Fact]
+    public async Task Quota_OfRequests_Is429UntilItFillsAgain()
+    {
+        var time = new ManualTime();
+        await using var server = await StartAsync("""{"keys":[{"name":"ci","sha256":"@","requests_per_minute":2}]}""", time);
+        Assert.Equal((200, "1"), await AskAsync(server));
+        Assert.Equal((200, "0"), await AskAsync(server));
+        Assert.Equal((429, "0"), await AskAsync(server));
+        time.Advance(TimeSpan.FromSeconds(31));
+        Assert.Equal(200, (await AskAsync(server)).Status);
+    }
+
+    [Fact]
+    public async Task Quota_OfTokens_CountsPromptAndAnswer()
+    {
+        var time = new ManualTime();
+        await using var server = await StartAsync("""{"keys":[{"name":"ci","sha256":"@","tokens_per_minute":10}]}""", time);
+        Assert.Equal(200, (await AskAsync(server)).Status);
+        Assert.Equal(200, (await AskAsync(server)).Status);         // 3 left, 7 taken
+        Assert.Equal(429, (await AskAsync(server)).Status);
+        time.Advance(TimeSpan.FromSeconds(31));
+        Assert.Equal(200, (await AskAsync(server)).Status);
+    }
+
+    [Fact]
+    public async Task AdminRoutes_OpenToAdministratorsOnly()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { ApiKeys = ["user"], AdminKeys = ["admin"] });
+        Assert.Equal(401, await StatusAsync(server, "nobody"));
+        Assert.Equal(403, await StatusAsync(server, "user"));
+        Assert.Equal(404, await StatusAsync(server, "admin"));
+    }
+
+    [Fact]
+    public async Task AdminRoutes_WithoutAnAdministrator_AreClosed()
+    {
+        await using var server = await TestServer.StartAsync();
+        Assert.Equal(401, await StatusAsync(server, ""));
+    }
+
+    [Theory]
+    [InlineData("{", "cannot be read")]
+    [InlineData("""{"keys":[{"name":"a","sha256":"12"}]}""", "64 hexadecimal digits")]
+    [InlineData("""{"keys":[{"name":"a","sha256":"@","requests_per_minute":0}]}""", "at least 1")]
+    [InlineData("""{"keys":[{"name":"a","sha256":"@","limit":3}]}""", "limit")]
+    public void KeyFile_Malformed_IsOneClearLine(string contents, string part)
+    {
+        using var file = new WrittenFile(contents);
+        var mistake = Assert.Throws<ServingException>(() => KeyFile.Read(file.Path));
+        Assert.Contains(part, mistake.Message, StringComparison.Ordinal);
+    }
+
+    private static async Task<TestServer> StartAsync(string keys, TimeProvider time)
+    {
+        using var file = new WrittenFile(keys);
+        return await TestServer.StartAsync(change: options => options with { KeyFile = file.Path, CacheBytes = 0 }, time: time);
+    }
+
+    private static async Task<(int Status, string? Remaining)> AskAsync(TestServer server)
+    {
+        using var response = await server.SendAsync("/v1/completions", Body, ("Authorization", "Bearer right"));
+        await response.Content.ReadAsStringAsync();
+        return ((int)response.StatusCode, response.Headers.TryGetValues("x-ratelimit-remaining-requests", out var left) ? left.Single() : null);
+    }
+
+    private static async Task<int> StatusAsync(TestServer server, string key)
+    {
+        using var response = await server.SendAsync("/admin/models/unknown/reload", "", ("Authorization", $"Bearer {key}"));
+        Assert.True(response.StatusCode != HttpStatusCode.OK);
+        return (int)response.StatusCode;
+    }
+
+    private sealed class WrittenFile : IDisposable
+    {
+        public WrittenFile(string contents) => File.WriteAllText(Path, contents.Replace("@", Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes("right"))), StringComparison.Ordinal));
+
+        public string Path { get; } = System.IO.Path.GetTempFileName();
+
+        public void Dispose() => File.Delete(Path);
+    }
+}

@@ -1,0 +1,132 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using OnnxLlm.Serving;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Models;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Serving;
+
+public sealed class ModelRegistryTests
+{
+    private const string AdminKey = "admin";
+
+    [Fact]
+    public async Task Models_Several_AnswerByName()
+    {
+        var other = TestServer.Parrot("Once upon a time");
+        await using var server = await TestServer.StartAsync(TestServer.Parrot("Once upon reading"), more: [new ModelSource(TestServer.Describe("other", other), other)]);
+        Assert.Equal(" reading", (string?)(await server.CompleteAsync([]))["choices"]![0]!["text"]);
+        Assert.Equal(" a time", (string?)(await server.CompleteAsync(new() { ["model"] = "other" }))["choices"]![0]!["text"]);
+        var list = JsonNode.Parse(await server.Http.GetStringAsync("/v1/models"))!;
+        Assert.Equal([TestServer.ModelId, "other"], list["data"]!.AsArray().Select(model => (string?)model!["id"]));
+        Assert.Contains("onnxllm_generation_tokens_total{model_name=\"other\"}", await server.Http.GetStringAsync("/metrics"), StringComparison.Ordinal);
+    }
+
+    /// <summary>Every answer, also one begun before a reload, is wholly the old or the new model's.</summary>
+    [Fact]
+    public async Task Reload_UnderLoad_FailsNoRequestAndEndsTheOldModels()
+    {
+        var loads = new List<CountedParrot>();
+        var source = new ModelSource("live", Load, () => "");
+        await using var server = await TestServer.StartAsync(change: Administered, more: [source]);
+        using var enough = new CancellationTokenSource();
+        var clients = Enumerable.Range(0, 4).Select(_ => AskUntilAsync(server, enough.Token)).ToArray();
+        for (var i = 0; i < 8; i++)
+            using (var reloaded = await server.SendAsync("/admin/models/live/reload", "", ("Authorization", $"Bearer {AdminKey}")))
+                Assert.Equal(HttpStatusCode.OK, reloaded.StatusCode);
+        enough.Cancel();
+        var answers = (await Task.WhenAll(clients)).SelectMany(all => all).ToArray();
+        Assert.Empty(answers.Except([" a time", " reading"]));
+        Assert.Equal(9, loads.Count);
+        Assert.True(SpinWait.SpinUntil(() => loads.Count(model => model.IsDisposed) == 8, TestServer.Patience), "Old models stay in memory.");
+
+        (ServedModel, IModelRunner) Load()
+        {
+            var model = new CountedParrot(loads.Count % 2 == 0 ? "Once upon a time" : "Once upon reading");
+            loads.Add(model);
+            return (TestServer.Describe("live", model, fingerprint: $"fp_{loads.Count}"), model);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Reload_OfADamagedModel_LeavesTheOldOneServing(bool loads)
+    {
+        var isFirst = true;
+        var source = new ModelSource("live", Load, () => "");
+        await using var server = await TestServer.StartAsync(change: Administered, more: [source]);
+        using var reloaded = await server.SendAsync("/admin/models/live/reload", "", ("Authorization", $"Bearer {AdminKey}"));
+        Assert.Equal(HttpStatusCode.UnprocessableEntity, reloaded.StatusCode);
+        Assert.Contains("damaged", await reloaded.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        Assert.Equal(" a time", (string?)(await server.CompleteAsync(new() { ["model"] = "live" }))["choices"]![0]!["text"]);
+
+        (ServedModel, IModelRunner) Load()
+        {
+            var model = TestServer.Parrot("Once upon a time");
+            if (!isFirst && !loads) throw new ServingException("The folder is damaged.");
+            if (!isFirst) model.BeforePass = () => throw new InvalidOperationException("damaged");
+            isFirst = false;
+            return (TestServer.Describe("live", model), model);
+        }
+    }
+
+    [Fact]
+    public async Task Unload_TakesTheModelAway_ReloadBringsItBack()
+    {
+        var source = new ModelSource("live", () => (TestServer.Describe("live", TestServer.Noise()), TestServer.Noise()), () => "");
+        await using var server = await TestServer.StartAsync(change: Administered, more: [source]);
+        (await server.SendAsync("/admin/models/live/unload", "", ("Authorization", $"Bearer {AdminKey}"))).Dispose();
+        await server.CompleteAsync(new() { ["model"] = "live" }, HttpStatusCode.NotFound);
+        (await server.SendAsync("/admin/models/live/reload", "", ("Authorization", $"Bearer {AdminKey}"))).Dispose();
+        await server.CompleteAsync(new() { ["model"] = "live" });
+    }
+
+    [Fact]
+    public async Task Watch_OfAFolderWrittenAnew_ReloadsIt()
+    {
+        var time = new ManualTime();
+        var stamp = "1";
+        var loads = 0;
+        var source = new ModelSource("live", () => (TestServer.Describe("live", TestServer.Noise(), fingerprint: $"fp_{++loads}"), TestServer.Noise()), () => stamp);
+        await using var server = await TestServer.StartAsync(change: options => options with { WatchSeconds = 5 }, time: time, more: [source]);
+        time.Advance(TimeSpan.FromSeconds(6));
+        stamp = "2";
+        Assert.True(SpinWait.SpinUntil(() => { time.Advance(TimeSpan.FromSeconds(6)); return server.Service<ModelRegistry>().Find("live")!.Current!.Description.Fingerprint == "fp_2"; }, TestServer.Patience));
+    }
+
+    [Fact]
+    public void Folders_OfOneName_AreRefused()
+    {
+        using var package = new ServedPackage();
+        var sources = ModelLoader.Sources(new ServerOptions { Model = package.Folder, Models = [package.Folder, $"second={package.Folder}"] });
+        Assert.Equal(["package", "second"], sources.Select(source => source.Id));
+        Assert.Throws<ServingException>(() => ServerHost.Build(new ServerOptions { Model = "" }, [sources[0], sources[0]], logging: _ => { }));
+    }
+
+    private static ServerOptions Administered(ServerOptions options) => options with { AdminKeys = [AdminKey] };
+
+    private static async Task<List<string>> AskUntilAsync(TestServer server, CancellationToken enough)
+    {
+        var answers = new List<string>();
+        do answers.Add((string)(await server.CompleteAsync(new() { ["model"] = "live", ["temperature"] = 0.01 }))["choices"]![0]!["text"]!);
+        while (!enough.IsCancellationRequested);
+        return answers;
+    }
+
+    private sealed class CountedParrot(string text) : ToyModel(4, 256, TestServer.Tokenizer.VocabularySize)
+    {
+        private readonly ParrotModel _parrot = TestServer.Parrot(text);
+
+        public bool IsDisposed { get; private set; }
+
+        public override void Dispose()
+        {
+            base.Dispose();
+            IsDisposed = true;
+        }
+
+        protected override void Score(ReadOnlySpan<int> history, Span<float> logits) => _parrot.Continue(history, logits);
+    }
+}

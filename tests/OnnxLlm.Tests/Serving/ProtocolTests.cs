@@ -1,0 +1,104 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Routing;
+
+namespace OnnxLlm.Tests.Serving;
+
+/// <summary>The Open Inference Protocol, the tokenizer routes and the document that lists them all.</summary>
+public sealed class ProtocolTests
+{
+    private const string Model = "/v2/models/org%2Ftoy";
+
+    [Fact]
+    public async Task Metadata_OfServerAndModel_HasItsShape()
+    {
+        await using var server = await TestServer.StartAsync();
+        Assert.Equal("onnxllm", (string?)(await GetAsync(server, "/v2"))["name"]);
+        var model = await GetAsync(server, Model);
+        Assert.Equal((TestServer.ModelId, "BYTES"), ((string?)model["name"], (string?)model["inputs"]![0]!["datatype"]));
+        Assert.True((bool)(await GetAsync(server, $"{Model}/versions/1/ready"))["ready"]!);
+        var index = await server.PostAsync("/v2/repository/index", []);
+        Assert.Equal("READY", (string?)index[0]!["state"]);
+    }
+
+    [Theory]
+    [InlineData("""{"text_input":"Once upon","parameters":{"max_tokens":12,"seed":7,"temperature":1.5}}""")]
+    [InlineData("""{"text_input":"Once upon","max_tokens":12,"seed":7,"temperature":1.5}""")]
+    public async Task Generate_WithASeed_EqualsTheCompletion(string body)
+    {
+        await using var server = await TestServer.StartAsync();
+        var expected = (string)(await server.CompleteAsync(new() { ["max_tokens"] = 12, ["seed"] = 7, ["temperature"] = 1.5 }))["choices"]![0]!["text"]!;
+        var answer = await server.PostAsync($"{Model}/generate", (JsonObject)JsonNode.Parse(body)!);
+        Assert.Equal(expected, (string?)answer["text_output"]);
+
+        using var streamed = await server.SendAsync($"{Model}/generate_stream", body);
+        var events = (await streamed.Content.ReadAsStringAsync()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(expected, string.Concat(events.Select(line => (string?)JsonNode.Parse(line["data: ".Length..])!["text_output"])));
+    }
+
+    [Fact]
+    public async Task Generate_WithDetails_SaysWhyItEndedAndHowLikelyTokensWere()
+    {
+        await using var server = await TestServer.StartAsync();
+        var answer = await server.PostAsync($"{Model}/generate", new() { ["text_input"] = "Once", ["max_tokens"] = 3, ["ignore_eos"] = true, ["parameters"] = new JsonObject { ["details"] = true } });
+        Assert.Equal("length", (string?)answer["details"]!["finish_reason"]);
+        Assert.Equal(3, answer["details"]!["logprobs"]!.AsArray().Count);
+    }
+
+    [Theory]
+    [InlineData("/v2/models/unknown/generate", """{"text_input":"x"}""", 404)]
+    [InlineData("/v2/models/org%2Ftoy/generate", """{"text":"x"}""", 400)]
+    [InlineData("/v2/models/org%2Ftoy/generate", """{"text_input":"x","parameters":{"temperature":9}}""", 400)]
+    [InlineData("/v2/models/org%2Ftoy/generate", "{", 400)]
+    [InlineData("/v2/models/org%2Ftoy/nothing", "{}", 404)]
+    public async Task Mistakes_HaveAPlainError(string path, string body, int status)
+    {
+        await using var server = await TestServer.StartAsync();
+        using var response = await server.SendAsync(path, body);
+        Assert.Equal(status, (int)response.StatusCode);
+        Assert.NotEmpty((string)JsonNode.Parse(await response.Content.ReadAsStringAsync())!["error"]!);
+    }
+
+    [Fact]
+    public async Task Tokens_ThereAndBack_AreTheText()
+    {
+        await using var server = await TestServer.StartAsync();
+        var tokens = await server.PostAsync("/tokenize", new() { ["prompt"] = "It said what ü", ["return_token_strs"] = true });
+        Assert.Equal((int)tokens["count"]!, tokens["tokens"]!.AsArray().Count);
+        Assert.Equal(TestServer.Tokenizer.Encode("It said what ü"), tokens["tokens"]!.AsArray().Select(token => (int)token!));
+        var text = await server.PostAsync("/v1/detokenize", new() { ["tokens"] = tokens["tokens"]!.DeepClone() });
+        Assert.Equal("It said what ü", (string?)text["prompt"]);
+        var chat = await server.PostAsync("/tokenize", new() { ["messages"] = TestServer.Messages("Hello") });
+        Assert.True((int)chat["count"]! > 3);
+        Assert.Equal(256, (int)(await GetAsync(server, "/tokenizer_info"))["model_max_length"]!);
+    }
+
+    [Theory]
+    [InlineData("/tokenize", "{}")]
+    [InlineData("/tokenize", """{"prompt":7}""")]
+    [InlineData("/tokenize", """{"messages":[]}""")]
+    [InlineData("/tokenize", """{"prompt":"\ud800"}""")]
+    [InlineData("/detokenize", """{"tokens":[-1]}""")]
+    [InlineData("/detokenize", """{"tokens":"abc"}""")]
+    [InlineData("/detokenize", "[]")]
+    public async Task Tokenizer_AskedWrongly_Is400(string path, string body)
+    {
+        await using var server = await TestServer.StartAsync();
+        using var response = await server.SendAsync(path, body);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+    }
+
+    [Fact]
+    public async Task OpenApi_DescribesEveryRoute()
+    {
+        await using var server = await TestServer.StartAsync();
+        var document = await GetAsync(server, "/openapi.json");
+        Assert.StartsWith("3.1", (string?)document["openapi"], StringComparison.Ordinal);
+        var described = document["paths"]!.AsObject().Select(path => path.Key).ToHashSet();
+        var routes = server.Service<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().Select(route => route.RoutePattern.RawText!.Replace("{**", "{", StringComparison.Ordinal));
+        Assert.Equal(["/openapi.json"], routes.Where(route => !described.Contains(route)));
+        Assert.NotNull(document["paths"]!["/v1/chat/completions"]!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!["properties"]!["messages"]);
+    }
+
+    private static async Task<JsonNode> GetAsync(TestServer server, string path) => JsonNode.Parse(await server.Http.GetStringAsync(path))!;
+}
