@@ -6,4 +6,9 @@ public sealed class ModelRuntimeException : Exception
     public ModelRuntimeException(string message) : base(message) { }
 
     public ModelRuntimeException(string message, Exception cause) : base(message, cause) { }
+
+    /// <summary>The runtime could not get the memory that it needs. The C API has no code for this, only its words: those of the arena, of its limit, and of C++.</summary>
+    public bool IsOutOfMemory => OutOfMemory.Any(words => Message.Contains(words, StringComparison.OrdinalIgnoreCase));
+
+    private static readonly string[] OutOfMemory = ["failed to allocate memory", "is smaller than requested bytes", "bad_alloc", "bad allocation", "out of memory"];
 }

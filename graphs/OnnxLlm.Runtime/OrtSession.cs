@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLlm.Graphs;
 using OnnxLlm.Runtime.Kernels;
+using OnnxLlm.Runtime.Memory;
 
 namespace OnnxLlm.Runtime;
 
@@ -96,6 +97,7 @@ public sealed class OrtSession : IDisposable
         };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", settings.Spinning ? "1" : "0");
         options.AddSessionConfigEntry("session.force_spinning_stop", settings.SpinningBetweenRuns ? "0" : "1");
+        if (settings.MemoryLimit > 0) ArenaLimit.Apply(Environment, options, settings.MemoryLimit);
         if (settings.Kernels) CustomOperators.Register(options);
         if (settings.ProfilePrefix is { } prefix)
             (options.ProfileOutputPathPrefix, options.EnableProfiling) = (prefix, true);

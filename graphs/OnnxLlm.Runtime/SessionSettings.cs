@@ -15,6 +15,9 @@ public sealed record SessionSettings
     /// <summary>Plan all activations as one block per input shape. Off by default: it costs nearly twice the memory for no speed.</summary>
     public bool MemoryPattern { get; init; }
 
+    /// <summary>The most bytes that activations of all sessions with this setting take together; 0 = no limit. Exceeding it is an error of the run.</summary>
+    public long MemoryLimit { get; init; }
+
     /// <summary>Idle workers spin for a moment before they sleep: faster steps, at the price of other programs' time.</summary>
     public bool Spinning { get; init; } = true;
 

@@ -3,6 +3,7 @@ using OnnxLlm.Benchmarks;
 using OnnxLlm.Benchmarks.Decode;
 using OnnxLlm.Benchmarks.Memory;
 using OnnxLlm.Benchmarks.Optimizers;
+using OnnxLlm.Benchmarks.Precision;
 using OnnxLlm.Benchmarks.Serve;
 using OnnxLlm.Benchmarks.Train;
 using OnnxLlm.Graphs;
@@ -17,6 +18,7 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
     DecodeCommand.CreateWorker(),
     MemoryCommand.Create(),
     OptimizersCommand.Create(),
+    PrecisionCommand.Create(),
     ServeCommand.Create(),
     TrainCommand.Create(),
     TrainCommand.CreateWorker(),

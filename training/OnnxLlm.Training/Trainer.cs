@@ -93,7 +93,8 @@ internal sealed partial class Trainer
         var batch = _batches.Take(_state.Position, _config.GlobalBatch);
         _pace.DataArrives();
         var learningRate = _schedule.LearningRate(_state.Step, _state.PlannedSteps);
-        var loss = Accumulate(batch);
+        Prepare();
+        var loss = AccumulateWithin(batch);
         var spike = LossSpike.Of(loss, _state.RecentLosses, _config.Stability.SpikeSigma);
         if (spike is not null && RollBack(spike, batch)) return false;
         var usable = double.IsFinite(loss) && !IsLeftOut(spike);
@@ -126,7 +127,7 @@ internal sealed partial class Trainer
         foreach (var batch in _parts.Validation.MicroBatches())
         {
             if (stop.IsCancellationRequested) return;
-            losses.Add(_parts.Engine.Evaluate(batch), batch.Labels);
+            losses.Add(EvaluateWithin(batch), batch.Labels);
         }
         _state = _state.Validated(Finite.OrNull(losses.Mean), _config.Stability.MinDelta);
         var result = new ValidationMetrics(_state.Step, _state.ValidationLoss, Finite.OrNull(losses.StandardError), losses.Tokens)
@@ -154,7 +155,8 @@ internal sealed partial class Trainer
     private void Save()
     {
         if (_saved == _state.Step) return;
-        _state = _state with { ElapsedSeconds = _pace.Elapsed.TotalSeconds, NextLossBits = NextLossBits() };
+        var bits = NextLossBits();
+        _state = _state with { ElapsedSeconds = _pace.Elapsed.TotalSeconds, NextLossBits = bits };
         _parts.Checkpoints.Save(_state, WriteModel);
         _saved = _state.Step;
         Tell("checkpoint", "checkpoint saved");
@@ -174,7 +176,8 @@ internal sealed partial class Trainer
     public string NextLossBits()
     {
         var next = _parts.Data.MicroBatch(_state.Position);
-        var loss = _parts.Engine.Accumulate(next, reset: true, 1f / next.ValidTokens);
+        Prepare();
+        var loss = (float)AccumulateWithin(new GlobalBatch(_state.Position, [next]));
         return BitConverter.SingleToUInt32Bits(loss).ToString("X8", CultureInfo.InvariantCulture);
     }
 

@@ -21,7 +21,7 @@ public enum Precision
 /// </summary>
 public sealed class MixedPrecision
 {
-    private static readonly FrozenSet<string> Products = ["Gemm"];
+    private static readonly FrozenSet<string> Products = ["Gemm", "MatrixProduct", "BiasedProduct"];
 
     private static readonly FrozenSet<string> Movements = ["Reshape", "Flatten", "Transpose", "Split", "Slice", "Unsqueeze", "Identity"];
 

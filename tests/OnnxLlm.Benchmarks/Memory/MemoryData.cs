@@ -2,12 +2,13 @@ using OnnxLlm.Text;
 
 namespace OnnxLlm.Benchmarks.Memory;
 
-/// <summary>Shards of random tokens: what is in them changes neither memory nor time.</summary>
+/// <summary>Shards of made-up tokens.</summary>
 internal static class MemoryData
 {
     private const int Seed = 1, TrainingTokens = 400_000, ValidationTokens = 40_000;
 
-    public static string Write(string folder, int vocabulary)
+    /// <param name="noise">One token in so many is random, the others follow from the one before: 1 leaves nothing to learn.</param>
+    public static string Write(string folder, int vocabulary, int noise)
     {
         string path = Path.Combine(folder, "shards");
         var random = new Random(Seed);
@@ -17,6 +18,11 @@ internal static class MemoryData
         writer.Finish();
         return path;
 
-        int[] Tokens(int count) => [.. Enumerable.Range(0, count).Select(_ => random.Next(vocabulary))];
+        int[] Tokens(int count)
+        {
+            int[] tokens = new int[count];
+            for (int i = 1; i < count; i++) tokens[i] = random.Next(noise) == 0 ? random.Next(vocabulary) : (tokens[i - 1] * 5 + 3) % vocabulary;
+            return tokens;
+        }
     }
 }

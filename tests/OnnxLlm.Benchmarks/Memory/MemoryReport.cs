@@ -12,7 +12,7 @@ internal static class MemoryReport
 
         {now:yyyy-MM-dd}. {Machine.Current}. The real runner as a process of its own, its largest resident memory as the system counts it (everything: .NET, ONNX Runtime,
         state, activations, validation, checkpoint); threads: {options.Threads}. Quickstart's config, 24 steps with validations and checkpoints: {result.Quickstart.PeakBytes / 1e6:F0} MB
-        (`train --plan` predicts {result.Quickstart.PredictedBytes / 1e6:F0}), {result.Quickstart.StepMilliseconds:F0} ms a step. The same model in three depths with micro-batches of 8 × 256 tokens, {options.Steps} steps, the first {MemorySuite.WarmUp} not timed.
+        (`train --plan` predicts {result.Quickstart.PredictedBytes / 1e6:F0}). The same model in three depths with micro-batches of 8 × 256 tokens, {options.Steps} steps, the first {MemorySuite.WarmUp} not timed.
         `selective` computes norms, activations and rotations again in the backward pass, `block` everything but the input of each block.
         Other programs took at most {result.OthersShare:P1} of the machine during a run.
 

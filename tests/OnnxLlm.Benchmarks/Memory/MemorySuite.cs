@@ -18,7 +18,7 @@ internal sealed class MemorySuite(MemoryOptions options, TimeProvider time, Text
     {
         using var folder = new TemporaryFolder("memory");
         string config = Path.Combine(BenchmarkDocument.Root, "training", "configs", "quickstart.json");
-        var runner = new RunnerProcess(config, MemoryData.Write(folder.Path, Vocabulary), folder.Path, options.Threads);
+        var runner = new RunnerProcess(config, MemoryData.Write(folder.Path, Vocabulary, noise: 1), folder.Path, options.Threads);
         var result = new MemoryResult(
             Measure(runner, MemoryCase.Quickstart),
             [.. from layers in MemoryCase.Depths

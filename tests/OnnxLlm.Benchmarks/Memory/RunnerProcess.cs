@@ -5,9 +5,11 @@ using OnnxLlm.Benchmarks.Measuring;
 
 namespace OnnxLlm.Benchmarks.Memory;
 
-/// <summary>What a training run took: the most memory resident, what was predicted of it, the median time of its steps, and its last loss.</summary>
-internal sealed record TrainingUse(double PeakBytes, double PredictedBytes, double StepMilliseconds, double Loss, double OthersShare)
+/// <summary>What a training run took: the most memory resident, what was predicted of it, the median time of its steps, and the loss of each.</summary>
+internal sealed record TrainingUse(double PeakBytes, double PredictedBytes, double StepMilliseconds, IReadOnlyList<double> Losses, double OthersShare)
 {
+    public double Loss => Losses[^1];
+
     public double PredictionError => PredictedBytes / PeakBytes - 1;
 }
 
@@ -25,7 +27,7 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
         var (peak, busy) = Watch(arguments);
         JsonElement[] steps = [.. File.ReadLines(Path.Combine(run, "metrics.jsonl")).Select(line => JsonSerializer.Deserialize<JsonElement>(line))
             .Where(line => line.TryGetProperty("tokens_per_second", out _))];
-        return new(peak, predicted, StepTime(steps), steps[^1].GetProperty("loss").GetDouble(), machine.OthersShare(busy));
+        return new(peak, predicted, StepTime(steps), [.. steps.Select(step => step.GetProperty("loss").GetDouble())], machine.OthersShare(busy));
     }
 
     /// <summary>What the runner itself says before it starts.</summary>

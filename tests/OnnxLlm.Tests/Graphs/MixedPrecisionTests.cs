@@ -33,6 +33,7 @@ public sealed class MixedPrecisionTests
         Assert.Equal(kept["RmsNorm"], kept["RmsNormGrad"]);
         Assert.All((string[])["CausalAttention", "CausalAttentionGrad", "SwiGlu", "Accumulate"], op => Assert.Contains(op, kept.Keys));
         Assert.DoesNotContain("Gemm", kept.Keys);
+        Assert.DoesNotContain("MatrixProduct", MixedPrecision.Kept(Graphs("llama-tiny", new() { Precision = Precision.Fp16, Rounded = true }).Step).Select(k => k.Op));
     }
 
     [Fact]

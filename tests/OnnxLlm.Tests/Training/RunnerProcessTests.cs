@@ -117,6 +117,17 @@ public sealed class RunnerProcessTests : IDisposable
         Assert.False(Directory.Exists(Run));
     }
 
+    /// <summary>A real limit: the runtime's arena may hold one megabyte.</summary>
+    [Fact]
+    public void MemoryLimit_IsKept_BySmallerPieces()
+    {
+        using var training = Start(Train("steps=8", "model.intermediate_size=512", "micro_batch=8", "memory_limit_mb=2", "evaluate_tokens=128"));
+        var output = training.StandardOutput.ReadToEnd();
+        Assert.True(training.WaitForExit(Patience));
+        Assert.Equal(ExitCodes.Finished, training.ExitCode);
+        Assert.Contains("micro-batches are run as pieces of 4 × 16 tokens instead of 8 × 16 from here on; the global batch stays 8 sequences", output, StringComparison.Ordinal);
+    }
+
     private CheckpointStore Store => new(Path.Combine(Run, "checkpoints"), 2);
 
     private string[] Train(params string[] overrides) =>

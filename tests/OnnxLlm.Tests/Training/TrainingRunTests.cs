@@ -66,6 +66,23 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(Losses("straight"), Losses("halves"));
     }
 
+    /// <summary>Sequences of 4 tokens, then of 8, then of 16: the loss goes on where it was (it jumps by less than 5 %), and so does a resume.</summary>
+    [Fact]
+    public void Stages_LengthenTheSequences_AndTheLossGoesOn()
+    {
+        string[] settings = ["steps=90", "optimizer.learning_rate=3e-4", "schedule.min_learning_rate=1e-4", """stages=[{"steps":30,"sequence_length":4},{"steps":30,"sequence_length":8}]"""];
+        Start("straight", settings);
+        Start("halves", stopAt: 30, settings);
+        Assert.Equal(Outcome.Finished, Resume("halves"));
+
+        var losses = Losses("straight");
+        Assert.Equal(losses, Losses("halves"));
+        foreach (int change in new[] { 30, 60 })
+            Assert.InRange(losses[change..(change + 5)].Average() / losses[(change - 5)..change].Average(), 0.95, 1.05);
+        var stages = MetricsLog.Lines(Path.Combine(_folder, "straight", "metrics.jsonl")).Where(l => l.TryGetProperty("event", out var kind) && kind.GetString() == "stage");
+        Assert.Equal([30, 60], stages.Select(l => l.GetProperty("step").GetInt64()));
+    }
+
     /// <summary>The scale begins where it must overflow and doubles often, so its state matters at the checkpoint.</summary>
     [Fact]
     public void Resume_InFloat16_IsBitForBitToo()

@@ -48,6 +48,9 @@ internal sealed record TrainingState
     /// <summary>Validations since <see cref="BestValidationLoss"/>.</summary>
     public int ValidationsWithoutGain { get; init; }
 
+    /// <summary>Tokens of a piece of a micro-batch, where memory did not suffice for a whole one.</summary>
+    public int? PieceTokens { get; init; }
+
     /// <summary>Losses of the last finite steps, oldest first.</summary>
     public ImmutableArray<double> RecentLosses { get; init; } = [];
 

@@ -4,7 +4,7 @@ namespace OnnxLlm.Training.Configuration;
 internal static class ConfigRules
 {
     public static IEnumerable<string> Broken(RunConfig c) =>
-        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c));
+        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c)).Concat(Stages(c));
 
     private static IEnumerable<string> Ranges(RunConfig c)
     {
@@ -24,6 +24,7 @@ internal static class ConfigRules
             ("log_every", c.LogEvery, c.LogEvery > 0, "above 0"),
             ("threads", c.Threads, c.Threads >= 0, "0 or more"),
             ("max_skipped_steps", c.MaxSkippedSteps, c.MaxSkippedSteps > 0, "above 0"),
+            ("memory_limit_mb", c.MemoryLimitMb, c.MemoryLimitMb is >= 0 and <= 4294, "0 or more, and at most 4294, the most that the runtime's binding can limit"),
             ("loss_scale.initial", c.LossScale.Initial, c.LossScale.Initial is >= 1 and <= 1 << 30 && float.IsPow2(c.LossScale.Initial), "a power of two from 1 to 2^30"),
             ("loss_scale.growth_interval", c.LossScale.GrowthInterval, c.LossScale.GrowthInterval > 0, "above 0"),
             ("optimizer.learning_rate", o.LearningRate, o.LearningRate > 0, "above 0"),
@@ -92,5 +93,16 @@ internal static class ConfigRules
     {
         if (c.SequenceLength > c.Model.MaxPositions)
             yield return $"sequence_length: {c.SequenceLength} is longer than the model's context of {c.Model.MaxPositions}";
+    }
+
+    private static IEnumerable<string> Stages(RunConfig c)
+    {
+        foreach (var (i, stage) in c.Stages.Index())
+        {
+            if (stage.Steps <= 0) yield return $"stages[{i}].steps: must be above 0, got {stage.Steps}";
+            if (stage.SequenceLength <= 0 || c.Time % stage.SequenceLength != 0)
+                yield return $"stages[{i}].sequence_length: {stage.SequenceLength} does not divide the run's sequences of {c.Time}";
+        }
+        if (c is { Engine: EngineKind.OrtTraining, Stages.IsEmpty: false }) yield return "stages: engine ort-training knows sequences of one length only";
     }
 }

@@ -37,6 +37,9 @@ public sealed record RunConfig
     /// <summary>Patterns of parameter names (* is any text) that are not trained.</summary>
     public ImmutableArray<string> Frozen { get; init; } = [];
 
+    /// <summary>Training on shorter sequences first; see <see cref="StageConfig"/>.</summary>
+    public ImmutableArray<StageConfig> Stages { get; init; } = [];
+
     public OptimizerConfig Optimizer { get; init; } = new();
 
     public ScheduleConfig Schedule { get; init; } = new();
@@ -77,6 +80,9 @@ public sealed record RunConfig
     /// <summary>Threads of the runtime; 0 uses every core.</summary>
     public int Threads { get; init; }
 
+    /// <summary>The most that activations may take, in MB; 0 is no limit. What does not fit is run in smaller micro-batches.</summary>
+    public int MemoryLimitMb { get; init; }
+
     /// <summary>Whether fused operators run as our kernels instead of their portable bodies.</summary>
     public bool Kernels { get; init; } = true;
 
@@ -88,6 +94,16 @@ public sealed record RunConfig
 
     /// <summary>T, tokens predicted per sequence.</summary>
     internal int Time => SequenceLength ?? Model.MaxPositions;
+
+    /// <summary>The length of the sequences that step <paramref name="step"/> trains on, counted from 0.</summary>
+    internal int TimeAt(long step)
+    {
+        foreach (var stage in Stages)
+            if ((step -= stage.Steps) < 0) return stage.SequenceLength;
+        return Time;
+    }
+
+    internal TrainingGraphs GraphsFor(TrainingShape shape) => TrainingGraphs.Create(Setup with { Shape = shape });
 
     /// <summary>
     /// How the step graph computes. On the CPU, the only provider so far, the runtime has no bfloat16 products, and float16 ones that take several

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OnnxLlm.Graphs.Training;
 using OnnxLlm.Training.Data;
 using OnnxLlm.Training.Metrics;
 
@@ -25,6 +26,15 @@ internal interface ITrainingEngine : IDisposable
 
     /// <summary>The loss of every token of the micro-batch, row by row, 0 where the label is ignored; valid until the next call.</summary>
     ReadOnlySpan<float> Evaluate(MicroBatch batch);
+
+    /// <summary>The shape of the pieces in which micro-batches are run; null where the engine knows only whole ones.</summary>
+    TrainingShape? Pieces => null;
+
+    /// <summary>
+    /// From now on runs micro-batches in pieces of another shape; their tokens must divide those of a micro-batch. Weights, gradients and
+    /// optimizer state stay as they are.
+    /// </summary>
+    void Reshape(TrainingShape pieces) => throw new NotSupportedException();
 
     /// <summary>The factor of the gradients while they are computed; null where there is none.</summary>
     LossScaler? Scaler => null;

@@ -15,17 +15,17 @@ namespace OnnxLlm.Training.Engine;
 /// </summary>
 internal sealed class OnnxTrainingEngine : ITrainingEngine
 {
-    private readonly OrtSession[] _sessions;
-    private readonly BoundSession _step;
-    private readonly BoundSession _evaluation;
+    private readonly SessionSettings _settings;
+    private readonly TrainingShape _shape;
+    private readonly OrtSession _updating;
     private readonly BoundSession _optimizer;
+    private PieceSession _step;
+    private PieceSession _evaluation;
 
-    private readonly TensorBuffer _inputIds;
-    private readonly TensorBuffer _labels;
     private readonly TensorBuffer _lossScale = TensorBuffer.Zeros(ElementType.Float);
     private readonly TensorBuffer _reset = TensorBuffer.Zeros(ElementType.Bool, 1);
     private readonly TensorBuffer _loss = TensorBuffer.Zeros(ElementType.Float);
-    private readonly TensorBuffer _tokenLosses;
+    private readonly float[] _tokenLosses;
     private readonly TensorBuffer _learningRate = TensorBuffer.Zeros(ElementType.Float);
     private readonly TensorBuffer _updateCount = TensorBuffer.Zeros(ElementType.Int64);
     private readonly TensorBuffer _inverseLossScale = TensorBuffer.Zeros(ElementType.Float);
@@ -37,18 +37,21 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null)
     {
-        _parameters = graphs.Parameters;
+        (_parameters, _shape, _settings) = (graphs.Parameters, shape, settings);
         Tensors = new TrainingTensors(graphs);
-        _inputIds = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
-        _labels = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
-        _tokenLosses = TensorBuffer.Zeros(ElementType.Float, shape.Batch * shape.Time);
-        _sessions = [.. new[] { graphs.Step, graphs.Evaluation, graphs.Optimizer }.Select(graph => new OrtSession(OnnxFile.ToBytes(graph), settings))];
-        _step = Bind(_sessions[0], graphs.StepInPlace);
-        _evaluation = Bind(_sessions[1], []);
-        _optimizer = Bind(_sessions[2], graphs.OptimizerInPlace);
+        _tokenLosses = new float[shape.Batch * shape.Time];
+        _updating = new OrtSession(OnnxFile.ToBytes(graphs.Optimizer), settings);
+        _optimizer = Binding.Of(_updating, graphs.OptimizerInPlace, Buffer);
+        _step = new PieceSession(graphs.Step, shape, settings, graphs.StepInPlace, Buffer);
+        _evaluation = new PieceSession(graphs.Evaluation, shape, settings, [], Buffer);
         _activations = Auxiliary(auxiliary?.Activations, settings);
         _sampling = Auxiliary(auxiliary?.Sampling, settings);
     }
+
+    /// <summary>Makes the graphs for pieces of another shape; null where there are none.</summary>
+    public Func<TrainingShape, TrainingGraphs>? Graphs { get; init; }
+
+    public TrainingShape? Pieces => Graphs is null ? null : _step.Shape;
 
     /// <summary>Null where the gradients carry no factor.</summary>
     public LossScaler? Scaler { get; init; }
@@ -58,11 +61,15 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public float Accumulate(MicroBatch batch, bool reset, float lossScale)
     {
-        Feed(batch);
-        _reset.Span<bool>()[0] = reset;
+        var loss = 0f;
         _lossScale.Span<float>()[0] = lossScale * GradientScale;
-        _step.Run();
-        return _loss.Span<float>()[0] / GradientScale;
+        for (var piece = 0; piece < _step.Pieces(batch); piece++)
+        {
+            _reset.Span<bool>()[0] = reset && piece == 0;
+            _step.Run(batch, piece);
+            loss += _loss.Span<float>()[0];
+        }
+        return loss / GradientScale;
     }
 
     public float Update(double learningRate, long update)
@@ -78,9 +85,23 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public ReadOnlySpan<float> Evaluate(MicroBatch batch)
     {
-        Feed(batch);
-        _evaluation.Run();
-        return _tokenLosses.Span<float>();
+        for (var piece = 0; piece < _evaluation.Pieces(batch); piece++)
+        {
+            _evaluation.Run(batch, piece);
+            _evaluation.TokenLosses.CopyTo(_tokenLosses.AsSpan(piece * _evaluation.Tokens));
+        }
+        return _tokenLosses;
+    }
+
+    /// <summary>Sequences are cut for training only: a validation always sees them whole. The old sessions go first, so that both never need memory at once.</summary>
+    public void Reshape(TrainingShape pieces)
+    {
+        var whole = new TrainingShape(PieceSession.Rows(_shape.Batch, pieces.Batch * pieces.Time / _shape.Time), _shape.Time);
+        var (step, evaluation) = (Graphs!(pieces), Graphs(whole));
+        _step.Dispose();
+        _evaluation.Dispose();
+        _step = new PieceSession(step.Step, pieces, _settings, step.StepInPlace, Buffer);
+        _evaluation = new PieceSession(evaluation.Evaluation, whole, _settings, [], Buffer);
     }
 
     public void Save(string folder)
@@ -99,7 +120,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     {
         var norms = LayerStatistics.Norms(_parameters, Tensors, _inverseLossScale.Span<float>()[0]);
         if (_activations is null) return norms;
-        Feed(batch);
+        batch.InputIds.CopyTo(_activations["input_ids"].Span<long>());
         _activations.Run();
         float[] Of(string name) => _activations[name].Span<float>().ToArray();
         return norms.With(new ActivationMoments(Of(ActivationGraph.Mean), Of(ActivationGraph.Deviation), Of(ActivationGraph.Max)));
@@ -119,8 +140,8 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     {
         IEnumerable<IDisposable> owned =
         [
-            _step, _evaluation, _optimizer, .. _sessions, Tensors,
-            _inputIds, _labels, _lossScale, _reset, _loss, _tokenLosses, _learningRate, _updateCount, _inverseLossScale, _gradientNorm,
+            _step, _evaluation, _optimizer, _updating, Tensors,
+            _lossScale, _reset, _loss, _learningRate, _updateCount, _inverseLossScale, _gradientNorm,
         ];
         _activations?.Dispose();
         _sampling?.Dispose();
@@ -129,33 +150,13 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     private float GradientScale => Scaler?.Scale ?? 1;
 
-    private AuxiliarySession? Auxiliary(Graph? graph, SessionSettings settings) =>
-        graph is null ? null : new AuxiliarySession(graph, settings, name => name == "input_ids" ? _inputIds : Tensors.Find(name));
-
-    private void Feed(MicroBatch batch)
-    {
-        batch.InputIds.CopyTo(_inputIds.Span<long>());
-        batch.Labels.CopyTo(_labels.Span<long>());
-    }
-
-    /// <summary>Binds every input and output by name; an output that is updated in place gets the buffer of its input.</summary>
-    private BoundSession Bind(OrtSession session, IEnumerable<(string Input, string Output)> inPlace)
-    {
-        var inputOf = inPlace.ToDictionary(pair => pair.Output, pair => pair.Input);
-        var bound = session.Bind();
-        foreach (var input in session.Inputs) bound.Input(input.Name, Buffer(input.Name));
-        foreach (var output in session.Outputs) bound.Output(output.Name, Buffer(inputOf.GetValueOrDefault(output.Name, output.Name)));
-        return bound;
-    }
+    private AuxiliarySession? Auxiliary(Graph? graph, SessionSettings settings) => graph is null ? null : new AuxiliarySession(graph, settings, Tensors.Find);
 
     private TensorBuffer Buffer(string name) => name switch
     {
-        "input_ids" => _inputIds,
-        "labels" => _labels,
         "loss_scale" => _lossScale,
         "lazy_reset_grad" => _reset,
         "loss" => _loss,
-        "token_losses" => _tokenLosses,
         "learning_rate" => _learningRate,
         "step" => _updateCount,
         "inverse_loss_scale" => _inverseLossScale,

@@ -35,12 +35,15 @@ internal static class TrainingEngines
     /// <param name="checkpoint">A folder that the engine saved to.</param>
     public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string artifacts, string? checkpoint)
     {
-        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels };
+        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels, MemoryLimit = config.MemoryLimitMb * 1_000_000L };
         if (config.Engine == EngineKind.OrtTraining)
             return new OrtTrainingEngine(from => OrtTrainingSession.Open(OrtTrainingEngine.Files(artifacts, from), settings), checkpoint ?? artifacts, config.Setup);
 
-        var scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null;
-        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, AuxiliaryGraphs.Of(config)) { Scaler = scaler };
+        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, AuxiliaryGraphs.Of(config))
+        {
+            Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null,
+            Graphs = config.GraphsFor,
+        };
         if (checkpoint is null) engine.Tensors.Initialize(Fresh(config));
         else engine.Load(checkpoint);
         return engine;

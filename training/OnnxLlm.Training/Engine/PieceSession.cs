@@ -1,0 +1,62 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime;
+using OnnxLlm.Training.Data;
+
+namespace OnnxLlm.Training.Engine;
+
+/// <summary>
+/// A graph over [B, T] tokens, bound to the tensors of an engine. A micro-batch of more tokens is run in pieces: as fewer sequences at a time,
+/// as sequences cut into shorter ones, or both.
+/// </summary>
+internal sealed class PieceSession : IDisposable
+{
+    private readonly TensorBuffer _inputIds;
+    private readonly TensorBuffer _labels;
+    private readonly TensorBuffer _tokenLosses;
+    private readonly OrtSession _session;
+    private readonly BoundSession _bound;
+
+    /// <param name="tensor">The tensor bound to an input or output; those that belong to a micro-batch are made here.</param>
+    public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
+    {
+        Shape = shape;
+        _inputIds = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
+        _labels = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
+        _tokenLosses = TensorBuffer.Zeros(ElementType.Float, Tokens);
+        _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
+        _bound = Binding.Of(_session, inPlace, name => name switch
+        {
+            "input_ids" => _inputIds,
+            "labels" => _labels,
+            "token_losses" => _tokenLosses,
+            _ => tensor(name),
+        });
+    }
+
+    public TrainingShape Shape { get; }
+
+    /// <summary>Tokens of one piece.</summary>
+    public int Tokens => Shape.Batch * Shape.Time;
+
+    /// <summary>The most sequences of a piece, at most <paramref name="limit"/>, such that pieces make up <paramref name="all"/> sequences.</summary>
+    public static int Rows(int all, int limit) => Enumerable.Range(1, Math.Clamp(limit, 1, all)).Last(rows => all % rows == 0);
+
+    /// <summary>Of the piece that was run last.</summary>
+    public ReadOnlySpan<float> TokenLosses => _tokenLosses.Span<float>();
+
+    public int Pieces(MicroBatch batch) => batch.InputIds.Length / Tokens;
+
+    public void Run(MicroBatch batch, int piece)
+    {
+        batch.InputIds.AsSpan(piece * Tokens, Tokens).CopyTo(_inputIds.Span<long>());
+        batch.Labels.AsSpan(piece * Tokens, Tokens).CopyTo(_labels.Span<long>());
+        _bound.Run();
+    }
+
+    public void Dispose()
+    {
+        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _tokenLosses]) owned.Dispose();
+    }
+}
