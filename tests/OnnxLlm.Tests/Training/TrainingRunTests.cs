@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Text;
 using OnnxLlm.Training;
@@ -41,6 +42,17 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(100, Losses("halves").Count);
         var (a, b) = (Latest("straight").State, Latest("halves").State);
         Assert.Equal((a.Position, a.Updates, a.Tokens, a.NextLossBits, a.ValidationLoss), (b.Position, b.Updates, b.Tokens, b.NextLossBits, b.ValidationLoss));
+    }
+
+    [Fact]
+    public void Resume_WithAGraphThatWasChanged_IsRefused()
+    {
+        Start("run", stopAt: 5, ["steps=10"]);
+        File.AppendAllText(Path.Combine(_folder, "run", "artifacts", "training_model.onnx"), " ");
+
+        var error = Assert.Throws<GraphException>(() => Resume("run"));
+
+        Assert.EndsWith("training_model.onnx is not the file that the manifest describes: its SHA-256 differs.", error.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -11,7 +11,7 @@ namespace OnnxLlm.Tools.Export;
 /// <param name="TokenizerHash">Of the tokenizer that made the shards; empty where they do not say.</param>
 internal sealed record TrainingRunFolder(string Folder, ModelConfig Model, string Data, string TokenizerHash)
 {
-    private const string RecordFile = "run.json";
+    public const string RecordFile = "run.json";
 
     public static TrainingRunFolder Open(string folder)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Training.Configuration;
 
@@ -49,34 +50,11 @@ internal static class ConfigFile
         }
     }
 
-    /// <summary>Applies one "section.key=value"; the value is JSON where it parses as JSON, else a text. Returns what is wrong with it, or null.</summary>
+    /// <summary>Applies one edit; a budget replaces the others. Returns what is wrong with it, or null.</summary>
     private static string? Override(JsonObject root, string assignment)
     {
-        var (key, value) = assignment.IndexOf('=') is > 0 and var at ? (assignment[..at], assignment[(at + 1)..]) : ("", "");
-        if (key == "") return $"--set {assignment}: expected key=value";
-        if (Budgets.Contains(key)) foreach (var other in Budgets) root.Remove(other);
-
-        var path = key.Split('.');
-        var section = root;
-        foreach (var name in path[..^1])
-        {
-            if (section[name] is not null and not JsonObject) return $"--set {assignment}: '{name}' is not a section";
-            section = (JsonObject)(section[name] ??= new JsonObject());
-        }
-        section[path[^1]] = Value(value);
-        return null;
-    }
-
-    private static JsonNode? Value(string text)
-    {
-        try
-        {
-            return JsonNode.Parse(text);
-        }
-        catch (JsonException)
-        {
-            return JsonValue.Create(text);
-        }
+        if (Budgets.Contains(assignment.Split('=')[0])) foreach (var budget in Budgets) root.Remove(budget);
+        return JsonEdits.Apply(root, assignment);
     }
 
     private static TrainingException Report(string name, List<string> problems) => new(problems.Count == 1
