@@ -16,8 +16,8 @@ internal static unsafe class MatrixProduct
     /// <summary>Steps and floats of the right operand that are packed at a time (8 MB).</summary>
     private const long MostSteps = 2048, MostFloats = 1 << 21;
 
-    /// <summary>Panels packed together: the source is read in runs of this many tiles.</summary>
-    private const long PanelsPerPart = 8;
+    /// <summary>What one part packs: panels of an operand stored by columns, steps of all panels of one stored by steps, which is then read as it lies.</summary>
+    private const long PanelsPerPart = 8, StepsPerPart = 64;
 
     /// <summary>Tiles of rows in a part: a block of the left operand then stays in the second-level cache.</summary>
     private const long TilesPerPart = 16, PackedTilesPerPart = 8;
@@ -86,7 +86,7 @@ internal static unsafe class MatrixProduct
                     (x->Columns, x->Steps) = (Math.Min(columns, x->N - x->Column), Math.Min(MostSteps, x->K - x->Step));
                     (x->Panels, x->PanelStride) = (Panels(x->Columns, tile), x->Steps * tile + Gap);
                     Divide(x);
-                    context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&PackPart, Panels(x->Panels, PanelsPerPart), x);
+                    context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&PackPart, x->TransposeB ? Panels(x->Panels, PanelsPerPart) : Panels(x->Steps, StepsPerPart), x);
                     context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&MultiplyPart, x->RowParts * x->ColumnParts, x, uneven: true);
                 }
         }
@@ -116,20 +116,26 @@ internal static unsafe class MatrixProduct
     [UnmanagedCallersOnly]
     private static void PackPart(Arguments* x, nint part)
     {
-        long first = part * PanelsPerPart, count = Math.Min(PanelsPerPart, x->Panels - first);
-        if (x->Width == VectorWidth.Bits512) Pack<Lanes512>(x, first, count);
-        else if (x->Width == VectorWidth.Portable) Pack<PortableLanes>(x, first, count);
-        else Pack<ScalarLane>(x, first, count);
+        if (x->Width == VectorWidth.Bits512) Pack<Lanes512>(x, part);
+        else if (x->Width == VectorWidth.Portable) Pack<PortableLanes>(x, part);
+        else Pack<ScalarLane>(x, part);
     }
 
-    private static void Pack<T>(Arguments* x, long first, long count) where T : unmanaged, ILanes<T>
+    private static void Pack<T>(Arguments* x, long part) where T : unmanaged, ILanes<T>
     {
-        long width = ProductTile.Width<T>(), column = x->Column + first * width, columns = Math.Min(count * width, x->Column + x->Columns - column);
-        float* panels = x->Packed + first * x->PanelStride;
+        long width = ProductTile.Width<T>();
         if (x->TransposeB)
-            ProductPacking.Transposed(x->B + column * x->K + x->Step, x->K, x->Steps, columns, width, panels, x->PanelStride);
+        {
+            long first = part * PanelsPerPart, column = first * width, columns = Math.Min(PanelsPerPart * width, x->Columns - column);
+            float* source = x->B + (x->Column + column) * x->K + x->Step;
+            ProductPacking.Transposed(source, x->K, x->Steps, columns, width, x->Packed + first * x->PanelStride, x->PanelStride);
+        }
         else
-            ProductPacking.Rows<T>(x->B + x->Step * x->N + column, x->N, x->Steps, columns, width, panels, x->PanelStride);
+        {
+            long step = part * StepsPerPart, steps = Math.Min(StepsPerPart, x->Steps - step);
+            float* source = x->B + (x->Step + step) * x->N + x->Column;
+            ProductPacking.Rows<T>(source, x->N, steps, x->Columns, width, x->Packed + step * width, x->PanelStride);
+        }
     }
 
     [UnmanagedCallersOnly]
