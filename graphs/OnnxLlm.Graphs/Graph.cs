@@ -32,11 +32,11 @@ public sealed class Graph
     /// <summary>The same graph with other nodes for some of its own, each with the outputs of the one it replaces. The builder is not to be used afterwards.</summary>
     internal Graph With(Func<Node, Node> replace)
     {
-        var graph = new Graph(Name, Inputs, Outputs, [.. Nodes.Select(replace)]);
-        foreach (var node in graph.Nodes)
+        Node[] nodes = [.. Nodes.Select(replace)];
+        foreach (var node in nodes)
             foreach (var output in node.Outputs)
                 output.Producer = node;
-        return graph;
+        return new Graph(Name, Inputs, Outputs, nodes);
     }
 
     /// <summary>Everything the values are computed from, and they themselves.</summary>

@@ -2,10 +2,17 @@ using OnnxLlm.Graphs.Functions;
 
 namespace OnnxLlm.Graphs.Training;
 
-/// <summary>Writes the single-precision Gemm nodes of a finished graph as functions that have a kernel; nothing else changes.</summary>
+/// <summary>
+/// Writes the single-precision Gemm nodes of a finished graph as functions that have a kernel, those of a weight's gradient together with its accumulation:
+/// the gradient then is in memory once. Nothing else changes.
+/// </summary>
 internal static class MatrixProducts
 {
-    internal static Graph Fuse(Graph graph) => graph.With(node => IsFusible(node) ? Fused(node) : node);
+    internal static Graph Fuse(Graph graph)
+    {
+        var uses = graph.Nodes.SelectMany(n => n.Inputs).Concat(graph.Outputs.Select(o => o.Value)).OfType<Value>().CountBy(v => v).ToDictionary();
+        return graph.With(node => IsAccumulation(node) && uses[node[1]] == 1 ? Accumulated(node) : IsFusible(node) ? Fused(node) : node);
+    }
 
     /// <summary>The functions know neither alpha nor beta, nor a bias that varies from row to row.</summary>
     private static bool IsFusible(Node n) =>
@@ -13,10 +20,16 @@ internal static class MatrixProducts
         && n.Attributes.Float("alpha", 1) == 1 && n.Attributes.Float("beta", 1) == 1
         && (n.Inputs.Length == 2 || n[2].Rank == 1 && n[2].Shape[0] == n.Output.Shape[1]);
 
-    private static Node Fused(Node n)
+    private static bool IsAccumulation(Node n) => n.Function == Accumulate.Forward && n[1].Producer is { Inputs.Length: 2 } product && IsFusible(product);
+
+    private static Node Fused(Node n) => Product(n, n.Inputs.Length == 2 ? MatrixProduct.Plain : MatrixProduct.WithBias, n, n.Inputs);
+
+    private static Node Accumulated(Node n) =>
+        n[1].Producer is { } product ? Product(n, MatrixProduct.Accumulated, product, [n[0], product[0], product[1], n[2]]) : n;
+
+    private static Node Product(Node n, Function function, Node gemm, System.Collections.Immutable.ImmutableArray<Value?> inputs)
     {
-        var function = n.Inputs.Length == 2 ? MatrixProduct.Plain : MatrixProduct.WithBias;
-        var attributes = new Attributes([.. function.Attributes.Select(a => (a.Name, (AttributeValue)n.Attributes.Int(a.Name, 0)))]);
-        return new Node(function.Name, Function.Domain, n.Scope, n.Inputs, attributes) { Outputs = n.Outputs, Function = function };
+        var attributes = new Attributes([.. function.Attributes.Select(a => (a.Name, (AttributeValue)gemm.Attributes.Int(a.Name, 0)))]);
+        return new Node(function.Name, Function.Domain, n.Scope, inputs, attributes) { Outputs = n.Outputs, Function = function };
     }
 }

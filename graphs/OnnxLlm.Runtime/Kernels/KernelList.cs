@@ -25,7 +25,7 @@ public static class KernelList
         RmsNorm.Kernel, RmsNormGrad.Kernel, LayerNorm.Kernel, LayerNormGrad.Kernel,
         SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel,
         Gelu.Kernel, GeluGrad.Kernel, SwiGlu.Kernel, SwiGluGrad.Kernel,
-        MatrixProduct.Plain, MatrixProduct.WithBias,
+        MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel,
     ];
 }

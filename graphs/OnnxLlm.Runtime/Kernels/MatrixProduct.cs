@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -39,12 +40,25 @@ internal static unsafe class MatrixProduct
         Integers = ["transA", "transB"],
     };
 
+    internal static readonly Kernel Accumulated = new("AccumulatedProduct", &ComputeAccumulated)
+    {
+        Inputs = [ElementType.Float, ElementType.Float, ElementType.Float, ElementType.Bool],
+        Outputs = Kernel.AllFloat(1),
+        SameShape = [0],
+        Integers = ["transA", "transB"],
+        Reuse = Reuse.FirstForFirst,
+    };
+
     private struct Arguments
     {
         internal VectorWidth Width;
         internal bool TransposeA, TransposeB;
         internal long M, N, K;
-        internal float* A, B, Bias, C;
+        internal float* A, B, C;
+
+        /// <summary>What the sums start from, null for zero, and the floats from one of its rows to the next: 0 for a bias.</summary>
+        internal float* Start;
+        internal long StartStride;
 
         /// <summary>The part of the right operand that is packed: its first step and column, their numbers, and the panels.</summary>
         internal long Step, Steps, Column, Columns, Panels, PanelStride;
@@ -54,27 +68,46 @@ internal static unsafe class MatrixProduct
         internal long RowParts, ColumnParts;
     }
 
-    private static void ComputePlain(ref KernelContext context) => Compute(ref context, biased: false);
-
-    private static void ComputeWithBias(ref KernelContext context) => Compute(ref context, biased: true);
-
-    private static void Compute(ref KernelContext context, bool biased)
+    private static void ComputePlain(ref KernelContext context)
     {
-        KernelTensor a = context.Input(0), b = context.Input(1);
+        Arguments arguments = Factors(ref context, 0);
+        Multiply(ref context, &arguments);
+    }
+
+    private static void ComputeWithBias(ref KernelContext context)
+    {
+        Arguments arguments = Factors(ref context, 0);
+        arguments.Start = context.Input(2, [arguments.N]);
+        Multiply(ref context, &arguments);
+    }
+
+    private static void ComputeAccumulated(ref KernelContext context)
+    {
+        Arguments arguments = Factors(ref context, 1);
+        KernelTensor reset = context.Input(3);
+        if (reset.Count != 1) throw new ModelRuntimeException($"reset must be one value, it has {reset.Count}");
+        float* buffer = context.Input(0, [arguments.M, arguments.N]);
+        arguments.Start = *(bool*)reset.Data ? null : buffer;
+        arguments.StartStride = arguments.N;
+        Multiply(ref context, &arguments);
+    }
+
+    /// <summary>The factors, which are the inputs <paramref name="first"/> and the next.</summary>
+    private static Arguments Factors(ref KernelContext context, int first)
+    {
+        KernelTensor a = context.Input(first), b = context.Input(first + 1);
         if (a.Rank != 2 || b.Rank != 2) throw new ModelRuntimeException("both factors must be matrices");
         Arguments arguments = new() { Width = context.Width, TransposeA = context.Integer(0) != 0, TransposeB = context.Integer(1) != 0, A = a.Floats, B = b.Floats };
         (arguments.M, arguments.K) = arguments.TransposeA ? (a.Shape[1], a.Shape[0]) : (a.Shape[0], a.Shape[1]);
         arguments.N = b.Shape[arguments.TransposeB ? 0 : 1];
         if (b.Shape[arguments.TransposeB ? 1 : 0] != arguments.K) throw new ModelRuntimeException("the factors have different inner sizes");
-        arguments.Bias = biased ? context.Input(2, [arguments.N]) : null;
-        arguments.C = context.Output(0, [arguments.M, arguments.N]);
-        if (arguments.M == 0 || arguments.N == 0) return;
-        if (arguments.K == 0) throw new ModelRuntimeException("the inner size is 0");
-        Multiply(ref context, &arguments);
+        return arguments.K > 0 ? arguments : throw new ModelRuntimeException("the inner size is 0");
     }
 
     private static void Multiply(ref KernelContext context, Arguments* x)
     {
+        x->C = context.Output(0, [x->M, x->N]);
+        if (x->M == 0 || x->N == 0) return;
         long tile = TileWidth(x->Width), most = Math.Min(x->K, MostSteps);
         long columns = Math.Max(tile * PanelsPerPart, MostFloats / most / tile * tile);
         x->Packed = Scratch.Rent(Panels(Math.Min(columns, x->N), tile) * (most * tile + Gap));
@@ -175,10 +208,10 @@ internal static unsafe class MatrixProduct
         float* a = left.Tile(tile, out long rowStride, out long stepStride), b = x->Packed + panel * x->PanelStride + step * width;
         float* c = x->C + line * x->N + x->Column + column;
 
-        // The first block starts from the bias, later ones from what the earlier ones gave.
+        // The first block starts from what the product is added to, later ones from what the earlier ones gave.
         bool first = x->Step + step == 0;
-        float* start = !first ? c : x->Bias == null ? null : x->Bias + x->Column + column;
-        long startStride = first ? 0 : x->N;
+        float* start = !first ? c : x->Start == null ? null : x->Start + line * x->StartStride + x->Column + column;
+        long startStride = first ? x->StartStride : x->N;
         if (rows == ProductTile.Rows && columns == width)
             ProductTile.Multiply<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N);
         else

@@ -62,13 +62,22 @@ internal static class KernelCases
     private static IEnumerable<KernelCase> Products() =>
         from size in new (long M, long N, long K)[] { (1, 1, 1), (5, 3, 7), (13, 37, 300), (101, 160, 33), (7, 1100, 2100) }
         from form in new[] { (A: 0, B: 0), (A: 0, B: 1), (A: 1, B: 0), (A: 1, B: 1) }
-        from biased in new[] { false, true }
-        select new KernelCase(
-            biased ? "BiasedProduct" : "MatrixProduct",
-            $"{size.M}x{size.N}x{size.K}{(form.A == 0 ? "" : " Aᵀ")}{(form.B == 0 ? "" : " Bᵀ")}",
-            [Stored(size.M, size.K, form.A), Stored(size.K, size.N, form.B), .. biased ? new TensorShape[] { [size.N] } : []],
-            size.K,
-            (_, x) => Call(biased ? "BiasedProduct" : "MatrixProduct", x, ("transA", form.A), ("transB", form.B)));
+        let name = $"{size.M}x{size.N}x{size.K}{(form.A == 0 ? "" : " Aᵀ")}{(form.B == 0 ? "" : " Bᵀ")}"
+        let factors = new[] { Stored(size.M, size.K, form.A), Stored(size.K, size.N, form.B) }
+        let transposed = new (string, AttributeValue)[] { ("transA", form.A), ("transB", form.B) }
+        from test in new KernelCase[]
+        {
+            new("MatrixProduct", name, [.. factors], size.K, (_, x) => Call("MatrixProduct", x, transposed)),
+            new("BiasedProduct", name, [.. factors, [size.N]], size.K, (_, x) => Call("BiasedProduct", x, transposed)),
+            Accumulated(name, size, factors, transposed, reset: false),
+            Accumulated(name, size, factors, transposed, reset: true),
+        }
+        select test;
+
+    private static KernelCase Accumulated(
+        string name, (long M, long N, long K) size, TensorShape[] factors, (string, AttributeValue)[] transposed, bool reset) => new(
+        "AccumulatedProduct", $"{name}{(reset ? ", reset" : "")}", [[size.M, size.N], .. factors], size.K,
+        (g, x) => Call("AccumulatedProduct", [.. x, GradientCases.Bools(g, [1], reset)], transposed));
 
     private static TensorShape Stored(long rows, long columns, int transposed) => transposed == 0 ? [rows, columns] : [columns, rows];
 
