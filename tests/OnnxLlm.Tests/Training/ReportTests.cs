@@ -69,6 +69,7 @@ public sealed class ReportTests : IDisposable
 
         Assert.Matches("^samples: the tokenizer in '.*' is not the one that made '.*'; name the right folder in samples.tokenizer.$",
             Assert.Throws<TrainingException>(() => Train("run", "samples.every=10", "samples.prompts=[\"x\"]")).Message);
+        Assert.False(Directory.Exists(Path.Combine(_folder, "run")));
     }
 
     [Fact]
@@ -93,6 +94,23 @@ public sealed class ReportTests : IDisposable
         Assert.Contains("<td>block 1</td>", page, StringComparison.Ordinal);
         Assert.Contains("<td>spike</td><td>the loss jumped</td>", page, StringComparison.Ordinal);
         Assert.DoesNotContain("NaN", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Record_OfAVersionWithFewerKeys_IsRead()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run");
+        var file = Path.Combine(_folder, "run", "run.json");
+        var json = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(file))!;
+        json["config"]!.AsObject().Remove("samples");
+        var hash = System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(json["config"]!.ToJsonString(StrictJson.Options)));
+        json["config_hash"] = Convert.ToHexStringLower(hash);
+        File.WriteAllText(file, json.ToJsonString(StrictJson.Options));
+
+        Assert.Equal(48, RunFolder.Open(Path.Combine(_folder, "run")).Read().Config.Samples.Tokens);
+        File.WriteAllText(file, File.ReadAllText(file).Replace("\"seed\": 1", "\"seed\": 2", StringComparison.Ordinal));
+        Assert.Contains("was edited", Assert.Throws<TrainingException>(() => RunFolder.Open(Path.Combine(_folder, "run")).Read()).Message, StringComparison.Ordinal);
     }
 
     [Fact]

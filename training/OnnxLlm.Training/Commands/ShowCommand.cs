@@ -25,7 +25,8 @@ internal static class ShowCommand
     internal static IEnumerable<(string Name, string Value)> Facts(RunFolder folder) =>
         Leaves(JsonSerializer.SerializeToNode(folder.Read(), StrictJson.Options), "").Concat(Progress(folder)).Concat(Checkpoints(folder));
 
-    private static IEnumerable<(string, string)> Leaves(JsonNode? node, string path) => node switch
+    /// <summary>The values in a tree of sections, each under its path with dots.</summary>
+    internal static IEnumerable<(string, string)> Leaves(JsonNode? node, string path) => node switch
     {
         JsonObject section => section.SelectMany(p => Leaves(p.Value, path == "" ? p.Key : $"{path}.{p.Key}")),
         JsonArray list => [(path, string.Join(", ", list.Select(item => item?.ToString())))],

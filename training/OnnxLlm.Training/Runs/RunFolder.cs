@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using OnnxLlm.Runtime;
 using OnnxLlm.Training.Configuration;
 
@@ -54,8 +55,9 @@ internal sealed class RunFolder
     {
         try
         {
-            var record = JsonSerializer.Deserialize<RunRecord>(File.ReadAllText(Path.Combine(Root, RecordFile)), StrictJson.Options)!;
-            return record.ConfigHash == HashOf(record.Config) ? record : throw new TrainingException($"{RecordFile} of '{Root}' was edited: its config no longer has the recorded hash.");
+            var json = JsonNode.Parse(File.ReadAllText(Path.Combine(Root, RecordFile)))!;
+            var record = json.Deserialize<RunRecord>(StrictJson.Options)!;
+            return record.ConfigHash == HashOf(json["config"]!.ToJsonString(StrictJson.Options)) ? record : throw new TrainingException($"{RecordFile} of '{Root}' was edited: its config no longer has the recorded hash.");
         }
         catch (JsonException e)
         {
@@ -63,8 +65,10 @@ internal sealed class RunFolder
         }
     }
 
-    public static string HashOf(RunConfig config) =>
-        Convert.ToHexStringLower(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(config, StrictJson.Options)));
+    public static string HashOf(RunConfig config) => HashOf(JsonSerializer.Serialize(config, StrictJson.Options));
+
+    /// <summary>Of the text as it was written: keys that later versions add have no part in it.</summary>
+    private static string HashOf(string config) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(config)));
 
     private void WriteText(string name, string text) =>
         AtomicFile.Write(Path.Combine(Root, name), stream => stream.Write(Encoding.UTF8.GetBytes(text + "\n")));

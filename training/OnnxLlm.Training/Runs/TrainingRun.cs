@@ -27,9 +27,10 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         return Train(record, data, graphs, checkpoint: null, stop);
     }
 
-    /// <summary>What only the data can tell: a budget of epochs may be shorter than the schedule.</summary>
+    /// <summary>What only the data can tell: the tokenizer of samples may be another, a budget of epochs may be shorter than the schedule.</summary>
     private static void Check(RunConfig config, RunData data)
     {
+        TextSampler.Open(config, data.Record.Tokenizer);
         if (Plan.Steps(config, data.Training.Windows) is not { } steps || ConfigRules.LongerThan(steps, config.Schedule).FirstOrDefault() is not { } problem) return;
         throw new TrainingException($"{problem} ({config.Epochs} epochs of {data.Training.Windows} sequences in batches of {config.GlobalBatch}).");
     }

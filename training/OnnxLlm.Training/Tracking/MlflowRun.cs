@@ -1,6 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
-using System.Text.Json.Nodes;
+using OnnxLlm.Training.Commands;
 using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Runs;
 
@@ -13,12 +13,5 @@ internal sealed record MlflowRun(string Experiment, string Name, string IdFile, 
         record.Config.Tracking.Experiment,
         Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder.Root))),
         Path.Combine(folder.Root, "mlflow-run-id"),
-        [.. Leaves(JsonSerializer.SerializeToNode(record.Config, StrictJson.Options), ""), ("data.shards", record.Data.Shards), ("code.commit", record.Code.Commit ?? "unknown")]);
-
-    private static IEnumerable<(string, string)> Leaves(JsonNode? node, string path) => node switch
-    {
-        JsonObject section => section.SelectMany(p => Leaves(p.Value, path == "" ? p.Key : $"{path}.{p.Key}")),
-        null => [],
-        _ => [(path, node.ToString())],
-    };
+        [.. ShowCommand.Leaves(JsonSerializer.SerializeToNode(record.Config, StrictJson.Options), ""), ("data.shards", record.Data.Shards), ("code.commit", record.Code.Commit ?? "unknown")]);
 }
