@@ -20,7 +20,10 @@ public sealed class OrtTrainingEngineTests : IDisposable
     private readonly List<string> _calls = [];
     private readonly TrainingSetup _setup = new()
     {
-        Model = TinyTraining.Model, Shape = new(2, TinyTraining.Time), Optimizer = new OptimizerSettings { Decay = DecayedParameters.All }, Frozen = ["model.layers.0.*"],
+        Model = TinyTraining.Model,
+        Shape = new(2, TinyTraining.Time),
+        Optimizer = new OptimizerSettings { Decay = DecayedParameters.All },
+        Frozen = ["model.layers.0.*"],
     };
 
     private readonly OrtTrainingEngine _engine;

@@ -21,13 +21,27 @@ public sealed class OrtTrainingParityTests(ITestOutputHelper output)
         ["gpt2"] = (new() { ["model_type"] = "gpt2", ["vocab_size"] = 48, ["n_embd"] = 32, ["n_layer"] = 2, ["n_head"] = 4, ["n_positions"] = 16 }, "transformer.h.0.mlp.*"),
         ["llama"] = (new()
         {
-            ["model_type"] = "llama", ["vocab_size"] = 48, ["hidden_size"] = 32, ["num_hidden_layers"] = 2, ["num_attention_heads"] = 4,
-            ["num_key_value_heads"] = 2, ["intermediate_size"] = 48, ["max_position_embeddings"] = 16, ["tie_word_embeddings"] = false,
+            ["model_type"] = "llama",
+            ["vocab_size"] = 48,
+            ["hidden_size"] = 32,
+            ["num_hidden_layers"] = 2,
+            ["num_attention_heads"] = 4,
+            ["num_key_value_heads"] = 2,
+            ["intermediate_size"] = 48,
+            ["max_position_embeddings"] = 16,
+            ["tie_word_embeddings"] = false,
         }, "model.embed_tokens.weight"),
         ["qwen2"] = (new()
         {
-            ["model_type"] = "qwen2", ["vocab_size"] = 48, ["hidden_size"] = 32, ["num_hidden_layers"] = 2, ["num_attention_heads"] = 4,
-            ["num_key_value_heads"] = 2, ["intermediate_size"] = 48, ["max_position_embeddings"] = 16, ["tie_word_embeddings"] = true,
+            ["model_type"] = "qwen2",
+            ["vocab_size"] = 48,
+            ["hidden_size"] = 32,
+            ["num_hidden_layers"] = 2,
+            ["num_attention_heads"] = 4,
+            ["num_key_value_heads"] = 2,
+            ["intermediate_size"] = 48,
+            ["max_position_embeddings"] = 16,
+            ["tie_word_embeddings"] = true,
         }, "model.layers.1.self_attn.v_proj.*"),
     };
 
