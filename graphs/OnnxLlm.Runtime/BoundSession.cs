@@ -1,6 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
 using Microsoft.ML.OnnxRuntime.Tensors;
 using OnnxLlm.Graphs;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
 
@@ -21,12 +22,13 @@ public sealed class BoundSession : IDisposable
     {
         (_owner, _session) = (owner, session);
         _binding = session.CreateIoBinding();
+        if (owner.Device.IsCuda) _options.AddRunConfigEntry("disable_synchronize_execution_providers", "1");
     }
 
     /// <summary>Binds or rebinds an input.</summary>
     public BoundSession Input(string name, TensorBuffer buffer)
     {
-        _owner.Input(name).Require(buffer);
+        Require(_owner.Input(name), buffer);
         using OrtValue value = Value(buffer);
         _binding.BindInput(name, value);
         _buffers[("input", name)] = buffer;
@@ -36,14 +38,17 @@ public sealed class BoundSession : IDisposable
     /// <summary>Binds or rebinds an output; outputs that are not bound are not returned.</summary>
     public BoundSession Output(string name, TensorBuffer buffer)
     {
-        _owner.Output(name).Require(buffer);
+        Require(_owner.Output(name), buffer);
         using OrtValue value = Value(buffer);
         _binding.BindOutput(name, value);
         _buffers[("output", name)] = buffer;
         return this;
     }
 
-    /// <summary>One run; the bound outputs hold the results when it returns. Allocates no managed memory.</summary>
+    /// <summary>
+    /// One run. Returns when the bound outputs hold the results; on a GPU before that, as soon as the work is queued: whatever copies from or to the
+    /// outputs waits for it. Allocates no managed memory.
+    /// </summary>
     public unsafe void Run()
     {
         foreach (TensorBuffer buffer in _buffers.Values)
@@ -62,6 +67,13 @@ public sealed class BoundSession : IDisposable
     {
         _binding.Dispose();
         _options.Dispose();
+    }
+
+    /// <summary>A buffer elsewhere would be copied once, when it is bound, and not be looked at again.</summary>
+    private void Require(TensorInfo info, TensorBuffer buffer)
+    {
+        info.Require(buffer);
+        if (buffer.Device != _owner.Device) throw new ModelRuntimeException($"{info.Name} needs a buffer on {_owner.Device}, got one on {buffer.Device}.");
     }
 
     /// <summary>Runs with outputs that the runtime allocates, and copies them.</summary>
@@ -84,6 +96,10 @@ public sealed class BoundSession : IDisposable
     }
 
     /// <summary>The buffer as the runtime sees it: no copy, so the buffer must outlive it.</summary>
-    internal static unsafe OrtValue Value(TensorBuffer buffer) => OrtValue.CreateTensorValueWithData(
-        OrtMemoryInfo.DefaultInstance, (TensorElementType)buffer.Type, [.. buffer.Shape], (nint)buffer.Data, buffer.Bytes);
+    internal static unsafe OrtValue Value(TensorBuffer buffer)
+    {
+        using OrtMemoryInfo? place = buffer.Device.IsCuda ? CudaProvider.Memory(buffer.Device) : null;
+        return OrtValue.CreateTensorValueWithData(
+            place ?? OrtMemoryInfo.DefaultInstance, (TensorElementType)buffer.Type, [.. buffer.Shape], (nint)buffer.Data, buffer.Bytes);
+    }
 }

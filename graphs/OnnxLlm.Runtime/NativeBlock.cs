@@ -1,33 +1,67 @@
 using System.Runtime.InteropServices;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
 
-/// <summary>Zeroed native memory aligned to 64 bytes (a cache line, an AVX-512 vector). One buffer owns it, any number of views look into it.</summary>
+/// <summary>Zeroed memory aligned to 64 bytes (a cache line, an AVX-512 vector). One buffer owns it, any number of views look into it.</summary>
 internal sealed unsafe class NativeBlock : IDisposable
 {
     private const int Alignment = 64;
-    private void* _allocation;
     private readonly byte* _data;
+    private Action? _free;
 
-    /// <summary>The system hands large blocks out as untouched zero pages, so memory that is never written costs nothing.</summary>
-    internal NativeBlock(long bytes)
+    /// <summary>On the CPU the system hands large blocks out as untouched zero pages, so memory that is never written costs nothing.</summary>
+    internal NativeBlock(Device device, long bytes)
     {
-        _allocation = NativeMemory.AllocZeroed((nuint)bytes + Alignment);
-        _data = (byte*)(((nint)_allocation + Alignment - 1) & -Alignment);
+        Device = device;
+        _data = device.IsCuda ? OfDevice(device, bytes, out _free) : OfHost(bytes, out _free);
     }
+
+    private NativeBlock(byte* data, Action free)
+    {
+        _data = data;
+        _free = free;
+    }
+
+    /// <summary>Memory of the host that stays where it is, so that a GPU reads and writes it without a detour.</summary>
+    internal static NativeBlock ForCopies(Device device, long bytes)
+    {
+        if (!device.IsCuda) return new NativeBlock(Device.Cpu, bytes);
+        CudaRuntime cuda = CudaRuntime.Of(device);
+        byte* data = cuda.AllocatePinned(bytes);
+        NativeMemory.Clear(data, (nuint)bytes);
+        return new NativeBlock(data, () => cuda.FreePinned(data));
+    }
+
+    internal Device Device { get; }
 
     internal byte* Data
     {
         get
         {
-            ObjectDisposedException.ThrowIf(_allocation == null, typeof(TensorBuffer));
+            ObjectDisposedException.ThrowIf(_free is null, typeof(TensorBuffer));
             return _data;
         }
     }
 
     public void Dispose()
     {
-        NativeMemory.Free(_allocation);
-        _allocation = null;
+        _free?.Invoke();
+        _free = null;
+    }
+
+    private static byte* OfHost(long bytes, out Action free)
+    {
+        void* allocation = NativeMemory.AllocZeroed((nuint)bytes + Alignment);
+        free = () => NativeMemory.Free(allocation);
+        return (byte*)(((nint)allocation + Alignment - 1) & -Alignment);
+    }
+
+    private static byte* OfDevice(Device device, long bytes, out Action free)
+    {
+        CudaRuntime cuda = CudaRuntime.Of(device);
+        byte* data = cuda.Allocate(bytes);
+        free = () => cuda.Free(data);
+        return data;
     }
 }

@@ -1,13 +1,14 @@
 using System.Collections.Immutable;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLlm.Graphs;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.Kernels;
 using OnnxLlm.Runtime.Memory;
 
 namespace OnnxLlm.Runtime;
 
 /// <summary>
-/// One loaded model in ONNX Runtime: sequential execution on the CPU provider, every graph optimisation on.
+/// One loaded model in ONNX Runtime: sequential execution on one device.
 /// Nothing is logged; what goes wrong is thrown as <see cref="ModelRuntimeException"/> with the runtime's own message.
 /// Runs may overlap from several threads only through separate bindings.
 /// </summary>
@@ -27,6 +28,7 @@ public sealed class OrtSession : IDisposable
 
     private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load)
     {
+        Device = settings.Device;
         using SessionOptions options = Options(settings);
         _session = Try($"ONNX Runtime cannot load {name}", () => load(options));
         Inputs = Describe(_session.InputNames, _session.InputMetadata);
@@ -35,6 +37,12 @@ public sealed class OrtSession : IDisposable
 
     /// <summary>Version of the native library, for run records.</summary>
     public static string RuntimeVersion => Environment.GetVersionString();
+
+    /// <summary>The providers that the native library was built with, by ONNX Runtime's names.</summary>
+    public static IReadOnlyList<string> Providers => Environment.GetAvailableProviders();
+
+    /// <summary>Where it computes; the buffers that are bound to it lie there too.</summary>
+    public Device Device { get; }
 
     public IReadOnlyList<TensorInfo> Inputs { get; }
 
@@ -98,7 +106,8 @@ public sealed class OrtSession : IDisposable
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", settings.Spinning ? "1" : "0");
         options.AddSessionConfigEntry("session.force_spinning_stop", settings.SpinningBetweenRuns ? "0" : "1");
         if (settings.MemoryLimit > 0) ArenaLimit.Apply(Environment, options, settings.MemoryLimit);
-        if (settings.Kernels) CustomOperators.Register(options);
+        if (settings.Device.IsCuda) CudaProvider.Append(options, settings);
+        else if (settings.Kernels) CustomOperators.Register(options);
         if (settings.ProfilePrefix is { } prefix)
             (options.ProfileOutputPathPrefix, options.EnableProfiling) = (prefix, true);
         return options;

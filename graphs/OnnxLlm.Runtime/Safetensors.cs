@@ -8,12 +8,18 @@ public sealed record SafetensorsSource(string Name, ElementType Type, ImmutableA
 {
     private const int Chunk = 1 << 26;
 
-    public static SafetensorsSource Of(string name, TensorBuffer buffer) => new(name, buffer.Type, buffer.Shape, stream => Copy(buffer, stream));
+    public static SafetensorsSource Of(string name, TensorBuffer buffer) => new(name, buffer.Type, buffer.Shape, stream => Put(buffer, stream));
 
     public static SafetensorsSource Of(string name, ElementType type, ImmutableArray<long> shape, ReadOnlyMemory<byte> bytes) =>
         new(name, type, shape, stream => stream.Write(bytes.Span));
 
     internal long Bytes => Shape.Aggregate(1L, (product, size) => product * size) * Type.Size();
+
+    private static void Put(TensorBuffer buffer, Stream stream)
+    {
+        using TensorBuffer? copy = buffer.Device.IsCuda ? buffer.ToHost() : null;
+        Copy(copy ?? buffer, stream);
+    }
 
     private static unsafe void Copy(TensorBuffer buffer, Stream stream)
     {

@@ -56,7 +56,7 @@ public sealed unsafe class SafetensorsFile : IDisposable
         SafetensorsEntry entry = this[name];
         if (entry.Type != target.Type || !entry.Shape.AsSpan().SequenceEqual(target.Shape.AsSpan()))
             throw new ModelRuntimeException($"{name} in {_path} is {entry.Type}{TensorInfo.Text(entry.Shape)}, expected {target.Type}{TensorInfo.Text(target.Shape)}.");
-        Buffer.MemoryCopy(At(entry), target.Data, target.Bytes, target.Bytes);
+        target.CopyFrom(At(entry));
     }
 
     public void Dispose()

@@ -1,8 +1,22 @@
+using OnnxLlm.Runtime.Devices;
+
 namespace OnnxLlm.Runtime;
 
 /// <summary>How a session runs. The defaults suit both training and serving on CPU.</summary>
 public sealed record SessionSettings
 {
+    /// <summary>What computes. A device that cannot be used is an error; nothing ever moves to the CPU instead.</summary>
+    public Device Device { get; init; }
+
+    /// <summary>On a GPU: the first run of a binding records what is launched, later runs replay it as one. The first run then executes the graph several times.</summary>
+    public bool Capture { get; init; }
+
+    /// <summary>On a GPU: a node that has to run on the CPU is an error. Off for graphs whose shapes are worked out as they run.</summary>
+    public bool Strict { get; init; } = true;
+
+    /// <summary>On a GPU: float32 products may round their operands to 10 bits (TF32). Off for comparisons.</summary>
+    public bool ReducedProducts { get; init; } = true;
+
     /// <summary>Threads inside one operator, the caller's included; 0 = every core this process may use.</summary>
     public int Threads { get; init; }
 

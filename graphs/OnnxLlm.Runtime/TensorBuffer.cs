@@ -1,10 +1,11 @@
 using System.Collections.Immutable;
 using OnnxLlm.Graphs;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
 
 /// <summary>
-/// A tensor in native memory, aligned to 64 bytes. Whoever creates one disposes it; there is no finalizer.
+/// A tensor in native memory, aligned to 64 bytes, or in that of a GPU, which only sessions and copies can reach. Whoever creates one disposes it; there is no finalizer.
 /// A view shares its owner's memory: disposing the view does nothing, and after the owner is disposed every use of a view throws.
 /// Not safe to dispose while a session runs on it.
 /// </summary>
@@ -20,6 +21,9 @@ public sealed unsafe class TensorBuffer : IDisposable
         Count = CountOf(shape.AsSpan());
     }
 
+    /// <summary>Where the memory is.</summary>
+    public Device Device => _block.Device;
+
     public ElementType Type { get; }
 
     public ImmutableArray<long> Shape { get; }
@@ -33,10 +37,19 @@ public sealed unsafe class TensorBuffer : IDisposable
     /// <summary>Address of the first element; throws once the memory is gone.</summary>
     internal byte* Data => _block.Data + _offset;
 
-    public static TensorBuffer Zeros(ElementType type, params ReadOnlySpan<long> shape)
+    public static TensorBuffer Zeros(ElementType type, params ReadOnlySpan<long> shape) => Zeros(Device.Cpu, type, shape);
+
+    public static TensorBuffer Zeros(Device device, ElementType type, params ReadOnlySpan<long> shape)
     {
         long bytes = checked(CountOf(shape) * type.Size());
-        return new TensorBuffer(new NativeBlock(bytes), 0, true, type, [.. shape]);
+        return new TensorBuffer(new NativeBlock(device, bytes), 0, true, type, [.. shape]);
+    }
+
+    /// <summary>A buffer of the host from which and to which <paramref name="device"/> copies fastest.</summary>
+    public static TensorBuffer ForCopies(Device device, ElementType type, params ReadOnlySpan<long> shape)
+    {
+        long bytes = checked(CountOf(shape) * type.Size());
+        return new TensorBuffer(NativeBlock.ForCopies(device, bytes), 0, true, type, [.. shape]);
     }
 
     /// <summary>A buffer with a copy of <paramref name="data"/>, whose length must be the shape's element count.</summary>
@@ -59,11 +72,11 @@ public sealed unsafe class TensorBuffer : IDisposable
     {
         if (!Holds<T>())
             throw new ModelRuntimeException($"A buffer of {Type} cannot be read as {typeof(T).Name}.");
-        return new Span<T>(Data, Length(Count));
+        return new Span<T>(HostData, Length(Count));
     }
 
     /// <summary>The memory as bytes, whatever the element type.</summary>
-    public Span<byte> RawBytes() => new(Data, Length(Bytes));
+    public Span<byte> RawBytes() => new(HostData, Length(Bytes));
 
     /// <summary>View of <paramref name="count"/> rows of the first dimension.</summary>
     public TensorBuffer Rows(long start, long count)
@@ -82,12 +95,26 @@ public sealed unsafe class TensorBuffer : IDisposable
         return new TensorBuffer(_block, _offset + offset * Type.Size(), false, Type, [.. shape]);
     }
 
-    /// <summary>Copies all elements of a buffer of the same type and count; the two may overlap.</summary>
+    /// <summary>
+    /// Copies all elements of a buffer of the same type and count; the two may overlap. Between a GPU and the host it waits for what was queued before;
+    /// a copy into a GPU may still be under way when it returns, so memory made by <see cref="ForCopies"/> must stay as it is until something was read back.
+    /// </summary>
     public void CopyFrom(TensorBuffer source)
     {
         if (source.Type != Type || source.Count != Count)
             throw new ModelRuntimeException($"Cannot copy {source.Count} of {source.Type} into {Count} of {Type}.");
-        Buffer.MemoryCopy(source.Data, Data, Bytes, Bytes);
+        CopyFrom(source.Data, source.Device);
+    }
+
+    /// <summary>Fills the buffer from the host's memory.</summary>
+    internal void CopyFrom(byte* source) => CopyFrom(source, Device.Cpu);
+
+    /// <summary>A copy in the host's memory, for the caller to dispose.</summary>
+    public TensorBuffer ToHost()
+    {
+        TensorBuffer copy = Zeros(Type, Shape.AsSpan());
+        copy.CopyFrom(this);
+        return copy;
     }
 
     public void Dispose()
@@ -103,6 +130,14 @@ public sealed unsafe class TensorBuffer : IDisposable
         data.CopyTo(buffer.Span<T>());
         return buffer;
     }
+
+    private void CopyFrom(byte* source, Device place)
+    {
+        if (Device.IsCuda || place.IsCuda) CudaRuntime.Of(Device.IsCuda ? Device : place).Copy(Data, Device, source, place, Bytes);
+        else Buffer.MemoryCopy(source, Data, Bytes, Bytes);
+    }
+
+    private byte* HostData => Device.IsCuda ? throw new ModelRuntimeException($"A buffer on {Device} cannot be read or written from the host; copy it.") : Data;
 
     private bool Holds<T>() => Type switch
     {

@@ -24,6 +24,9 @@ internal sealed record ServerOptions
     /// <summary>Positions per slot; null for as many as the model was made for.</summary>
     public int? MaxLength { get; init; }
 
+    /// <summary>What computes: cpu, cuda or cuda:N.</summary>
+    public string Device { get; init; } = "cpu";
+
     /// <summary>Threads of the forward pass; 0 for all cores.</summary>
     public int Threads { get; init; }
 

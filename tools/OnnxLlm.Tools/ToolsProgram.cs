@@ -44,6 +44,7 @@ public static class ToolsProgram
     private static RootCommand Create() => new("Tools around OnnxLlm models.")
     {
         CorpusCommand.Create(),
+        DoctorCommand.Create(),
         EvaluateCommand.Create(),
         ExportCommand.Create(),
         InspectCommand.Create(),

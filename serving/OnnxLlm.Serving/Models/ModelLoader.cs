@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using OnnxLlm.Runtime;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Text;
@@ -10,8 +11,6 @@ namespace OnnxLlm.Serving.Models;
 /// <summary>Opens a model package for serving.</summary>
 internal static class ModelLoader
 {
-    private const string Provider = "CPUExecutionProvider";
-
     /// <summary>The models that the operator named, each with its own name where there are several.</summary>
     public static IReadOnlyList<ModelSource> Sources(ServerOptions options) => [.. options.Models.Select(named => Source(options, named))];
 
@@ -20,6 +19,8 @@ internal static class ModelLoader
     {
         try
         {
+            var device = Device.Parse(options.Device);
+            device.Require();
             var package = ModelPackage.Open(options.Model);
             var model = Describe(package, Tokenizer.Load(package.Folder), options);
             return (model, new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options))));
@@ -51,11 +52,11 @@ internal static class ModelLoader
     private static string NameOf(ServerOptions options) => options.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
 
     /// <summary>Workers spin within a step only: between steps, on few cores, they would take the time in which requests are read and answers are written.</summary>
-    private static SessionSettings Settings(ServerOptions options) => new() { Threads = options.Threads, SpinningBetweenRuns = false };
+    private static SessionSettings Settings(ServerOptions options) => new() { Device = Device.Parse(options.Device), Threads = options.Threads, SpinningBetweenRuns = false };
 
     private static ServedModel Describe(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
     {
-        var config = package.Config;
+        var (config, provider) = (package.Config, Device.Parse(options.Device).Provider);
         if (tokenizer.VocabularySize > config.VocabularySize)
             throw new ServingException($"{package.Folder}: the tokenizer has {tokenizer.VocabularySize} tokens, the model only {config.VocabularySize}.");
         var template = ChatTemplates.Find(options.ChatTemplate, tokenizer);
@@ -68,10 +69,10 @@ internal static class ModelLoader
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
-            Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, Provider),
+            Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, provider),
             Precision = package.Precision,
-            QuantizationSpeedup = package.QuantizationSpeedup(Provider),
-            Provider = Provider,
+            QuantizationSpeedup = package.QuantizationSpeedup(provider),
+            Provider = provider,
             RuntimeVersion = OrtSession.RuntimeVersion,
         };
     }

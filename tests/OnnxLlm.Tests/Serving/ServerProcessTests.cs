@@ -43,6 +43,8 @@ public sealed class ServerProcessTests : IDisposable
     [Theory]
     [InlineData("--model", "no/such/folder")]
     [InlineData("--model", "x", "--slots", "none")]
+    [InlineData("--model", "x", "--device", "gpu")]
+    [InlineData("--model", "x", "--device", "cuda:99")]
     public async Task Mistakes_AreOneLineAndExitCodeTwo(params string[] arguments)
     {
         using var process = Start(arguments);

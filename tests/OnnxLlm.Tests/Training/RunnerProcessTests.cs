@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.OrtTraining;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Training;
@@ -65,6 +66,14 @@ public sealed class RunnerProcessTests : IDisposable
     }
 
     [Fact]
+    public void Gpu_ThatCannotBeUsed_IsOneLineAndNoFallback()
+    {
+        if (CudaSurvey.Take().Obstacle(0) is not { } obstacle) return;      // this machine has a GPU
+        Assert.Equal((ExitCodes.Mistake, $"error: cuda:0 cannot be used: {obstacle}\n"), Finish([.. Train("steps=10"), "--device", "cuda"]));
+        Assert.False(File.Exists(Path.Combine(Run, "run.json")));
+    }
+
+    [Fact]
     public void Mistakes_AreOneLineAndExitCodeTwo()
     {
         Assert.Equal((ExitCodes.Mistake, $"error: '{Run}' is not a run: it has no run.json.\n"), Finish(["resume", Run]));
@@ -76,6 +85,8 @@ public sealed class RunnerProcessTests : IDisposable
         (code, error) = Finish([.. Train("steps=10"), "--engine", "ort-trainin"]);
         Assert.Equal(ExitCodes.Mistake, code);
         Assert.Matches("^error: Config '.*tiny.json': engine: \"ort-trainin\" is none of onnx, ort-training; did you mean 'ort-training'\\?\n$", error);
+        (code, error) = Finish([.. Train("steps=10"), "--device", "gpu"]);
+        Assert.Equal((ExitCodes.Mistake, "error: 'gpu' is no device; there are cpu, cuda and cuda:N for the GPU with that number.\n"), (code, error));
         Assert.Equal((ExitCodes.Mistake, "error: Required argument missing for command: 'resume'; add --help to see what there is\n"), Finish(["resume"]));
         Assert.False(Directory.Exists(Run));
     }

@@ -26,6 +26,9 @@ public sealed record RunConfig
     /// <summary>What runs the graphs; the trainer does not know.</summary>
     public EngineKind Engine { get; init; } = EngineKind.Onnx;
 
+    /// <summary>What computes: cpu, cuda, or cuda:N for the GPU of that number.</summary>
+    public string Device { get; init; } = "cpu";
+
     /// <summary>What the backward pass computes again instead of keeping: nothing, what is cheap, or each block from its input.</summary>
     public ActivationCheckpointing ActivationCheckpointing { get; init; }
 

@@ -3,6 +3,7 @@ using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.OrtTraining;
 using OnnxLlm.Training.Configuration;
 
@@ -16,6 +17,7 @@ internal static class TrainingEngines
     /// <exception cref="ModelRuntimeException">The native library lacks the engine; the message says where to get it.</exception>
     public static void Require(RunConfig config)
     {
+        Device.Parse(config.Device).Require();
         if (config.Engine != EngineKind.OrtTraining) return;
         if (config.Precision != Precision.Fp32 || config.ActivationCheckpointing != ActivationCheckpointing.None)
             throw new TrainingException("precision and activation_checkpointing are for engine onnx; ort-training computes in float32 and keeps everything.");
