@@ -26,6 +26,12 @@ public sealed class ModelPackage
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
     public string Precision => Manifest.Precision;
 
+    /// <summary>Numbers that training found.</summary>
+    public long ParameterCount => Manifest.ParameterCount;
+
+    /// <summary>How the model was quantized and what that was measured to cost; null where it is not.</summary>
+    public JsonObject? Quantization => Manifest.Quantization;
+
     /// <summary>How many times as fast as before quantization the model was measured to decode on a provider; the least of several measurements, null without any.</summary>
     public double? QuantizationSpeedup(string provider) =>
         (Manifest.Quantization?["speed"] as JsonArray)?.OfType<JsonObject>()

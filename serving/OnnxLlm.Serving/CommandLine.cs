@@ -30,6 +30,7 @@ internal static class CommandLine
     private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
+    private static readonly Option<bool> NoPlayground = new("--no-playground") { Description = "No page for people at /." };
 
     /// <returns>The options, or the exit code of a run that ends here: help, or a mistake already reported.</returns>
     public static (ServerOptions? Options, int ExitCode) Parse(string[] args)
@@ -37,6 +38,7 @@ internal static class CommandLine
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
             Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+            NoPlayground,
         };
 
         var parsed = command.Parse(args);
@@ -67,6 +69,7 @@ internal static class CommandLine
             Name = parsed.GetValue(Name),
             Aliases = [.. parsed.GetValue(Alias) ?? []],
             OpenMetrics = parsed.GetValue(OpenMetrics),
+            Playground = !parsed.GetValue(NoPlayground),
             DrainSeconds = parsed.GetValue(DrainSeconds),
             CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
             Engine = Engine(parsed),

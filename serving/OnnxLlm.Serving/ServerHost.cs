@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Hosting;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
+using OnnxLlm.Serving.Playground;
 
 namespace OnnxLlm.Serving;
 
@@ -44,7 +45,7 @@ internal static class ServerHost
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
         services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>();
-        services.AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
+        services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
     }
 

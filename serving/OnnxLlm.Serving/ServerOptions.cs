@@ -48,6 +48,9 @@ internal sealed record ServerOptions
 
     public bool OpenMetrics { get; init; }
 
+    /// <summary>The page for people, at /.</summary>
+    public bool Playground { get; init; } = true;
+
     public int DrainSeconds { get; init; } = 30;
 
     public long CacheBytes { get; init; } = 64 << 20;

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
+using OnnxLlm.Serving.Playground;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -19,6 +20,7 @@ internal static class Routes
         app.MapInferenceProtocol();
         app.MapAdministration();
         app.MapMetrics();
+        if (app.Service<ServerOptions>().Playground) app.MapPlayground();
         app.MapGet("/version", context => JsonResponse.WriteAsync(context, new JsonObject { ["version"] = Version() })).Says("The server's version.");
         app.MapGet("/openapi.json", OpenApi.WriteAsync);
     }
@@ -82,6 +84,15 @@ internal static class Routes
         });
         route.Says("Metrics in Prometheus' text format.");
         if (app.Service<ServerOptions>().OpenMetrics) route.WithMetadata(new OpenToAll());
+    }
+
+    private static void MapPlayground(this IEndpointRouteBuilder app)
+    {
+        // The page is open, so that it can ask for the key; what it shows is not.
+        var playground = app.Service<PlaygroundEndpoints>();
+        foreach (var file in PageFile.All) app.MapGet(file.Name == "index.html" ? "/" : $"/playground/{file.Name}", file.WriteAsync).WithMetadata(new OpenToAll());
+        app.MapGet("/playground/models", playground.ModelsAsync).Says("The models that are loaded, with what is known about them.");
+        app.MapGet("/playground/live", playground.LiveAsync).Says("What the models are doing, every second, as events.");
     }
 
     private static void Says(this IEndpointConventionBuilder route, string summary, string? body = null) => route.WithMetadata(new Documented(summary, body));

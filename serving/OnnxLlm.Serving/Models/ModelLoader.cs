@@ -73,6 +73,8 @@ internal static class ModelLoader
             Precision = package.Precision,
             QuantizationSpeedup = package.QuantizationSpeedup(provider),
             Provider = provider,
+            Parameters = package.ParameterCount,
+            Quantization = package.Quantization,
             RuntimeVersion = OrtSession.RuntimeVersion,
         };
     }

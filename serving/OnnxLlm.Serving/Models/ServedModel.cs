@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Nodes;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Text;
@@ -34,6 +35,12 @@ internal sealed record ServedModel
 
     /// <summary>How many times as fast as before quantization it was measured to answer on this provider; null where that was not measured.</summary>
     public double? QuantizationSpeedup { get; init; }
+
+    /// <summary>Null where the model does not say.</summary>
+    public long? Parameters { get; init; }
+
+    /// <summary>How the model was quantized and what that was measured to cost, as its manifest tells; null where it is not.</summary>
+    public JsonObject? Quantization { get; init; }
 
     public string RuntimeVersion { get; init; } = "unknown";
 

@@ -3,12 +3,13 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Routing;
 using OnnxLlm.Serving;
+using OnnxLlm.Serving.Playground;
 
 namespace OnnxLlm.Tests.Serving;
 
 public sealed class RouteTests
 {
-    private static readonly string[] Open = ["/health", "/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"];
+    private static readonly string[] Open = [.. PageFile.All.Select(file => file.Name == "index.html" ? "/" : $"/playground/{file.Name}"), "/health", "/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready"];
 
     [Fact]
     public async Task Routes_AllButHealth_NeedAKey()
@@ -53,7 +54,7 @@ public sealed class RouteTests
     [Theory]
     [InlineData("GET", "/v1/nothing", 404, "unknown_url")]
     [InlineData("POST", "/v1/responses", 404, "unknown_url")]
-    [InlineData("GET", "/", 404, "unknown_url")]
+    [InlineData("GET", "/nothing", 404, "unknown_url")]
     [InlineData("GET", "/v1/models/unknown/name", 404, "model_not_found")]
     [InlineData("GET", "/v1/completions", 405, "method_not_allowed")]
     [InlineData("DELETE", "/v1/models/org/toy", 405, "method_not_allowed")]
