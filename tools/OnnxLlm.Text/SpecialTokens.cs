@@ -8,6 +8,9 @@ public sealed record SpecialTokens
     /// <summary>Begins a sequence.</summary>
     public int? Bos { get; init; }
 
+    /// <summary>Models of this tokenizer expect <see cref="Bos"/> before every text.</summary>
+    public bool AddsBos { get; init; }
+
     /// <summary>Ends a sequence, and separates documents in shards.</summary>
     public int? Eos { get; init; }
 

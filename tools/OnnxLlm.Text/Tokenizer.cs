@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.InteropServices;
 using System.Text;
 using OnnxLlm.Text.Bpe;
 using OnnxLlm.Text.Files;
@@ -6,22 +7,21 @@ using OnnxLlm.Text.Files;
 namespace OnnxLlm.Text;
 
 /// <summary>
-/// Text to token ids and back by byte-level BPE with GPT-2's pre-tokenisation. Every byte string has ids and comes back unchanged.
-/// Safe for several threads.
+/// Text to token ids and back, by byte-level BPE with GPT-2's pre-tokenisation or by BPE as SentencePiece does it for LLaMA. Every byte string has ids and
+/// comes back unchanged, but for SentencePiece's own sign U+2581, which it takes for a space. Safe for several threads.
 /// </summary>
 public sealed class Tokenizer
 {
     private readonly TokenizerModel _model;
-    private readonly MergeTable _merges;
+    private readonly IBpe _bpe;
     private readonly AddedTokens _added;
     private readonly bool[] _special;
-    private readonly PieceCache _cache = new();
     private readonly Lazy<string> _hash;
 
     internal Tokenizer(TokenizerModel model)
     {
         _model = model;
-        _merges = new MergeTable(model.Merges, model.ByteIds());
+        _bpe = model.Bpe();
         _added = new AddedTokens(model.Added);
         _special = new bool[model.Tokens.Length];
         foreach (var token in model.Added.Where(t => t.Special))
@@ -63,11 +63,11 @@ public sealed class Tokenizer
         int start = 0;
         while (_added.Find(text, start, allowSpecial, out int position) is { } token)
         {
-            EncodeOrdinary(text.AsSpan(start, position - start), ids);
+            EncodeOrdinary(text.AsSpan(start, position - start), start == 0, ids);
             ids.Add(token.Id);
             start = position + token.Content.Length;
         }
-        EncodeOrdinary(text.AsSpan(start), ids);
+        EncodeOrdinary(text.AsSpan(start), start == 0, ids);
         return [.. ids];
     }
 
@@ -75,21 +75,24 @@ public sealed class Tokenizer
     public int[] Encode(ReadOnlySpan<byte> bytes)
     {
         var ids = new List<int>((bytes.Length / 3) + 8);
-        EncodeOrdinary(bytes, ids);
+        _bpe.Encode(bytes, begins: true, ids);
         return [.. ids];
     }
+
+    /// <summary>The ids of a text as a model reads it: behind the token that begins a sequence, where this tokenizer's models expect one.</summary>
+    public int[] EncodePrompt(string text) => Special is { AddsBos: true, Bos: { } bos } ? [bos, .. Encode(text)] : Encode(text);
 
     /// <summary>The text of token ids; bytes that are not valid UTF-8 become U+FFFD.</summary>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecial = true) => Encoding.UTF8.GetString(DecodeBytes(ids, skipSpecial));
 
-    /// <summary>The bytes of token ids: of <see cref="Encode(ReadOnlySpan{byte})"/> the exact inverse.</summary>
+    /// <summary>The bytes of token ids: of <see cref="Encode(ReadOnlySpan{byte})"/> the inverse.</summary>
     public byte[] DecodeBytes(ReadOnlySpan<int> ids, bool skipSpecial = true)
     {
         var bytes = new List<byte>(ids.Length * 4);
         foreach (int id in ids)
             if (!(skipSpecial && IsSpecial(id)))
                 bytes.AddRange(Bytes(id));
-        return [.. bytes];
+        return [.. _bpe.WithoutPrefix(CollectionsMarshal.AsSpan(bytes))];
     }
 
     /// <summary>The bytes that a token stands for; for a special token its spelling; none for an id that the vocabulary skips.</summary>
@@ -102,22 +105,12 @@ public sealed class Tokenizer
     /// <summary>Starts an incremental decoding.</summary>
     public TokenStream Stream(bool skipSpecial = true) => new(this, skipSpecial);
 
-    private void EncodeOrdinary(ReadOnlySpan<char> text, List<int> ids)
+    private void EncodeOrdinary(ReadOnlySpan<char> text, bool begins, List<int> ids)
     {
         byte[] buffer = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
         int length = Encoding.UTF8.GetBytes(text, buffer);
-        EncodeOrdinary(buffer.AsSpan(0, length), ids);
+        _bpe.Encode(buffer.AsSpan(0, length), begins, ids);
         ArrayPool<byte>.Shared.Return(buffer);
-    }
-
-    private void EncodeOrdinary(ReadOnlySpan<byte> bytes, List<int> ids)
-    {
-        foreach (var piece in new Pieces(bytes))
-        {
-            if (!_cache.TryGet(piece, out int[]? known))
-                _cache.Add(piece, known = _merges.Apply(piece));
-            ids.AddRange(known);
-        }
     }
 
     private TextException Outside(int id) => new($"token id {id} is outside the vocabulary of {VocabularySize}");

@@ -17,9 +17,21 @@ internal sealed record TokenizerModel
 
     public string? ChatTemplate { get; init; }
 
+    /// <summary>
+    /// SentencePiece: the tokens of the 256 bytes, which spell the characters that have no token. Null: byte-level BPE, whose tokens are all made of bytes.
+    /// </summary>
+    public int[]? Fallback { get; init; }
+
+    public IBpe Bpe() => Fallback is null ? new ByteLevelBpe(this) : new SentencePieceBpe(this);
+
+    /// <summary>How files write a token that is not an added one.</summary>
+    public string Spell(int id) => Fallback is null ? ByteAlphabet.Spell(Tokens[id]) : SentencePieceAlphabet.Spell(Tokens[id], Fallback.Contains(id));
+
     /// <summary>The token of each of the 256 bytes, -1 where one has none. Added tokens are no candidates: only BPE's own may stand for text.</summary>
     public int[] ByteIds()
     {
+        if (Fallback is not null)
+            return Fallback;
         var ids = new int[256];
         Array.Fill(ids, -1);
         var added = Added.Select(t => t.Id).ToHashSet();

@@ -47,6 +47,7 @@ public static class ToolsProgram
         DoctorCommand.Create(),
         EvaluateCommand.Create(),
         ExportCommand.Create(),
+        ImportCommand.Create(),
         InspectCommand.Create(),
         QuantizeCommand.Create(),
         QuickstartCommand.Create(),

@@ -58,7 +58,7 @@ internal sealed class CompletionParser(RequestBody body, ServedModel model, Requ
         if (prompt.ValueKind == JsonValueKind.Array) return Ids(prompt);
         if (prompt.ValueKind != JsonValueKind.String) Refuse();
         var text = prompt.ValueKind == JsonValueKind.String ? body.Text("prompt", prompt) : null;
-        return string.IsNullOrEmpty(text) ? Beginning() : [.. model.Tokenizer.Encode(text)];
+        return string.IsNullOrEmpty(text) ? Beginning() : [.. model.Tokenizer.EncodePrompt(text)];
     }
 
     private ImmutableArray<int> Ids(JsonElement ids)

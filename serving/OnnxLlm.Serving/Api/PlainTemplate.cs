@@ -21,7 +21,7 @@ internal sealed class PlainTemplate(Tokenizer tokenizer) : IChatTemplate
     public int[] Encode(IReadOnlyList<ChatMessage> messages, bool open)
     {
         var turns = messages.Select(message => $"{Title(message.Role)}: {message.Content}");
-        return tokenizer.Encode(string.Join("\n\n", open ? [.. turns, "Assistant:"] : turns));
+        return tokenizer.EncodePrompt(string.Join("\n\n", open ? [.. turns, "Assistant:"] : turns));
     }
 
     private static string Title(string role) => role.Length == 0 ? role : char.ToUpper(role[0], CultureInfo.InvariantCulture) + role[1..];

@@ -47,7 +47,6 @@ internal sealed class TokenizerEndpoints(ModelRegistry registry, ServerOptions o
 
     private JsonObject? Tokenize(RequestBody body, ServedModel model)
     {
-        _ = body.Flag("add_special_tokens");        // none are added by this family of tokenizers
         var spelled = body.Flag("return_token_strs") ?? false;
         var tokens = body.Element("messages") is null ? Encode(body, model) : new ChatParser(body, model, options.Limits).Read(new GenerationRequest { Prompts = [[]], Sampling = new() }).Prompts[0];
         if (body.Error is not null) return null;
@@ -63,7 +62,8 @@ internal sealed class TokenizerEndpoints(ModelRegistry registry, ServerOptions o
     private static ImmutableArray<int> Encode(RequestBody body, ServedModel model)
     {
         if (body.Element("prompt") is null) body.Refuse("prompt", "'prompt' or 'messages' is needed.");
-        return body.Text("prompt") is { } text ? [.. model.Tokenizer.Encode(text)] : [];
+        var begin = body.Flag("add_special_tokens") ?? true;
+        return body.Text("prompt") is { } text ? [.. begin ? model.Tokenizer.EncodePrompt(text) : model.Tokenizer.Encode(text)] : [];
     }
 
     private static JsonObject? Detokenize(RequestBody body, ServedModel model)

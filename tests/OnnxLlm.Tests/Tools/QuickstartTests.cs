@@ -27,7 +27,7 @@ public sealed class QuickstartTests : IDisposable
     public void Plan_NewRun_TrainsAndAnOldOneIsResumed()
     {
         using var folder = new TemporaryFolder();
-        var plan = new QuickstartPlan(folder.Path, Minutes: 0.5, Port: 8080, Out: ".");
+        var plan = new TrainingPlan(folder.Path, Minutes: 0.5, Port: 8080, Out: ".");
         const string Train = "dotnet run -c Release --project training/OnnxLlm.Training -- ";
         Assert.Equal($"{Train}train training/configs/quickstart.json --minutes 0.5 --run runs/quickstart", Command("Training"));
         folder.Write("runs/quickstart/run.json", "{}");
@@ -39,7 +39,7 @@ public sealed class QuickstartTests : IDisposable
     [Fact]
     public void Plan_OtherFolder_NamesItInEveryCommand()
     {
-        var plan = new QuickstartPlan("/repository", Minutes: 3, Port: 9000, Out: "elsewhere/qs");
+        var plan = new TrainingPlan("/repository", Minutes: 3, Port: 9000, Out: "elsewhere/qs");
         Assert.All(plan.Steps.Skip(1).Append(plan.Serve), step => Assert.Contains(" elsewhere/qs/", step.Command.ToString(), StringComparison.Ordinal));
         Assert.Contains("--set data=elsewhere/qs/data/sotu/shards", plan.Steps[4].Command.ToString(), StringComparison.Ordinal);
         Assert.EndsWith("--urls http://127.0.0.1:9000 > elsewhere/qs/runs/quickstart/server.log", plan.Serve.Command.ToString(), StringComparison.Ordinal);
@@ -49,13 +49,32 @@ public sealed class QuickstartTests : IDisposable
     public void Plan_InstalledPackages_AreNotFetchedAgain()
     {
         using var folder = new TemporaryFolder();
-        var plan = new QuickstartPlan(folder.Path, Minutes: 3, Port: 8080, Out: ".");
+        var plan = new TrainingPlan(folder.Path, Minutes: 3, Port: 8080, Out: ".");
         folder.Write("package-lock.json", "{}");
         Assert.Null(plan.Steps[0].UpToDate);
         folder.Write("node_modules/.package-lock.json", "{}");
         Assert.Equal("node_modules", plan.Steps[0].UpToDate);
         File.SetLastWriteTimeUtc(folder.File("package-lock.json"), File.GetLastWriteTimeUtc(folder.File("node_modules/.package-lock.json")).AddSeconds(1));
         Assert.Null(plan.Steps[0].UpToDate);
+    }
+
+    [Fact]
+    public void Plan_ModelOfOthers_IsFetchedImportedQuantizedAndServed()
+    {
+        using var folder = new TemporaryFolder();
+        var plan = new StoryPlan(folder.Path, Port: 9000, Out: "qs");
+        Assert.Equal(
+        [
+            "npm ci",
+            "npm ci --prefix tools/stories15m",
+            "dotnet run -c Release --project tools/OnnxLlm.Tools -- import --source stories15m --out qs/models/stories15m",
+            "dotnet run -c Release --project tools/OnnxLlm.Tools -- quantize --model qs/models/stories15m --out qs/models/stories15m-int8 --tokens 4096",
+        ], plan.Steps.Select(step => step.Command.ToString()));
+        Assert.EndsWith("--model qs/models/stories15m-int8 --urls http://127.0.0.1:9000 > qs/runs/stories15m/server.log", plan.Serve.Command.ToString(), StringComparison.Ordinal);
+        Assert.Null(plan.Steps[1].UpToDate);
+        folder.Write("tools/stories15m/package-lock.json", "{}");
+        folder.Write("tools/stories15m/node_modules/.package-lock.json", "{}");
+        Assert.Equal("tools/stories15m/node_modules", plan.Steps[1].UpToDate);
     }
 
     [Theory]

@@ -11,15 +11,12 @@ internal sealed class MergeTable
     private const int NoMerge = int.MaxValue;
 
     private readonly Merge[] _merges;
-    private readonly int[] _byteIds;
     private readonly Dictionary<long, int> _ranks;
 
     /// <param name="merges">In order of precedence. Of two equal pairs the later is the one that counts, as in Hugging Face's reader.</param>
-    /// <param name="byteIds">The token of each of the 256 bytes.</param>
-    public MergeTable(Merge[] merges, int[] byteIds)
+    public MergeTable(Merge[] merges)
     {
         _merges = merges;
-        _byteIds = byteIds;
         _ranks = new Dictionary<long, int>(merges.Length);
         for (int rank = 0; rank < merges.Length; rank++)
             _ranks[Key(merges[rank].Left, merges[rank].Right)] = rank;
@@ -28,14 +25,14 @@ internal sealed class MergeTable
     public ReadOnlySpan<Merge> InOrder => _merges;
 
     /// <summary>
-    /// The tokens of one piece: starting from bytes, always applies the merge of lowest rank, leftmost first. Takes n log n steps for n
-    /// bytes: a queue holds the candidate merges by rank and position, and a linked list holds the symbols.
+    /// The tokens of one piece: starting from its bytes or characters, always applies the merge of lowest rank, leftmost first. Takes n log n steps for
+    /// n of them: a queue holds the candidate merges by rank and position, and a linked list holds the symbols.
     /// </summary>
-    public int[] Apply(ReadOnlySpan<byte> piece)
+    public int[] Apply(ReadOnlySpan<int> piece)
     {
         var symbols = new Symbol[piece.Length];
         for (int i = 0; i < piece.Length; i++)
-            symbols[i] = new Symbol(_byteIds[piece[i]], i - 1, i + 1 < piece.Length ? i + 1 : -1);
+            symbols[i] = new Symbol(piece[i], i - 1, i + 1 < piece.Length ? i + 1 : -1);
         var queue = new PriorityQueue<int, long>(piece.Length);
         for (int i = 0; i < symbols.Length; i++)
             Offer(symbols, i, queue);

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace OnnxLlm.Text.Files;
 
 /// <summary>
-/// Reads the byte-level BPE subset of Hugging Face's <c>tokenizer.json</c>. A component that would change the ids and is not of this
+/// Reads Hugging Face's <c>tokenizer.json</c> where it holds byte-level BPE, or SentencePiece's BPE as LLaMA has it. A component that would change the ids and is not of this
 /// subset is refused by its JSON path. Truncation and padding are settings of a caller, not of a tokenizer, and are passed over.
 /// </summary>
 internal static class TokenizerJson
@@ -14,9 +14,13 @@ internal static class TokenizerJson
         var root = json.Root;
         if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("model", out var model) || model.ValueKind != JsonValueKind.Object)
             throw new TextException($"{path}: $.model is missing");
-        CheckPipeline(root, path);
-        CheckModel(model, path);
-        var vocabulary = new VocabularyFile(path);
+        bool sentencePiece = SentencePieceJson.IsMeant(root);
+        if (sentencePiece)
+            SentencePieceJson.Check(root, path);
+        else
+            CheckPipeline(root, path);
+        CheckModel(model, sentencePiece, path);
+        var vocabulary = new VocabularyFile(path) { IsSentencePiece = sentencePiece, Beginning = sentencePiece ? SentencePieceJson.Beginning(root, path) : null };
         vocabulary.ReadTokens(model.TryGetProperty("vocab", out var tokens) ? tokens : default);
         ReadMerges(model, vocabulary);
         if (root.TryGetProperty("added_tokens", out var added) && added.ValueKind == JsonValueKind.Array)
@@ -51,14 +55,14 @@ internal static class TokenizerJson
         Require(IsNull(root, "decoder") || HasType(root, "decoder", "ByteLevel"), "$.decoder", root, "decoder", path, "ByteLevel");
     }
 
-    private static void CheckModel(JsonElement model, string path)
+    private static void CheckModel(JsonElement model, bool sentencePiece, string path)
     {
         // Files older than the "type" key hold BPE where they hold merges.
         Require(HasType(model, "", "BPE") || IsNull(model, "type"), "$.model", model, "type", path, "BPE");
         foreach (string affix in (string[])["continuing_subword_prefix", "end_of_word_suffix"])
             Require(IsNull(model, affix) || model.GetProperty(affix).ValueEquals(""), $"$.model.{affix}", model, affix, path, "null");
-        foreach (string flag in (string[])["byte_fallback", "ignore_merges"])
-            Require(!IsTrue(model, flag), $"$.model.{flag}", model, flag, path, "false");
+        Require(IsTrue(model, "byte_fallback") == sentencePiece, "$.model.byte_fallback", model, "byte_fallback", path, sentencePiece ? "true" : "false");
+        Require(!IsTrue(model, "ignore_merges"), "$.model.ignore_merges", model, "ignore_merges", path, "false");
         Require(IsNull(model, "dropout") || model.GetProperty("dropout").GetRawText() is "0" or "0.0", "$.model.dropout", model, "dropout", path, "null");
     }
 

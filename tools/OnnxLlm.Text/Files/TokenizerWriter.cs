@@ -13,10 +13,17 @@ internal static class TokenizerWriter
     public static void Write(TokenizerModel model, string folder)
     {
         Directory.CreateDirectory(folder);
-        AtomicFile.Write(Path.Combine(folder, "vocab.json"), stream => WriteJson(stream, json => WriteVocabulary(json, model)));
-        AtomicFile.Write(Path.Combine(folder, "merges.txt"), stream => stream.Write(Encoding.UTF8.GetBytes(MergeLines(model))));
+        if (model.Fallback is null)
+            WriteTwoFiles(model, folder);
         AtomicFile.Write(Path.Combine(folder, TokenizerConfig.FileName), stream => WriteJson(stream, json => WriteConfig(json, model)));
         AtomicFile.Write(Path.Combine(folder, "tokenizer.json"), stream => WriteJson(stream, json => WriteTokenizer(json, model)));
+    }
+
+    /// <summary>GPT-2's own form, which has no place for what SentencePiece does.</summary>
+    private static void WriteTwoFiles(TokenizerModel model, string folder)
+    {
+        AtomicFile.Write(Path.Combine(folder, "vocab.json"), stream => WriteJson(stream, json => WriteVocabulary(json, model)));
+        AtomicFile.Write(Path.Combine(folder, "merges.txt"), stream => stream.Write(Encoding.UTF8.GetBytes(MergeLines(model))));
     }
 
     /// <summary>What decides the ids of every text and the roles of special tokens: the bytes that a tokenizer's hash is taken of.</summary>
@@ -44,12 +51,20 @@ internal static class TokenizerWriter
         foreach (var token in model.Added)
             WriteAdded(json, token, withId: true);
         json.WriteEndArray();
+        if (model.Fallback is null)
+            WriteByteLevelPipeline(json);
+        else
+            SentencePieceJson.WritePipeline(json, model.Special);
+        WriteModel(json, model);
+        json.WriteEndObject();
+    }
+
+    private static void WriteByteLevelPipeline(Utf8JsonWriter json)
+    {
         json.WriteNull("normalizer");
         WriteByteLevel(json, "pre_tokenizer");
         json.WriteNull("post_processor");
         WriteByteLevel(json, "decoder");
-        WriteModel(json, model);
-        json.WriteEndObject();
     }
 
     private static void WriteByteLevel(Utf8JsonWriter json, string key)
@@ -66,10 +81,13 @@ internal static class TokenizerWriter
     {
         json.WriteStartObject("model");
         json.WriteString("type", "BPE");
-        foreach (string key in (string[])["dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"])
+        json.WriteNull("dropout");
+        json.WriteString("unk_token", model.Fallback is null ? null : model.Special.Spelling(model.Special.Unk));
+        foreach (string key in (string[])["continuing_subword_prefix", "end_of_word_suffix"])
             json.WriteNull(key);
-        foreach (string key in (string[])["fuse_unk", "byte_fallback", "ignore_merges"])
-            json.WriteBoolean(key, false);
+        foreach (string key in (string[])["fuse_unk", "byte_fallback"])
+            json.WriteBoolean(key, model.Fallback is not null);
+        json.WriteBoolean("ignore_merges", false);
         json.WritePropertyName("vocab");
         WriteVocabulary(json, model);
         json.WriteStartArray("merges");
@@ -85,7 +103,7 @@ internal static class TokenizerWriter
         json.WriteStartObject();
         for (int id = 0; id < model.Tokens.Length; id++)
             if (added.TryGetValue(id, out string? content) || model.Tokens[id].Length > 0)
-                json.WriteNumber(content ?? ByteAlphabet.Spell(model.Tokens[id]), id);
+                json.WriteNumber(content ?? model.Spell(id), id);
         json.WriteEndObject();
     }
 
@@ -98,13 +116,16 @@ internal static class TokenizerWriter
     }
 
     private static string Line(TokenizerModel model, Merge merge)
-        => $"{ByteAlphabet.Spell(model.Tokens[merge.Left])} {ByteAlphabet.Spell(model.Tokens[merge.Right])}";
+        => $"{model.Spell(merge.Left)} {model.Spell(merge.Right)}";
 
     private static void WriteConfig(Utf8JsonWriter json, TokenizerModel model)
     {
         json.WriteStartObject();
-        json.WriteString("tokenizer_class", "PreTrainedTokenizerFast");
-        json.WriteBoolean("add_prefix_space", false);
+        json.WriteString("tokenizer_class", model.Fallback is null ? "PreTrainedTokenizerFast" : "LlamaTokenizerFast");
+        if (model.Fallback is null)
+            json.WriteBoolean("add_prefix_space", false);
+        else
+            json.WriteBoolean("add_bos_token", model.Special.AddsBos);
         json.WriteBoolean("clean_up_tokenization_spaces", false);
         json.WriteStartObject("added_tokens_decoder");
         foreach (var token in model.Added)

@@ -12,6 +12,12 @@ internal sealed class VocabularyFile(string path)
 
     public Dictionary<string, int> Ids { get; } = new(StringComparer.Ordinal);
 
+    /// <summary>Tokens are spelled as SentencePiece spells them, not in the alphabet of byte-level BPE.</summary>
+    public bool IsSentencePiece { get; init; }
+
+    /// <summary>Spelling of the token that the file wants before every text; null for none.</summary>
+    public string? Beginning { get; init; }
+
     public IEnumerable<AddedToken> Added => _added.Values;
 
     public TextException Error(string what) => new($"{path}: {what}");
@@ -54,11 +60,12 @@ internal sealed class VocabularyFile(string path)
             Tokens = TokenBytes(),
             Merges = [.. _merges.Select(ToMerge)],
             Added = [.. _added.Values],
-            Special = special,
+            Special = special with { AddsBos = Beginning is not null && special.Spelling(special.Bos) == Beginning },
             ChatTemplate = chatTemplate,
+            Fallback = IsSentencePiece ? SentencePieceAlphabet.ByteTokens(Ids) : null,
         };
         int missing = Array.IndexOf(model.ByteIds(), -1);
-        return missing < 0 ? model : throw Error($"the vocabulary has no token for byte 0x{missing:X2}; byte-level BPE needs all 256");
+        return missing < 0 ? model : throw Error($"the vocabulary has no token for byte 0x{missing:X2}; {(IsSentencePiece ? "byte fallback" : "byte-level BPE")} needs all 256");
     }
 
     private byte[][] TokenBytes()
@@ -70,11 +77,18 @@ internal sealed class VocabularyFile(string path)
         Array.Fill(tokens, []);
         foreach (var (spelling, id) in Ids)
             if (!_added.ContainsKey(id))
-                tokens[id] = ByteAlphabet.TryRead(spelling, out byte[]? bytes) ? bytes
-                    : throw Error($"token '{spelling}' (id {id}) is not spelled in the alphabet of byte-level BPE");
+                tokens[id] = BytesOf(spelling, id);
         foreach (var token in _added.Values)
             tokens[token.Id] = Encoding.UTF8.GetBytes(token.Content);
         return tokens;
+    }
+
+    private byte[] BytesOf(string spelling, int id)
+    {
+        if (IsSentencePiece)
+            return SentencePieceAlphabet.Read(spelling);
+        return ByteAlphabet.TryRead(spelling, out byte[]? bytes) ? bytes
+            : throw Error($"token '{spelling}' (id {id}) is not spelled in the alphabet of byte-level BPE");
     }
 
     private Merge ToMerge((string Left, string Right) pair)

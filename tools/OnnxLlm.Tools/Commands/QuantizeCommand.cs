@@ -4,14 +4,14 @@ using OnnxLlm.Tools.Quantization;
 
 namespace OnnxLlm.Tools.Commands;
 
-/// <summary><c>quantize --model FOLDER --out FOLDER --data SHARDS</c></summary>
+/// <summary><c>quantize --model FOLDER --out FOLDER [--data SHARDS]</c></summary>
 internal static class QuantizeCommand
 {
     public static Command Create()
     {
         var model = new Option<string>("--model") { Description = "Folder of the float model package.", Required = true };
         var target = new Option<string>("--out") { Description = "Folder to write the INT8 package to.", Required = true };
-        var data = new Option<string>("--data") { Description = "Folder of token shards; their validation split decides.", Required = true };
+        var data = new Option<string?>("--data") { Description = "Folder of token shards; their validation split decides (default: text that the model writes itself)." };
         var loss = new Option<double>("--max-perplexity-loss") { Description = "Largest growth of the perplexity that is accepted; 0.01 is 1 %.", DefaultValueFactory = _ => 0.01 };
         var block = new Option<int>("--block") { Description = "Weights that share one scale.", DefaultValueFactory = _ => 32 };
         var exclude = new Option<string[]>("--exclude") { Description = "Names of weights that stay as they are; * stands for any characters.", AllowMultipleArgumentsPerToken = true };
@@ -23,7 +23,7 @@ internal static class QuantizeCommand
         {
             Source = parsed.GetRequiredValue(model),
             Target = parsed.GetRequiredValue(target),
-            Data = parsed.GetRequiredValue(data),
+            Data = parsed.GetValue(data),
             MaxPerplexityLoss = parsed.GetValue(loss),
             Settings = new() { Block = parsed.GetValue(block), Exclude = [.. parsed.GetValue(exclude) ?? []] },
             Tokens = parsed.GetValue(tokens),
@@ -45,6 +45,7 @@ internal static class QuantizeCommand
         Line($"{title}: INT8, {report.QuantizedWeights.Length} weights in blocks of {report.Block}, {report.KeptWeights.Length} left as they were");
         Line($"  file         {report.FloatBytes / 1e6,9:0.00} -> {report.QuantizedBytes / 1e6,9:0.00} MB ({report.SizeRatio:P1})");
         Line($"  perplexity   {q.FloatPerplexity,9:0.000} -> {q.QuantizedPerplexity,9:0.000} ({q.PerplexityLoss:+0.000 %;-0.000 %} ± {q.PerplexityLossError:0.000 %}, {q.MaxPerplexityLoss:0.## %} allowed; unigram {q.UnigramPerplexity:0.0})");
+        if (q.IsOwnText) Line($"  text         written by the float model itself; held-out text, named with --data, says more");
         Line($"  agreement    {q.Top1Agreement:P2} of the likeliest tokens, mean KL {q.MeanDivergence:0.000000} nats, {q.Tokens:N0} tokens");
         foreach (var speed in report.Speed)
         {

@@ -38,7 +38,7 @@ internal static class ModelCard
             {string.Concat(report.Speed.Select(Speeds))}
             - Perplexity changes by {q.PerplexityLoss:+0.000 %;-0.000 %} ± {q.PerplexityLossError:0.000 %}; a growth of {q.MaxPerplexityLoss:0.## %} was allowed. A unigram model has {q.UnigramPerplexity:0.0}.
             - Mean KL divergence {q.MeanDivergence:0.000000} nats; the same likeliest token for {q.Top1Agreement:P2} of the tokens.
-            - Measured on {q.Tokens:N0} held-out tokens in windows of {q.Context}, {q.Stride} apart, the same for both models. ± is one standard error, taking tokens as independent.
+            - Measured on {q.Tokens:N0} {(q.IsOwnText ? "tokens that the float model wrote itself" : "held-out tokens")} in windows of {q.Context}, {q.Stride} apart, the same for both models. ± is one standard error, taking tokens as independent.
             - Speeds are medians of alternated rounds with one sequence, on the machine that quantized; others will differ.
 
             Weights: {report.Bits} bits, symmetric, one scale for {report.Block} weights, `MatMulNBits` with accuracy level {report.AccuracyLevel}. {report.QuantizedWeights.Length} weights were quantized, {Kept(report)}.

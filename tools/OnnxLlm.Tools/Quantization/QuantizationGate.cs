@@ -20,15 +20,23 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
     public QuantizationReport? UpToDate()
     {
         if (QuantizationReport.Parse(PackageFolder.Intact(job.Target)?.Quantization) is not { } report) return null;
-        using var data = TokenShards.Open(job.Data, Split.Valid);
+        var (data, tokens) = Given();
         return report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
             && report.Block == job.Settings.Block
             && report.Exclude.SequenceEqual(job.Settings.Exclude)
-            && report.Quality.Data == data.Hash
-            && report.Quality.Tokens == Math.Min(job.Tokens, data.Length - 1)
+            && report.Quality.Data == data
+            && report.Quality.Tokens == tokens
             && report.Quality.PerplexityLoss <= job.MaxPerplexityLoss
             ? report
             : null;
+    }
+
+    /// <summary>What the text is known by, and how many of its tokens are scored.</summary>
+    private (string Hash, long Tokens) Given()
+    {
+        if (job.Data is null) return (OwnText.Name(job.Source), job.Tokens);
+        using var shards = TokenShards.Open(job.Data, Split.Valid);
+        return (shards.Hash, Math.Min(job.Tokens, shards.Length - 1));
     }
 
     /// <summary>A <see cref="ToolException"/> says why nothing was written.</summary>
@@ -47,7 +55,8 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
     private QuantizationReport Measure(PackageManifest manifest, ModelProto before, QuantizedModel after)
     {
         int length = ModelConfig.Load(Path.Combine(job.Source, PackageManifest.ConfigFile)).MaxPositions;
-        var data = EvaluationData.Load(job.Data, Tokenizer.Load(job.Source), job.Tokens);
+        var tokenizer = Tokenizer.Load(job.Source);
+        var data = job.Data is { } shards ? EvaluationData.Load(shards, tokenizer, job.Tokens) : OwnText.Write(job.Source, tokenizer, job.Tokens, job.Threads);
         return new()
         {
             Block = job.Settings.Block,

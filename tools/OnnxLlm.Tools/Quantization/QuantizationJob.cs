@@ -9,8 +9,8 @@ internal sealed record QuantizationJob
     /// <summary>Folder of the package to be written.</summary>
     public required string Target { get; init; }
 
-    /// <summary>Folder of token shards; the validation split decides.</summary>
-    public required string Data { get; init; }
+    /// <summary>Folder of token shards; the validation split decides. Null: text that the model writes itself.</summary>
+    public string? Data { get; init; }
 
     /// <summary>Largest relative growth of the perplexity that is accepted.</summary>
     public double MaxPerplexityLoss { get; init; } = 0.01;

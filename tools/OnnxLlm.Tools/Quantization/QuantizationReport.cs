@@ -61,8 +61,11 @@ internal sealed record QuantizationReport
 /// <summary>Both models on the same tokens.</summary>
 internal sealed record QualityReport
 {
-    /// <summary>Hash of the token shards.</summary>
+    /// <summary>Hash of the token shards, or <see cref="OwnText.Name"/>.</summary>
     public required string Data { get; init; }
+
+    /// <summary>The text was written by the float model.</summary>
+    public bool IsOwnText { get; init; }
 
     public required long Tokens { get; init; }
 
@@ -99,6 +102,7 @@ internal sealed record QualityReport
     public static QualityReport Of(ScoreComparison c, PerplexityScore unigram, QuantizationJob job, string data, int context) => new()
     {
         Data = data,
+        IsOwnText = job.Data is null,
         Tokens = c.First.Tokens,
         Context = context,
         Stride = context,

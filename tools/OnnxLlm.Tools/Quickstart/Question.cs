@@ -7,7 +7,9 @@ namespace OnnxLlm.Tools.Quickstart;
 /// <summary>One prompt to an OpenAI-compatible server, answered as a stream.</summary>
 internal sealed record Question(string Model, string Prompt)
 {
-    private object Body(bool stream) => new { model = Model, prompt = Prompt, max_tokens = 80, temperature = 0.7, seed = 7, stream };
+    public int MaxTokens { get; init; } = 80;
+
+    private object Body(bool stream) => new { model = Model, prompt = Prompt, max_tokens = MaxTokens, temperature = 0.7, seed = 7, stream };
 
     /// <summary>The same question for a user to ask.</summary>
     public string Curl(Uri server) =>

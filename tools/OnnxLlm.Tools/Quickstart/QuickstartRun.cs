@@ -51,7 +51,7 @@ internal sealed class QuickstartRun(QuickstartPlan plan, QuickstartScreen screen
         await Ask(client, interruption.Token);
         if (!stayUp) return 0;
         screen.Note($"The server is up: {plan.Server}  (Ctrl-C ends it). Ask it yourself:");
-        screen.Plain(QuickstartPlan.Question.Curl(plan.Server));
+        screen.Plain(plan.Question.Curl(plan.Server));
         int code = await server.Wait(interruption);
         return interruption.Token.IsCancellationRequested ? 0 : Failed(plan.Serve, code == 0 ? Interrupted : code);
     }
@@ -59,8 +59,8 @@ internal sealed class QuickstartRun(QuickstartPlan plan, QuickstartScreen screen
     private async Task Ask(HttpClient client, CancellationToken stop)
     {
         screen.Plain("");
-        screen.Note($"Question: \"{QuickstartPlan.Question.Prompt}\" ... and the answer as it streams in:");
-        await screen.Answer(QuickstartPlan.Question, client, stop);
+        screen.Note($"Question: \"{plan.Question.Prompt}\" ... and the answer as it streams in:");
+        await screen.Answer(plan.Question, client, stop);
         screen.Plain("");
     }
 

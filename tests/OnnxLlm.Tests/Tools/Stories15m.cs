@@ -1,0 +1,55 @@
+using System.Text.Json;
+using OnnxLlm.Tests.Support;
+using OnnxLlm.Tests.Text;
+using OnnxLlm.Tools.Import;
+using OnnxLlm.Tools.Quantization;
+
+namespace OnnxLlm.Tests.Tools;
+
+/// <summary>
+/// stories15M as a package, imported once for all tests, and what PyTorch 1.13 and llama2.c (with equal ids) say of it: the 120 likeliest tokens from its first,
+/// their mean loss, and the five largest scores in some places.
+/// </summary>
+public sealed class Stories15m : IDisposable
+{
+    internal const string NpmFolder = SampleModel.NpmFolder;
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly Lazy<string> _package, _quantized;
+
+    public Stories15m()
+    {
+        _package = new(Import);
+        _quantized = new(Quantize);
+    }
+
+    /// <summary>Folder of the float package.</summary>
+    public string Package => _package.Value;
+
+    /// <summary>Folder of the INT8 package, which a gate of 1 % let through.</summary>
+    public string Quantized => _quantized.Value;
+
+    internal static Reference Recorded { get; } = JsonSerializer.Deserialize<Reference>(
+        File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Recorded", "stories15m.json")), JsonSerializerOptions.Web)!;
+
+    public void Dispose() => _folder.Dispose();
+
+    private string Import()
+    {
+        string target = _folder.File("stories15m");
+        new PackageImport(SampleModel.Name, target).Write();
+        return target;
+    }
+
+    private string Quantize()
+    {
+        string target = _folder.File("stories15m-int8");
+        new QuantizationGate(new() { Source = Package, Target = target, Tokens = 1024 }, TimeProvider.System).Run();
+        return target;
+    }
+
+    internal sealed record Reference(int[] GreedyIds, double MeanNll, Scores[] Best);
+
+    /// <param name="Position">How many tokens came before the one whose scores these are the successors of.</param>
+    internal sealed record Scores(int Position, int[] Ids, float[] Logits);
+}

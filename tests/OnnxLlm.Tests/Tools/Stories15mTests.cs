@@ -1,0 +1,88 @@
+using System.Text.Json;
+using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Runtime;
+using OnnxLlm.Tests.Support;
+using OnnxLlm.Text;
+using OnnxLlm.Tools.Evaluation;
+using OnnxLlm.Tools.Import;
+
+namespace OnnxLlm.Tests.Tools;
+
+public sealed class Stories15mTests(Stories15m model) : IClassFixture<Stories15m>
+{
+    /// <summary>Scores reach 25 and are sums of 288 products behind six blocks; another order of summing moves them by some 1e-6 of their size.</summary>
+    private const double ScoreTolerance = 2e-4;
+
+    private static readonly Stories15m.Reference Recorded = Stories15m.Recorded;
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void Import_TheFile_IsTheOneThatWasRecorded()
+    {
+        using var stream = File.OpenRead(SampleModel.File());
+        byte[] weights = new byte[Llama2cFile.Read(SampleModel.File()).WeightBytes];
+        stream.ReadExactly(weights);
+        Assert.Equal("cd590644d963867a2b6e5a1107f51fad663c41d79c149fbecbbb1f95fa81f49a", Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(weights)));
+    }
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void GreedyAnswer_Imported_HasTheRecordedTokens() => Assert.Equal(Recorded.GreedyIds, Greedy(model.Package, Recorded.GreedyIds.Length));
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void Scores_Imported_AreTheRecordedOnes()
+    {
+        var rows = AllScores(model.Package);
+        Assert.All(Recorded.Best, best =>
+        {
+            var row = rows[best.Position];
+            Assert.Equal(best.Ids, Enumerable.Range(0, row.Length).OrderByDescending(id => row[id]).Take(best.Ids.Length));
+            Assert.All(best.Ids.Zip(best.Logits), pair => Assert.Equal(pair.Second, row[pair.First], ScoreTolerance));
+        });
+    }
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void MeanLoss_Imported_IsTheRecordedOne() => Assert.Equal(Recorded.MeanNll, MeanLoss(model.Package), 1e-5);
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void MeanLoss_Quantized_StaysWithinTheGate()
+    {
+        var report = PackageManifest.Read(model.Quantized).Quantization!;
+        Assert.True((double)report["quality"]!["perplexity_loss"]! <= 0.01);
+        Assert.True(MeanLoss(model.Quantized) - MeanLoss(model.Package) < Math.Log(1.01), $"{MeanLoss(model.Quantized)} against {MeanLoss(model.Package)}");
+        Assert.True((double)report["size_ratio"]! < 0.3);
+    }
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void Tokenizer_RecordedTexts_HaveTheIdsOfOthers()
+    {
+        var tokenizer = Tokenizer.Load(model.Package);
+        var vectors = JsonSerializer.Deserialize<Vector[]>(
+            File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Text", "Recorded", "llama-vectors.json")), JsonSerializerOptions.Web)!;
+        Assert.All(vectors, vector => Assert.Equal(vector.Ids, tokenizer.EncodePrompt(vector.Text)));
+        Assert.All(vectors, vector => Assert.Equal(vector.Text, tokenizer.Decode(tokenizer.EncodePrompt(vector.Text))));
+    }
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public void Import_Again_IsUpToDate() => Assert.True(new PackageImport(SampleModel.Name, model.Package).Write().UpToDate);
+
+    private static int[] Greedy(string folder, int count)
+    {
+        var package = ModelPackage.Open(folder);
+        using var session = new GenerationSession(package, 1, package.Config.MaxPositions, new SessionSettings { Spinning = false });
+        int[] ids = [1, .. new int[count - 1]];
+        for (int i = 1; i < count; i++) ids[i] = new LogitRow(session.Decode(ids.AsSpan(i - 1, 1), [i - 1])).Best;
+        return ids;
+    }
+
+    /// <summary>The scores after each of the recorded tokens, read at once.</summary>
+    private static float[][] AllScores(string folder)
+    {
+        using var all = SequenceModel.ForMeasuring(OnnxFile.Read(Path.Combine(folder, PackageManifest.ModelFile)), Recorded.GreedyIds.Length, threads: 0);
+        return [.. all.Logits(Recorded.GreedyIds).ToArray().Chunk(32000)];
+    }
+
+    private static double MeanLoss(string folder) =>
+        AllScores(folder).Zip(Recorded.GreedyIds.Skip(1)).Average(pair => new LogitRow(pair.First).Loss(pair.Second));
+
+    private sealed record Vector(string Text, int[] Ids);
+}
