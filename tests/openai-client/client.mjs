@@ -1,0 +1,118 @@
+// The official `openai` client for JavaScript against a server of ours: node client.mjs ADDRESS KEY
+// Prints one line per check, "ok NAME" or "FAIL NAME: why", and exits with 1 if one failed.
+// The server has three models: org/toy tells a story, "noise" says random things, "faulty" breaks while it answers.
+import assert from 'node:assert/strict';
+import OpenAI from 'openai';
+
+const [address, key] = process.argv.slice(2);
+const client = new OpenAI({ baseURL: `${address}v1`, apiKey: key, maxRetries: 0 });
+const story = 'Once upon a time there was a small server. The stop is a word.';
+const chat = { model: 'org/toy', messages: [{ role: 'user', content: 'Hello' }], temperature: 0 };
+const noise = { model: 'noise', messages: [{ role: 'user', content: 'Hello' }] };
+
+const gathered = async (stream) => {
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return chunks;
+};
+const content = (chunks, index = 0) => chunks.flatMap((chunk) => chunk.choices).filter((choice) => choice.index === index).map((choice) => choice.delta.content ?? '').join('');
+const refusal = (promise) => promise.then(() => assert.fail('it was accepted'), (error) => error);
+const metric = async (name) => {
+  const response = await fetch(`${address}metrics`, { headers: { Authorization: `Bearer ${key}` } });
+  return Number((await response.text()).split('\n').find((line) => line.startsWith(name)).split(' ').at(-1));
+};
+
+const checks = {
+  async 'models are listed and found'() {
+    const ids = [];
+    for await (const model of client.models.list()) ids.push(model.id);
+    assert.deepEqual(ids, ['org/toy', 'noise', 'faulty']);
+    assert.equal((await client.models.retrieve('org/toy')).object, 'model');
+  },
+  async 'chat answers whole'() {
+    const answer = await client.chat.completions.create(chat);
+    const [choice] = answer.choices;
+    assert.equal(choice.message.content, story);
+    assert.equal(choice.finish_reason, 'stop');
+    assert.equal(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens);
+    assert.match(answer._request_id, /^req_/);
+  },
+  async 'chat streams the same, with usage at the end'() {
+    const chunks = await gathered(await client.chat.completions.create({ ...chat, stream: true, stream_options: { include_usage: true } }));
+    assert.equal(content(chunks), story);
+    assert.equal(chunks[0].choices[0].delta.role, 'assistant');
+    assert.deepEqual(chunks.flatMap((chunk) => chunk.choices).map((choice) => choice.finish_reason).filter(Boolean), ['stop']);
+    assert.ok(chunks.at(-1).usage.completion_tokens > 0);
+    assert.ok(chunks.slice(0, -1).every((chunk) => chunk.usage === null));
+  },
+  async 'two choices stream beside each other'() {
+    const chunks = await gathered(await client.chat.completions.create({ ...noise, n: 2, seed: 3, max_completion_tokens: 12, stream: true }));
+    assert.notEqual(content(chunks, 0), content(chunks, 1));
+  },
+  async 'the streaming helper assembles the answer'() {
+    const runner = client.chat.completions.stream(chat);
+    assert.equal(await runner.finalContent(), story);
+  },
+  async 'a stop sequence ends the answer before it'() {
+    const answer = await client.chat.completions.create({ ...chat, stop: [' The stop'] });
+    assert.equal(answer.choices[0].message.content, 'Once upon a time there was a small server.');
+  },
+  async 'completions echo and score'() {
+    const { choices: [choice] } = await client.completions.create({ model: 'org/toy', prompt: 'Once upon', max_tokens: 4, temperature: 0, echo: true, logprobs: 2 });
+    assert.ok(choice.text.startsWith('Once upon'));
+    assert.equal(choice.logprobs.token_logprobs[0], null);
+    assert.equal(choice.logprobs.tokens.join(''), choice.text);
+  },
+  async 'chat scores tokens, whose bytes are the answer'() {
+    const { choices: [choice] } = await client.chat.completions.create({ ...noise, seed: 5, max_completion_tokens: 8, logprobs: true, top_logprobs: 5 });
+    const scores = choice.logprobs.content;
+    assert.equal(Buffer.from(scores.flatMap((score) => score.bytes)).toString(), choice.message.content);
+    for (const { top_logprobs } of scores) {
+      assert.equal(top_logprobs.length, 5);
+      assert.ok(top_logprobs.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0) <= 1.0001);
+    }
+  },
+  async 'an answer keeps to its JSON schema'() {
+    const schema = {
+      type: 'object', additionalProperties: false, required: ['mood', 'count'],
+      properties: { mood: { enum: ['calm', 'loud'] }, count: { type: 'integer' } },
+    };
+    for (let seed = 0; seed < 10; seed++) {
+      const answer = await client.chat.completions.create({ ...noise, seed, max_completion_tokens: 120, response_format: { type: 'json_schema', json_schema: { name: 'answer', schema, strict: true } } });
+      const value = JSON.parse(answer.choices[0].message.content);
+      assert.deepEqual(Object.keys(value), ['mood', 'count']);
+      assert.ok(['calm', 'loud'].includes(value.mood) && Number.isInteger(value.count));
+    }
+  },
+  async 'mistakes are errors of their kind'() {
+    const bad = await refusal(client.chat.completions.create({ ...chat, temperature: 3 }));
+    assert.ok(bad instanceof OpenAI.BadRequestError);
+    assert.equal(bad.param, 'temperature');
+    assert.ok(await refusal(client.chat.completions.create({ ...chat, model: 'nobody' })) instanceof OpenAI.NotFoundError);
+    assert.ok(await refusal(client.withOptions({ apiKey: 'wrong' }).models.list()) instanceof OpenAI.AuthenticationError);
+  },
+  async 'a stream that breaks is an error'() {
+    const error = await refusal(client.chat.completions.create({ ...chat, model: 'faulty', stream: true }).then(gathered));
+    assert.ok(error instanceof OpenAI.APIError, String(error));
+  },
+  async 'a cancelled stream frees its slot'() {
+    const stream = await client.chat.completions.create({ ...noise, max_completion_tokens: 90000, ignore_eos: true, stream: true });
+    let chunks = 0;
+    for await (const _ of stream) if (++chunks === 3) stream.controller.abort();
+    const patience = AbortSignal.timeout(30_000);
+    while (await metric('onnxllm_num_requests_running{model_name="noise"}') > 0) patience.throwIfAborted();
+    assert.equal(await metric('onnxllm_requests_total{model_name="noise",finished_reason="abort"}'), 1);
+  },
+};
+
+let failed = 0;
+for (const [name, check] of Object.entries(checks)) {
+  try {
+    await check();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    failed++;
+    console.log(`FAIL ${name}: ${error.stack}`);
+  }
+}
+process.exit(failed === 0 ? 0 : 1);
