@@ -17,7 +17,8 @@ internal sealed unsafe class NativeBlock : IDisposable
         _data = device.IsCuda ? OfDevice(device, bytes, out _free) : OfHost(bytes, out _free);
     }
 
-    private NativeBlock(byte* data, Action free)
+    /// <summary>Memory that someone else made; <paramref name="free"/> gives it back.</summary>
+    internal NativeBlock(byte* data, Action free)
     {
         _data = data;
         _free = free;

@@ -57,7 +57,7 @@ public static class Safetensors
             throw new ModelRuntimeException($"The tensor {twice} is there twice.");
     }
 
-    private static ImmutableArray<SafetensorsEntry> Layout(SafetensorsSource[] sources)
+    internal static ImmutableArray<SafetensorsEntry> Layout(SafetensorsSource[] sources)
     {
         long end = 0;
         return [.. sources.Select(source => new SafetensorsEntry(source.Name, source.Type, source.Shape) { Begin = end, End = end += source.Bytes })];

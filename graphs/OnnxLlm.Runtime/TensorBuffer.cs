@@ -52,6 +52,9 @@ public sealed unsafe class TensorBuffer : IDisposable
         return new TensorBuffer(NativeBlock.ForCopies(device, bytes), 0, true, type, [.. shape]);
     }
 
+    /// <summary>A view of memory that is not a buffer's; its owner disposes <paramref name="block"/>.</summary>
+    internal static TensorBuffer Over(NativeBlock block, long offset, ElementType type, ImmutableArray<long> shape) => new(block, offset, false, type, shape);
+
     /// <summary>A buffer with a copy of <paramref name="data"/>, whose length must be the shape's element count.</summary>
     public static TensorBuffer Of(ReadOnlySpan<float> data, params ReadOnlySpan<long> shape) => Copy(ElementType.Float, data, shape);
 

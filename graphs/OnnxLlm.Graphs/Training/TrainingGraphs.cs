@@ -21,8 +21,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     public IEnumerable<(string Input, string Output)> StepInPlace => Trainable.Select(p => (p.GradientBuffer, p.GradientOutput));
 
     /// <summary>Inputs and outputs of the optimizer graph that are bound to one buffer each.</summary>
-    public IEnumerable<(string Input, string Output)> OptimizerInPlace =>
-        Optimizer.Outputs.Select(o => o.Name).Where(n => n != OptimizerGraph.Norm).Select(n => (n[..^ParameterInfo.Updated("").Length], n));
+    public IEnumerable<(string Input, string Output)> OptimizerInPlace => OptimizerGraph.InPlace(Optimizer);
 
     /// <summary>Whether the optimizer graph undoes a factor of the gradients, see <see cref="StepSettings.HasLossScale"/>.</summary>
     public bool HasLossScale => Optimizer.Inputs.Any(v => v.Name == OptimizerGraph.InverseLossScale);

@@ -49,7 +49,7 @@ public sealed class MemoryRecoveryTests : IDisposable
     private (float[] Weights, TrainingState State, string[] Events) Train(int microBatch, int rowsThatFit)
     {
         var config = ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), ["steps=6", $"micro_batch={microBatch}", "threads=1"]);
-        using var engine = (OnnxTrainingEngine)TrainingEngines.Open(config, config.GraphsFor(new(microBatch, config.Time)), _folder, null);
+        using var engine = (OnnxTrainingEngine)TrainingEngines.Open(config, config.GraphsFor(new(microBatch, config.Time)), _folder, null, Path.Combine(_folder, "state"));
         var windows = TinyTraining.Windows(TinyTraining.Tokens(3000));
         string name = $"{microBatch}-{rowsThatFit}", metrics = Path.Combine(_folder, name + ".jsonl");
         using (var log = MetricsLog.Open(metrics, 0))

@@ -42,15 +42,17 @@ public sealed class RunnerProcessTests : IDisposable
     /// Kills the process again and again while it writes a checkpoint per step; what is left must load, and the end must be the same.
     /// The environment variable ONNXLLM_KILLS asks for more kills than the usual five.
     /// </summary>
-    [Fact]
-    public void Killed_AtAnyMoment_ItResumesToTheSameWeights()
+    [Theory]
+    [InlineData("none")]
+    [InlineData("disk")]
+    public void Killed_AtAnyMoment_ItResumesToTheSameWeights(string offload)
     {
         var kills = int.TryParse(Environment.GetEnvironmentVariable("ONNXLLM_KILLS"), out var wanted) ? wanted : 5;
         var steps = $"steps={12 * kills}";
         var random = new Random(11);
         for (var kill = 0; kill < kills; kill++)
         {
-            using var training = Start(kill == 0 ? Train(steps) : ["resume", Run]);
+            using var training = Start(kill == 0 ? Train(steps, $"optimizer_offload={offload}") : ["resume", Run]);
             ReadLines(training, random.Next(4, 25));
             training.Kill();
             Assert.True(training.WaitForExit(Patience));

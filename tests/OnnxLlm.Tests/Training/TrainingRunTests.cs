@@ -78,6 +78,24 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Equal(Losses("straight"), Losses("halves"));
     }
 
+    /// <summary>The state lies in a file that is worth nothing after the process: a resume fills it from the checkpoint.</summary>
+    [Fact]
+    public void Resume_WithAnOffloadedState_EqualsARunThatKeepsItInMemory()
+    {
+        Start("straight", "steps=20");
+        Start("halves", stopAt: 10, "steps=20", "optimizer_offload=disk");
+        var file = RunFolder.Open(Path.Combine(_folder, "halves")).OptimizerState;
+        Assert.False(File.Exists(file));
+        File.WriteAllText(file, "left by a process that was killed");
+
+        Assert.Equal(Outcome.Finished, Resume("halves"));
+
+        Assert.Equal(Losses("straight"), Losses("halves"));
+        foreach (var name in new[] { "model.safetensors", "optimizer.safetensors" })
+            Assert.Equal(File.ReadAllBytes(Path.Combine(Latest("straight").Path, name)), File.ReadAllBytes(Path.Combine(Latest("halves").Path, name)));
+        Assert.False(File.Exists(file));
+    }
+
     /// <summary>Sequences of 4 tokens, then of 8, then of 16: the loss goes on where it was (it jumps by less than 5 %), and so does a resume.</summary>
     [Fact]
     public void Stages_LengthenTheSequences_AndTheLossGoesOn()

@@ -37,6 +37,9 @@ public sealed record RunConfig
 
     public LossScaleConfig LossScale { get; init; } = new();
 
+    /// <summary>Where the optimizer's state is between updates.</summary>
+    public OptimizerOffload OptimizerOffload { get; init; }
+
     /// <summary>Patterns of parameter names (* is any text) that are not trained.</summary>
     public ImmutableArray<string> Frozen { get; init; } = [];
 

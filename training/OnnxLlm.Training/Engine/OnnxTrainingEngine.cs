@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using OnnxLlm.Graphs;
-using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
 using OnnxLlm.Training.Data;
@@ -17,8 +16,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 {
     private readonly SessionSettings _settings;
     private readonly TrainingShape _shape;
-    private readonly OrtSession _updating;
-    private readonly BoundSession _optimizer;
+    private readonly OptimizerSessions _optimizer;
     private PieceSession _step;
     private PieceSession _evaluation;
 
@@ -35,13 +33,12 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     private readonly AuxiliarySession? _activations;
     private readonly AuxiliarySession? _sampling;
 
-    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null)
+    public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null, Offload? offload = null)
     {
         (_parameters, _shape, _settings) = (graphs.Parameters, shape, settings);
-        Tensors = new TrainingTensors(graphs);
+        Tensors = new TrainingTensors(graphs, offload?.File);
         _tokenLosses = new float[shape.Batch * shape.Time];
-        _updating = new OrtSession(OnnxFile.ToBytes(graphs.Optimizer), settings);
-        _optimizer = Binding.Of(_updating, graphs.OptimizerInPlace, Buffer);
+        _optimizer = offload is null ? OptimizerSessions.Whole(graphs, settings, Buffer) : OptimizerSessions.InParts(offload.Parts, settings, Buffer, Tensors.Release);
         _step = new PieceSession(graphs.Step, shape, settings, graphs.StepInPlace, Buffer);
         _evaluation = new PieceSession(graphs.Evaluation, shape, settings, [], Buffer);
         _activations = Auxiliary(auxiliary?.Activations, settings);
@@ -140,7 +137,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     {
         IEnumerable<IDisposable> owned =
         [
-            _step, _evaluation, _optimizer, _updating, Tensors,
+            _step, _evaluation, _optimizer, Tensors,
             _lossScale, _reset, _loss, _learningRate, _updateCount, _inverseLossScale, _gradientNorm,
         ];
         _activations?.Dispose();

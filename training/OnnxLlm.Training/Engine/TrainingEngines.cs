@@ -21,6 +21,7 @@ internal static class TrainingEngines
         if (config.Engine != EngineKind.OrtTraining) return;
         if (config.Precision != Precision.Fp32 || config.ActivationCheckpointing != ActivationCheckpointing.None)
             throw new TrainingException("precision and activation_checkpointing are for engine onnx; ort-training computes in float32 and keeps everything.");
+        if (config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for engine onnx; ort-training keeps its state in memory.");
         TrainingFolder.RequireOrtTraining(config.Optimizer.Settings);
         TrainingApi.Require();
     }
@@ -35,13 +36,14 @@ internal static class TrainingEngines
     /// <summary>The config's engine, with fresh weights, or with what a checkpoint holds.</summary>
     /// <param name="artifacts">See <see cref="WriteArtifacts"/>.</param>
     /// <param name="checkpoint">A folder that the engine saved to.</param>
-    public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string artifacts, string? checkpoint)
+    /// <param name="offload">Working file of an optimizer state that is kept out of memory.</param>
+    public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string artifacts, string? checkpoint, string offload)
     {
         var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels, MemoryLimit = config.MemoryLimitMb * 1_000_000L };
         if (config.Engine == EngineKind.OrtTraining)
             return new OrtTrainingEngine(from => OrtTrainingSession.Open(OrtTrainingEngine.Files(artifacts, from), settings), checkpoint ?? artifacts, config.Setup);
 
-        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, AuxiliaryGraphs.Of(config))
+        var engine = new OnnxTrainingEngine(graphs, config.Setup.Shape, settings, AuxiliaryGraphs.Of(config), Offload.Of(config, offload))
         {
             Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null,
             Graphs = config.GraphsFor,

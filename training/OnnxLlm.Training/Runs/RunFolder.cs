@@ -21,6 +21,9 @@ internal sealed class RunFolder
     /// <summary>The graphs that the run executes, as files with a manifest.</summary>
     public string Artifacts => Path.Combine(Root, "artifacts");
 
+    /// <summary>Working file of an optimizer state that is kept out of memory; worth nothing once the process has ended.</summary>
+    public string OptimizerState => Path.Combine(Root, "optimizer-state.safetensors");
+
     public string Checkpoints => Path.Combine(Root, "checkpoints");
 
     /// <summary>A folder for a new run, not made yet; one that holds a run already is refused.</summary>

@@ -60,7 +60,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     {
         var config = record.Config;
         foreach (var line in PrecisionNote.Lines(config, graphs.Step)) view.Note(line);
-        using var engine = TrainingEngines.Open(config, graphs, folder.Artifacts, checkpoint?.Path);
+        using var engine = TrainingEngines.Open(config, graphs, folder.Artifacts, checkpoint?.Path, folder.OptimizerState);
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
         using var trackers = Trackers.Open(folder, record, state.Step, clock, view.Note);

@@ -1,0 +1,78 @@
+using System.Collections.Immutable;
+using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
+
+namespace OnnxLlm.Runtime;
+
+/// <summary>
+/// Tensors that live in a safetensors file, mapped for reading and writing: they take working memory only while they are used. What was written is the
+/// system's to bring to the disk; it keeps the pages in its cache as long as nobody else needs the memory.
+/// The file is a working file without any promise: it ends with this object, and what a killed process left is overwritten.
+/// </summary>
+public sealed unsafe partial class MappedTensors : IDisposable
+{
+    private const int DontNeed = 4;    // MADV_DONTNEED, of Linux and macOS
+
+    private readonly MemoryMappedFile _file;
+    private readonly MemoryMappedViewAccessor _view;
+    private readonly NativeBlock _block;
+    private readonly Dictionary<string, TensorBuffer> _tensors;
+
+    private MappedTensors(FileStream stream, ImmutableArray<SafetensorsEntry> entries, long start, long length)
+    {
+        _file = MemoryMappedFile.CreateFromFile(stream, null, length, MemoryMappedFileAccess.ReadWrite, HandleInheritability.None, leaveOpen: false);
+        _view = _file.CreateViewAccessor(0, length, MemoryMappedFileAccess.ReadWrite);
+        byte* data = null;
+        _view.SafeMemoryMappedViewHandle.AcquirePointer(ref data);
+        _block = new NativeBlock(data, _view.SafeMemoryMappedViewHandle.ReleasePointer);
+        _tensors = entries.ToDictionary(e => e.Name, e => TensorBuffer.Over(_block, start + e.Begin, e.Type, e.Shape));
+    }
+
+    public TensorBuffer this[string name] => _tensors[name];
+
+    public bool Contains(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>
+    /// Makes the file, with all tensors zero. The disk's space is taken at once: a disk that is full later would end the process.
+    /// </summary>
+    public static MappedTensors Create(string path, IEnumerable<SafetensorsEntry> tensors)
+    {
+        ImmutableArray<SafetensorsEntry> entries = Safetensors.Layout([.. tensors.Select(t => SafetensorsSource.Of(t.Name, t.Type, t.Shape, default(ReadOnlyMemory<byte>)))]);
+        byte[] header = new SafetensorsHeader(entries, ImmutableDictionary<string, string>.Empty).Serialize();
+        long length = header.Length + (entries.IsEmpty ? 0 : entries[^1].End);
+        try
+        {
+            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.ReadWrite, PreallocationSize = length, Options = FileOptions.DeleteOnClose };
+            var stream = new FileStream(path, options);
+            stream.Write(header);
+            stream.Flush();
+            return new MappedTensors(stream, entries, header.Length, length);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new ModelRuntimeException($"Cannot keep {length} bytes in {path}: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Takes tensors out of working memory until they are used again; their values stay. Windows trims by itself.</summary>
+    public void Release(IEnumerable<string> names)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        long page = Environment.SystemPageSize;
+        foreach (string name in names)
+        {
+            nint begin = (nint)_tensors[name].Data, first = begin / (nint)page * (nint)page;
+            _ = Advise(first, (nuint)(begin + _tensors[name].Bytes - first), DontNeed);
+        }
+    }
+
+    public void Dispose()
+    {
+        _block.Dispose();
+        _view.Dispose();
+        _file.Dispose();
+    }
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nint address, nuint length, int advice);
+}
