@@ -16,7 +16,7 @@ internal sealed partial class Trainer
     {
         if (_parts.Engine.Pieces is not { } now) return;
         int time = _config.TimeAt(_state.Step), tokens = _state.PieceTokens ?? _config.MicroBatch * _config.Time;
-        var wanted = new TrainingShape(PieceSession.Rows(_config.MicroBatch * _config.Time / time, tokens / time), time);
+        var wanted = new TrainingShape(PieceSession.Rows(_config.Shape(time).Batch, tokens / time), time);
         if (now == wanted) return;
         _parts.Engine.Reshape(wanted);
         if (now.Time != time && _state.Step > 0) Tell("stage", $"sequences of {time} tokens from here on");

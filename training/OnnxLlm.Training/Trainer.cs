@@ -52,6 +52,7 @@ internal sealed partial class Trainer
     private readonly Schedule _schedule;
     private readonly BatchPrefetcher _batches;
     private readonly Pace _pace;
+    private readonly ProcessUse _use;
     private TrainingState _state;
     private long? _saved;
 
@@ -63,6 +64,7 @@ internal sealed partial class Trainer
         _schedule = new Schedule(config.Schedule, config.Optimizer.LearningRate, elastic: config.Minutes is not null);
         _batches = new BatchPrefetcher(parts.Data, Plan.End(config, parts.Data.Windows));
         _pace = new Pace(parts.Clock, TimeSpan.FromSeconds(state.ElapsedSeconds));
+        _use = ProcessUse.OfThisProcess(parts.Clock, config.Threads);
         _saved = state.Step > 0 ? state.Step : null;
     }
 
@@ -201,7 +203,7 @@ internal sealed partial class Trainer
             Skipped = _state.Skipped,
             LossScale = _parts.Engine.Scaler?.Scale,
         };
-        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) Log(metrics);
+        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) Log(metrics with { CpuShare = _use.Look(), ResidentMb = ProcessUse.ResidentMb });
         var remaining = (_state.PlannedSteps - _state.Step) * _pace.PerStep;
         _parts.View.Step(new StepReport(metrics, _state.SmoothedLoss, _state.PlannedSteps, _pace.Elapsed, remaining));
     }

@@ -7,9 +7,28 @@ namespace OnnxLlm.Runtime.Memory;
 /// <summary>One use of memory, in bytes.</summary>
 public sealed record MemoryItem(string Name, long Bytes);
 
+/// <summary>What a training process runs, as far as its memory is concerned.</summary>
+/// <param name="Graphs">Those of whole micro-batches.</param>
+/// <param name="Threads">Threads of the runtime.</param>
+public sealed record PlannedRun(TrainingGraphs Graphs, int Threads)
+{
+    /// <summary>The step graphs of other shapes, one at a time in the place of the first.</summary>
+    public ImmutableArray<Graph> OtherSteps { get; init; } = [];
+
+    /// <summary>Graphs that look at the model now and then: statistics of activations, samples of text.</summary>
+    public ImmutableArray<Graph> Auxiliary { get; init; } = [];
+
+    /// <summary>Where the optimizer's state is kept out of memory: the graphs that bring it in a part at a time.</summary>
+    public OptimizerParts? Offloaded { get; init; }
+
+    internal IEnumerable<Graph> Optimizer => Offloaded is { } parts ? parts.Updates.Prepend(parts.Norm) : [Graphs.Optimizer];
+
+    internal IEnumerable<Graph> Sessions => [Graphs.Step, Graphs.Evaluation, .. Optimizer, .. Auxiliary];
+}
+
 /// <summary>
 /// What a training process will need at most, predicted from its graphs before anything runs: the tensors that live all the time, what each session's
-/// arena grows to, and what the program itself takes. For sessions with our kernels on the CPU.
+/// arena grows to, what the kernels rent beside it, and what the program itself takes. For sessions with our kernels on the CPU.
 /// </summary>
 public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
 {
@@ -18,25 +37,31 @@ public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
 
     public long Total => Items.Sum(item => item.Bytes);
 
-    public static MemoryPlan Of(TrainingGraphs graphs)
+    public static MemoryPlan Of(TrainingGraphs graphs) => Of(new PlannedRun(graphs, Environment.ProcessorCount));
+
+    public static MemoryPlan Of(PlannedRun run)
     {
-        long parameters = graphs.Parameters.Sum(p => p.Count) * sizeof(float), trainable = graphs.Trainable.Sum(p => p.Count) * sizeof(float);
+        var graphs = run.Graphs;
+        var steps = run.OtherSteps.Add(graphs.Step);
+        MemoryItem[] auxiliary = run.Auxiliary.IsEmpty ? [] : [new("statistics and samples", run.Auxiliary.Sum(Activations.Peak))];
         return new(
         [
-            new("weights", parameters),
-            new("gradients", trainable),
-            new("optimizer state", StateOf(graphs) - trainable),
-            new("activations of a step", Activations.Peak(graphs.Step)),
+            new("weights", graphs.Parameters.Sum(p => p.Count) * sizeof(float)),
+            new("gradients", graphs.Trainable.Sum(p => p.Count) * sizeof(float)),
+            new(run.Offloaded is null ? "optimizer state" : "optimizer state, largest part", run.Optimizer.Max(StateOf)),
+            new("activations of a step", steps.Max(Activations.Peak)),
             new("activations of a validation", Activations.Peak(graphs.Evaluation)),
-            new("temporaries of an update", Activations.Peak(graphs.Optimizer)),
-            new("program and runtime", Program + PerNode * (graphs.Step.Nodes.Length + graphs.Evaluation.Nodes.Length + graphs.Optimizer.Nodes.Length)),
+            .. auxiliary,
+            new("temporaries of an update", run.Optimizer.Sum(Activations.Peak)),
+            new("scratch of kernels", KernelScratch.Peak(run.Sessions.Concat(run.OtherSteps), run.Threads)),
+            new("program and runtime", Program + PerNode * run.Sessions.Sum(g => g.Nodes.Length)),
         ]);
     }
 
-    /// <summary>Everything that the optimizer graph updates in place.</summary>
-    private static long StateOf(TrainingGraphs graphs)
+    /// <summary>What an optimizer graph updates in place besides the parameters.</summary>
+    private static long StateOf(Graph optimizer)
     {
-        var updated = graphs.OptimizerInPlace.Select(pair => pair.Input).ToHashSet();
-        return graphs.Optimizer.Inputs.Where(v => updated.Contains(v.Name!)).Sum(v => v.Shape.ElementCount * v.Type.Size());
+        var updated = OptimizerParts.InPlaceOf(optimizer).Select(pair => pair.Input).ToHashSet();
+        return optimizer.Inputs.Where(v => !v.IsParameter && updated.Contains(v.Name!)).Sum(v => v.Shape.ElementCount * v.Type.Size());
     }
 }

@@ -75,6 +75,40 @@ public sealed class MemoryPlanTests
             MemoryPlan.Of(Graphs(kind, 16)).Items.Single(i => i.Name == "activations of a step").Bytes;
     }
 
+    /// <summary>Two threads: of all products, the gradient of the first feed-forward matrix packs most, its 256 rows of 256; attention's gradient needs five times a head's keys in each thread.</summary>
+    [Fact]
+    public void Scratch_IsTheLargestBlocks_OfWhateverNodeNeedsThem()
+    {
+        var step = Graphs(ActivationCheckpointing.None, 1).Step;
+        long packed = 256 * 256, part = 96 * 256, attention = 5 * 64 * 16;
+        Assert.Equal(4 * (2 * part + packed), KernelScratch.Peak([step], threads: 2));
+        Assert.True(attention < packed);
+    }
+
+    [Fact]
+    public void OffloadedState_CountsItsLargestPartOnly()
+    {
+        var setup = new TrainingSetup { Model = Config(4), Shape = new(4, 64), Optimizer = new() };
+        var graphs = TrainingGraphs.Create(setup);
+        var plan = MemoryPlan.Of(new PlannedRun(graphs, 2) { Offloaded = OptimizerParts.Of(setup, 200_000) });
+        Assert.InRange(plan.Items.Single(i => i.Name == "optimizer state, largest part").Bytes, 100_000, 200_000);
+    }
+
+    /// <summary>Stages have one step graph at a time, so the largest counts; graphs that look at the model come on top.</summary>
+    [Fact]
+    public void OtherShapes_CountWhereTheyAreLarger_AndAuxiliaryGraphsAlways()
+    {
+        var (small, large) = (Graphs(ActivationCheckpointing.None, 2), TrainingGraphs.Create(Config(2), new(8, 64), new()));
+        long Step(PlannedRun run) => MemoryPlan.Of(run).Items.Single(i => i.Name == "activations of a step").Bytes;
+        Assert.Equal(Step(new(large, 2)), Step(new(small, 2) { OtherSteps = [large.Step] }));
+        Assert.Equal(Step(new(large, 2)), Step(new(large, 2) { OtherSteps = [small.Step] }));
+
+        var sampling = SamplingGraph.Create(Config(2), 64);
+        var (plain, sampled) = (MemoryPlan.Of(new PlannedRun(small, 2)), MemoryPlan.Of(new PlannedRun(small, 2) { Auxiliary = [sampling] }));
+        Assert.Equal(Activations.Peak(sampling), sampled.Items.Single(i => i.Name == "statistics and samples").Bytes);
+        Assert.True(sampled.Total > plain.Total);
+    }
+
     [Fact]
     public void State_IsExact()
     {

@@ -1,3 +1,4 @@
+using OnnxLlm.Tests.Support;
 using OnnxLlm.Training.Metrics;
 using OnnxLlm.Training.Stability;
 
@@ -36,6 +37,36 @@ public sealed class HealthRulesTests
     [Fact]
     public void Loss_ThatNoLongerFalls_RaisesStall() =>
         Assert.Equal("stall: the loss has not fallen for 100 logged steps: 3.000, then 3.000", Assert.Single(Raised(Steps(300, i => Healthy(i) with { Loss = 3 }))));
+
+    /// <summary>For a moment, as in a validation, is no reason.</summary>
+    [Fact]
+    public void Processor_MostlyIdle_IsRaisedAfterTenLoggedSteps()
+    {
+        Assert.Empty(Raised(Steps(60, i => Healthy(i) with { CpuShare = i % 10 == 0 ? 0.86 : 0.3 })));
+        Assert.Equal(
+            "processor: training has had less than 85 % of its threads' time for 10 logged steps, now 84 %: data, disk or other programs hold it up",
+            Assert.Single(Raised(Steps(60, i => Healthy(i) with { CpuShare = i < 20 ? 1 : 0.84 }))));
+    }
+
+    [Fact]
+    public void ProcessUse_IsTheShareOfTheThreadsTimeSinceTheLastLook()
+    {
+        var clock = new ManualTime();
+        var used = TimeSpan.FromSeconds(5);
+        var use = new ProcessUse(clock, threads: 2, () => used);
+        Assert.Null(use.Look());
+        (used, _) = (used + TimeSpan.FromSeconds(3), Pass(2));
+        Assert.Equal(0.75, use.Look());
+        (used, _) = (used + TimeSpan.FromSeconds(1), Pass(1));
+        Assert.Equal(0.5, use.Look());
+        Assert.InRange(ProcessUse.ResidentMb, 10, 100_000);
+
+        bool Pass(double seconds)
+        {
+            clock.Advance(TimeSpan.FromSeconds(seconds));
+            return true;
+        }
+    }
 
     [Fact]
     public void Rule_BrokenAgainAfterItHeld_IsRaisedAgain() => Assert.Equal(

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Text;
@@ -87,13 +88,46 @@ public sealed class ReportTests : IDisposable
         var page = File.ReadAllText(HtmlReport.Write(folder));
 
         Assert.DoesNotMatch(new Regex("<script|src=|href=|@import|url\\(", RegexOptions.IgnoreCase), page);
-        Assert.Equal(6, Regex.Count(page, "<svg"));
+        Assert.Equal(8, Regex.Count(page, "<svg"));
         Assert.Equal(Regex.Count(page, "<(section|figure|table|details|blockquote|p)\\b"), Regex.Count(page, "</(section|figure|table|details|blockquote|p)>"));
         Assert.Contains("<b>a &lt;b&gt;</b> &amp; c", page, StringComparison.Ordinal);
         Assert.Contains("prefers-color-scheme: dark", page, StringComparison.Ordinal);
         Assert.Contains("<td>block 1</td>", page, StringComparison.Ordinal);
         Assert.Contains("<td>spike</td><td>the loss jumped</td>", page, StringComparison.Ordinal);
         Assert.DoesNotContain("NaN", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Report_WithTheQuantizedPackage_SaysWhatThatCost()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run");
+        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        var package = Package("run", """
+            {"bits":8,"block":32,"float_bytes":16000000,"quantized_bytes":4000000,"kept_weights":[],
+             "quality":{"tokens":32768,"float_perplexity":100,"float_perplexity_error":0.5,"quantized_perplexity":100.02,"quantized_perplexity_error":0.5,"perplexity_loss":0.0002,
+                        "max_perplexity_loss":0.01,"mean_divergence":3.5e-6,"top1_agreement":0.9961,"float_bits_per_byte":1.5,"quantized_bits_per_byte":1.503},
+             "speed":[{"provider":"CPUExecutionProvider","threads":2,"float_prefill":200,"quantized_prefill":100,"float_decode":300,"quantized_decode":600}]}
+            """);
+
+        var page = File.ReadAllText(HtmlReport.Write(folder, package: package));
+
+        Assert.Contains("<h2>Quantization: INT8, blocks of 32, of step 20</h2>", page, StringComparison.Ordinal);
+        Assert.Contains("<td>size, MB</td><td>16</td><td>4</td><td>0.25</td>", page, StringComparison.Ordinal);
+        Assert.Contains("<td>100 &#177; 0.5</td><td>100.02 &#177; 0.5</td><td>+0.020 %, at most 1.0 % allowed</td>", page, StringComparison.Ordinal);
+        Assert.Contains("<td>same likeliest token</td><td></td><td>99.61 %</td>", page, StringComparison.Ordinal);
+        Assert.Contains("<td>decode, tokens/s (CPUExecutionProvider, 2 threads)</td><td>300</td><td>600</td><td>2.00</td>", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Report_WithAPackageOfAnotherRun_OrOneThatIsNotQuantized_IsRefused()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run");
+        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        string other = Package("other", "{}"), plain = Package("run", null);
+        Assert.Equal($"'{other}' comes from other, not from the run run.", Assert.Throws<TrainingException>(() => HtmlReport.Write(folder, package: other)).Message);
+        Assert.Equal($"'{plain}' is not quantized; give the folder that tools quantize wrote.", Assert.Throws<TrainingException>(() => HtmlReport.Write(folder, package: plain)).Message);
     }
 
     [Fact]
@@ -158,6 +192,19 @@ public sealed class ReportTests : IDisposable
         writer.Add(Split.Train, "a", tokens);
         writer.Add(Split.Valid, "b", tokens);
         writer.Finish();
+    }
+
+    private string Package(string run, string? quantization)
+    {
+        var path = Directory.CreateDirectory(Path.Combine(_folder, "package of " + run)).FullName;
+        new PackageManifest
+        {
+            ModelType = "llama",
+            ParameterCount = 1,
+            Source = new(run, 20),
+            Quantization = quantization is null ? null : System.Text.Json.Nodes.JsonNode.Parse(quantization)!.AsObject(),
+        }.Seal(path);
+        return path;
     }
 
     private RunConfig Config(params string[] overrides) =>

@@ -1,6 +1,8 @@
 using System.Globalization;
+using OnnxLlm.Graphs;
 using OnnxLlm.Runtime.Memory;
 using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Engine;
 using OnnxLlm.Training.Runs;
 
 namespace OnnxLlm.Training.Commands;
@@ -15,8 +17,20 @@ internal static class MemoryTable
     }
 
     public static MemoryPlan PlanOf(RunConfig config) => config is { Engine: EngineKind.Onnx, Kernels: true }
-        ? MemoryPlan.Of(TrainingRun.GraphsOf(config))
+        ? MemoryPlan.Of(RunOf(config))
         : throw new TrainingException("The plan of memory is for engine onnx with kernels; of other runs it would be wrong.");
+
+    /// <summary>Every session that the run will have: those of the stages' shapes, the samples' and the statistics' included.</summary>
+    private static PlannedRun RunOf(RunConfig config)
+    {
+        var auxiliary = AuxiliaryGraphs.Of(config);
+        return new(TrainingRun.GraphsOf(config), config.Threads > 0 ? config.Threads : Environment.ProcessorCount)
+        {
+            OtherSteps = [.. config.Stages.Select(s => s.SequenceLength).Distinct().Where(time => time != config.Time).Select(time => config.GraphsFor(config.Shape(time)).Step)],
+            Auxiliary = [.. new[] { auxiliary.Activations, auxiliary.Sampling }.OfType<Graph>()],
+            Offloaded = Offload.PartsOf(config),
+        };
+    }
 
     public static IEnumerable<string> Lines(MemoryPlan plan, RunConfig config)
     {

@@ -109,6 +109,9 @@ public sealed record RunConfig
         return Time;
     }
 
+    /// <summary>How a micro-batch is run where its sequences are cut to <paramref name="time"/> tokens: as more of them.</summary>
+    internal TrainingShape Shape(int time) => new(MicroBatch * Time / time, time);
+
     internal TrainingGraphs GraphsFor(TrainingShape shape) => TrainingGraphs.Create(Setup with { Shape = shape });
 
     /// <summary>

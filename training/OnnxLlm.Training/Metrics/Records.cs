@@ -34,6 +34,12 @@ internal sealed record StepMetrics
     /// <summary>Share of the step's time that the loop waited for data.</summary>
     public double? DataWait { get; init; }
 
+    /// <summary>Share of the runtime's threads' time that the process computed, since the last logged step.</summary>
+    public double? CpuShare { get; init; }
+
+    /// <summary>Memory that the process has resident, in MB.</summary>
+    public double? ResidentMb { get; init; }
+
     public required double ElapsedSeconds { get; init; }
 
     /// <summary>Steps skipped so far.</summary>

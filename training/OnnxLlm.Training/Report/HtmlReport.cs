@@ -14,17 +14,18 @@ internal static class HtmlReport
     public const string FileName = "report.html";
 
     /// <summary>Writes the page; it appears whole or not at all.</summary>
-    public static string Write(RunFolder folder, string? path = null)
+    /// <param name="package">The quantized package of the run's model, for the page to say what that cost; null for none.</param>
+    public static string Write(RunFolder folder, string? path = null, string? package = null)
     {
         path ??= Path.Combine(folder.Root, FileName);
-        var page = Encoding.UTF8.GetBytes(Page(folder));
+        var page = Encoding.UTF8.GetBytes(Page(folder, package));
         AtomicFile.Write(path, stream => stream.Write(page));
         return path;
     }
 
-    private static string Page(RunFolder folder)
+    private static string Page(RunFolder folder, string? package)
     {
-        var (record, history, name) = (folder.Read(), RunHistory.Read(folder), Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder.Root))));
+        var (record, history, name) = (folder.Read(), RunHistory.Read(folder), folder.Name);
         var model = record.Config.Model;
         return $"""
             <!doctype html>
@@ -35,6 +36,7 @@ internal static class HtmlReport
             <section class="charts">{string.Concat(Charts(history).Select(chart => chart.Html()))}</section>
             {ReportTables.Events(history)}
             {ReportTables.Samples(history)}
+            {QuantizationTable.Html(folder, package)}
             {ReportTables.Layers(history)}
             {ReportTables.Validations(history)}
             {ReportTables.Facts("Data", [.. ShowCommand.Facts(folder).Where(f => f.Name.StartsWith("data.", StringComparison.Ordinal))])}
@@ -55,9 +57,13 @@ internal static class HtmlReport
             new("Learning rate", [Curve.Of("learning rate", "a", h.Steps, s => s.Step, s => s.LearningRate)], [], Numbers.Rate),
             new("Gradient norm, before clipping", [Curve.Of("norm", "a", h.Steps, s => s.Step, s => s.GradientNorm)], marks, v => Numbers.Text(v, "0.##")),
             new("Throughput (tokens per second)", [Curve.Of("tokens/s", "a", h.Steps, s => s.Step, s => s.TokensPerSecond)], [], Numbers.Short),
-            new("Share of the machine's peak (MFU)", [Curve.Of("MFU", "a", h.Steps, s => s.Step, s => s.Mfu)], [], v => Numbers.Text(v * 100, "0.#") + " %"),
+            new("Share of the machine's peak (MFU)", [Curve.Of("MFU", "a", h.Steps, s => s.Step, s => s.Mfu)], [], Percent),
+            new("Processor time, and time without data", [Curve.Of("share of the threads' time", "a", h.Steps, s => s.Step, s => s.CpuShare), Curve.Of("waiting for data", "b", h.Steps, s => s.Step, s => s.DataWait)], [], Percent),
+            new("Resident memory (MB)", [Curve.Of("resident", "a", h.Steps, s => s.Step, s => s.ResidentMb)], [], Numbers.Short),
         ];
     }
+
+    private static string Percent(double share) => Numbers.Text(share * 100, "0.#") + " %";
 
     internal static string Encode(string text) => WebUtility.HtmlEncode(text);
 }

@@ -59,7 +59,9 @@ internal static class ReportTables
     public static string Facts(string title, IReadOnlyCollection<(string Name, string Value)> facts) =>
         $"<section><details><summary>{HtmlReport.Encode(title)}</summary>{Table(["", ""], facts.Select(f => new[] { f.Name, f.Value }))}</details></section>";
 
-    private static string Table(string[] head, IEnumerable<string[]> rows) =>
+    public static string Section(string title, string content) => $"<section><h2>{HtmlReport.Encode(title)}</h2>{content}</section>";
+
+    public static string Table(string[] head, IEnumerable<string[]> rows) =>
         $"<div class='scroll'><table><thead><tr>{Cells("th", head)}</tr></thead><tbody>{string.Concat(rows.Select(row => $"<tr>{Cells("td", row)}</tr>"))}</tbody></table></div>";
 
     private static string Cells(string tag, string[] cells) => string.Concat(cells.Select(cell => $"<{tag}>{HtmlReport.Encode(cell)}</{tag}>"));

@@ -16,6 +16,9 @@ internal sealed class RunFolder
 
     public string Root { get; }
 
+    /// <summary>By which exported packages name the run.</summary>
+    public string Name => Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(Root)));
+
     public string Metrics => Path.Combine(Root, "metrics.jsonl");
 
     /// <summary>The graphs that the run executes, as files with a manifest.</summary>

@@ -1,0 +1,46 @@
+using OnnxLlm.Graphs;
+
+namespace OnnxLlm.Runtime.Memory;
+
+/// <summary>
+/// What kernels rent beside the runtime's arena. Blocks are kept and rented again by whichever node comes next, so what counts is, for the largest block,
+/// the second largest and so on, the node that needs most of it.
+/// </summary>
+internal static class KernelScratch
+{
+    /// <summary>As in the kernel of products: what is packed of the right operand at a time, and rows and steps of a part's left operand.</summary>
+    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256;
+
+    public static long Peak(IEnumerable<Graph> graphs, int threads)
+    {
+        var largest = new long[threads + 1];
+        foreach (var node in graphs.SelectMany(g => g.Nodes))
+            foreach (var (i, floats) in Blocks(node, threads).OrderDescending().Index()) largest[i] = Math.Max(largest[i], floats);
+        return largest.Sum() * sizeof(float);
+    }
+
+    /// <summary>Blocks, in floats, that a node has at the same time: what it shares between its threads, and what each thread has of its own.</summary>
+    private static IEnumerable<long> Blocks(Node n, int threads) => n.Function?.Name switch
+    {
+        "MatrixProduct" or "BiasedProduct" => [Packed(n, 0), .. Enumerable.Repeat(PartRows * Depth, threads)],
+        "AccumulatedProduct" => [Packed(n, 1), .. Enumerable.Repeat(PartRows * Depth, threads)],
+        "CausalAttention" => Enumerable.Repeat(2 * Head(n), threads),
+        "CausalAttentionGrad" => Enumerable.Repeat(5 * Head(n), threads),
+        _ => [],
+    };
+
+    /// <summary>Of a right operand, as much as is packed at a time; the factors are the inputs <paramref name="first"/> and the next.</summary>
+    private static long Packed(Node n, int first)
+    {
+        var (a, columns) = (n[first].Shape, n.Output.Shape[1].Value);
+        long steps = Math.Min(MostSteps, a[n.Attributes.Int("transA", 0) != 0 ? 0 : 1].Value);
+        return Math.Min(columns, Math.Max(128, MostFloats / steps)) * steps;
+    }
+
+    /// <summary>Keys of one head; gradients and scores of a few queries are small beside several of them.</summary>
+    private static long Head(Node n)
+    {
+        var keys = n[n.Function!.Name == "CausalAttention" ? 1 : 2].Shape;
+        return keys[1].Value * (keys[2].Value / n.Attributes.Int("kv_heads", 1));
+    }
+}
