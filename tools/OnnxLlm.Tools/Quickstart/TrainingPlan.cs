@@ -33,6 +33,7 @@ internal sealed record TrainingPlan(string Root, double Minutes, int Port, strin
         new("Training a small LLaMA on the CPU", CommandLine.Project(Training, TrainOrResume)),
         new("Model package", CommandLine.Project(Tools, "export", "--run", Logs, "--out", Model)),
         new("INT8 quantization", CommandLine.Project(Tools, "quantize", "--model", Model, "--out", Served, "--data", Shards)),
+        new("Report of the run, with what quantization cost", CommandLine.Project(Training, "report", Logs, "--model", Served)),
     ];
 
     /// <summary>A run that was begun is never begun again: resuming one that is finished changes nothing.</summary>
