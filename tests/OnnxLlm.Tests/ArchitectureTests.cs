@@ -92,7 +92,7 @@ public sealed partial class ArchitectureTests
     {
         string[] unwanted = ["Common", "Utils", "Helpers", "Core", "Shared", "Services", "Misc"];
         var folders = new[] { "graphs", "tools", "training", "serving", "tests" }
-            .SelectMany(f => Directory.EnumerateDirectories(Repository.PathOf(f), "*", SearchOption.AllDirectories)).Select(Path.GetFileName);
+            .SelectMany(Repository.Folders).Select(Path.GetFileName);
         Assert.Empty(folders.Intersect(unwanted));
     }
 

@@ -7,9 +7,11 @@ namespace OnnxLlm.Tests.Support;
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class InstalledFactAttribute : FactAttribute
 {
-    /// <param name="folder">The npm folder in the repository.</param>
-    public InstalledFactAttribute(string folder) => Skip =
-        Directory.Exists(Repository.PathOf(folder, "node_modules")) || Environment.GetEnvironmentVariable("ONNXLLM_ALL_TESTS") is not null
-            ? null
-            : $"not installed: npm ci --prefix {folder}";
+    /// <param name="folders">The npm folders in the repository.</param>
+    public InstalledFactAttribute(params string[] folders)
+    {
+        var missing = folders.Where(folder => !Directory.Exists(Repository.PathOf(folder, "node_modules"))).ToArray();
+        if (missing.Length > 0 && Environment.GetEnvironmentVariable("ONNXLLM_ALL_TESTS") is null)
+            Skip = $"not installed: {string.Join(", ", missing.Select(folder => $"npm ci --prefix {folder}"))}";
+    }
 }

@@ -1,6 +1,8 @@
 using System.Text.Json;
+using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Tests.Text;
+using OnnxLlm.Tools.Evaluation;
 using OnnxLlm.Tools.Import;
 using OnnxLlm.Tools.Quantization;
 
@@ -31,6 +33,16 @@ public sealed class Stories15m : IDisposable
 
     internal static Reference Recorded { get; } = JsonSerializer.Deserialize<Reference>(
         File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Recorded", "stories15m.json")), JsonSerializerOptions.Web)!;
+
+    /// <summary>The first token and the likeliest after it, decoded one by one.</summary>
+    internal static int[] Greedy(string folder, int count)
+    {
+        var package = ModelPackage.Open(folder);
+        using var session = new GenerationSession(package, 1, package.Config.MaxPositions, new SessionSettings { Spinning = false });
+        int[] ids = [1, .. new int[count - 1]];
+        for (int i = 1; i < count; i++) ids[i] = new LogitRow(session.Decode(ids.AsSpan(i - 1, 1), [i - 1])).Best;
+        return ids;
+    }
 
     public void Dispose() => _folder.Dispose();
 

@@ -26,7 +26,7 @@ public sealed class Stories15mTests(Stories15m model) : IClassFixture<Stories15m
     }
 
     [InstalledFact(Stories15m.NpmFolder)]
-    public void GreedyAnswer_Imported_HasTheRecordedTokens() => Assert.Equal(Recorded.GreedyIds, Greedy(model.Package, Recorded.GreedyIds.Length));
+    public void GreedyAnswer_Imported_HasTheRecordedTokens() => Assert.Equal(Recorded.GreedyIds, Stories15m.Greedy(model.Package, Recorded.GreedyIds.Length));
 
     [InstalledFact(Stories15m.NpmFolder)]
     public void Scores_Imported_AreTheRecordedOnes()
@@ -64,15 +64,6 @@ public sealed class Stories15mTests(Stories15m model) : IClassFixture<Stories15m
 
     [InstalledFact(Stories15m.NpmFolder)]
     public void Import_Again_IsUpToDate() => Assert.True(new PackageImport(SampleModel.Name, model.Package).Write().UpToDate);
-
-    private static int[] Greedy(string folder, int count)
-    {
-        var package = ModelPackage.Open(folder);
-        using var session = new GenerationSession(package, 1, package.Config.MaxPositions, new SessionSettings { Spinning = false });
-        int[] ids = [1, .. new int[count - 1]];
-        for (int i = 1; i < count; i++) ids[i] = new LogitRow(session.Decode(ids.AsSpan(i - 1, 1), [i - 1])).Best;
-        return ids;
-    }
 
     /// <summary>The scores after each of the recorded tokens, read at once.</summary>
     private static float[][] AllScores(string folder)
