@@ -23,6 +23,10 @@ public sealed partial class GraphBuilder(string name = "graph")
 
     public Value Input(string name, ElementType type, TensorShape shape) => Declare(name, type, shape, parameter: false);
 
+    /// <summary>An input that may be left out.</summary>
+    /// <param name="default">What it holds then; its own shape may be another that fits.</param>
+    public Value Input(string name, TensorShape shape, TensorData @default) => Declare(name, @default.Type, shape, parameter: false, @default);
+
     /// <summary>A tensor that training changes. Its name is its path in the model and part of the file format.</summary>
     public Value Parameter(string name, TensorShape shape, ElementType type = ElementType.Float) => Declare(name, type, shape, parameter: true);
 
@@ -92,10 +96,10 @@ public sealed partial class GraphBuilder(string name = "graph")
         ? new Graph(name, _inputs, _outputs, _nodes)
         : throw new GraphException($"Graph '{name}' has no outputs.");
 
-    private Value Declare(string name, ElementType type, TensorShape shape, bool parameter)
+    private Value Declare(string name, ElementType type, TensorShape shape, bool parameter, TensorData? @default = null)
     {
         if (_inputs.Any(v => v.Name == name)) throw new GraphException($"Input '{name}' is declared twice.");
-        var value = new Value(this, type, shape) { Name = name, IsParameter = parameter };
+        var value = new Value(this, type, shape) { Name = name, IsParameter = parameter, Default = @default };
         _inputs.Add(value);
         return value;
     }

@@ -25,6 +25,9 @@ public sealed class Value
     /// <summary>Contents of a constant; null for everything else.</summary>
     public TensorData? Data { get; internal init; }
 
+    /// <summary>What an input holds where nothing is given; null where something must be.</summary>
+    public TensorData? Default { get; internal init; }
+
     /// <summary>True for a tensor that training changes.</summary>
     public bool IsParameter { get; internal init; }
 

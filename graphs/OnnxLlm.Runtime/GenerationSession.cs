@@ -12,8 +12,9 @@ public sealed class GenerationSession : IDisposable
 {
     private readonly OrtSession _session;
     private readonly KeyValueCache _cache;
-    private readonly TensorBuffer _ids, _mask, _logits;
-    private readonly Dictionary<(int Slot, int Count), BoundSession> _bindings = [];
+    private readonly TensorBuffer _ids, _mask, _logits, _places;
+    private readonly Lazy<TensorBuffer> _allLogits, _hidden;
+    private readonly Dictionary<(int Slot, int Count, Wanted Wanted), BoundSession> _bindings = [];
 
     /// <param name="package">The model.</param>
     /// <param name="slots">Sequences at a time.</param>
@@ -30,6 +31,10 @@ public sealed class GenerationSession : IDisposable
         _ids = TensorBuffer.Zeros(ElementType.Int64, Math.Max(slots, maxLength));
         _mask = TensorBuffer.Zeros(ElementType.Int64, slots, maxLength);
         _logits = TensorBuffer.Zeros(ElementType.Float, slots, 1, VocabularySize);
+        _places = TensorBuffer.Of([.. Enumerable.Range(-maxLength, maxLength).Select(place => (long)place)], maxLength);
+        _allLogits = new(() => TensorBuffer.Zeros(ElementType.Float, maxLength, 1, VocabularySize));
+        _hidden = new(() => TensorBuffer.Zeros(ElementType.Float, maxLength, package.Config.Width));
+        Width = package.Config.Width;
         try
         {
             RequireFiniteScores(package.Folder);
@@ -48,6 +53,12 @@ public sealed class GenerationSession : IDisposable
 
     public int VocabularySize { get; }
 
+    /// <summary>Elements of a hidden state.</summary>
+    public int Width { get; }
+
+    /// <summary>The graph gives the scores of every token and its hidden states; those of packages from before that give the last token's scores only.</summary>
+    public bool GivesAll => _session.OptionalInputs.Any(input => input.Name == GenerationGraph.LogitsAt);
+
     /// <summary>Size of the cache; memory is taken as sequences grow into it.</summary>
     public long CacheBytes => _cache.Bytes;
 
@@ -57,12 +68,22 @@ public sealed class GenerationSession : IDisposable
     /// <summary>Appends tokens to a slot behind its first <paramref name="past"/> positions; later ones are forgotten. Returns [V] scores after the last token.</summary>
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
     {
-        Require(slot, past, tokens.Length);
-        Set(_ids, tokens);
-        _mask.Span<long>()[..(past + tokens.Length)].Fill(1);
-        Run(slot, 1, tokens.Length, past + tokens.Length);
-        _cache.SetLength(slot, past + tokens.Length);
+        Append(slot, tokens, past, Wanted.LastScores);
         return _logits.Span<float>()[..VocabularySize];
+    }
+
+    /// <summary>As <see cref="Prefill"/>, but returns [n, V] scores, those after each of the tokens.</summary>
+    public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        Append(slot, tokens, past, Wanted.AllScores);
+        return _allLogits.Value.Span<float>()[..(tokens.Length * VocabularySize)];
+    }
+
+    /// <summary>As <see cref="Prefill"/>, but returns [n, D] hidden states, what the scores after each of the tokens are computed from.</summary>
+    public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        Append(slot, tokens, past, Wanted.HiddenStates);
+        return _hidden.Value.Span<float>()[..(tokens.Length * Width)];
     }
 
     /// <summary>Appends one token to each of the first slots behind their first <paramref name="pasts"/> positions. Returns [n, V] scores.</summary>
@@ -73,7 +94,7 @@ public sealed class GenerationSession : IDisposable
         for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
         Set(_ids, tokens);
         int total = SetMask(pasts);
-        Run(0, tokens.Length, 1, total);
+        Run(0, tokens.Length, 1, total, Wanted.LastScores);
         for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
         return _logits.Span<float>()[..(tokens.Length * VocabularySize)];
     }
@@ -107,17 +128,34 @@ public sealed class GenerationSession : IDisposable
         _ids.Dispose();
         _mask.Dispose();
         _logits.Dispose();
+        _places.Dispose();
+        if (_allLogits.IsValueCreated) _allLogits.Value.Dispose();
+        if (_hidden.IsValueCreated) _hidden.Value.Dispose();
+    }
+
+    private void Append(int slot, ReadOnlySpan<int> tokens, int past, Wanted wanted)
+    {
+        Require(slot, past, tokens.Length);
+        if (wanted != Wanted.LastScores && !GivesAll)
+            throw new ModelRuntimeException("The package is from before models gave the scores and hidden states of all tokens; export or import it again.");
+        Set(_ids, tokens);
+        _mask.Span<long>()[..(past + tokens.Length)].Fill(1);
+        Run(slot, 1, tokens.Length, past + tokens.Length, wanted);
+        _cache.SetLength(slot, past + tokens.Length);
     }
 
     /// <summary>The cache and the scores of a group of slots are bound once; the ids and the mask change their shape with every call.</summary>
-    private void Run(int slot, int count, int sequence, int total)
+    private void Run(int slot, int count, int sequence, int total, Wanted wanted)
     {
-        if (!_bindings.TryGetValue((slot, count), out BoundSession? bound))
+        if (!_bindings.TryGetValue((slot, count, wanted), out BoundSession? bound))
         {
-            bound = _bindings[(slot, count)] = _session.Bind();
+            bound = _bindings[(slot, count, wanted)] = _session.Bind();
             _cache.Bind(bound, slot, count);
-            bound.Output(GenerationGraph.Logits, _logits.Rows(0, count));
+            if (wanted == Wanted.LastScores) bound.Output(GenerationGraph.Logits, _logits.Rows(0, count));
         }
+        if (wanted == Wanted.AllScores)
+            bound.Input(GenerationGraph.LogitsAt, _places.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.Value.Rows(0, sequence));
+        if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.Value.View(0, 1, sequence, Width));
         bound.Input(GenerationGraph.InputIds, _ids.View(0, count, sequence));
         bound.Input(GenerationGraph.AttentionMask, _mask.View(0, count, total));
         bound.Run();
@@ -161,4 +199,6 @@ public sealed class GenerationSession : IDisposable
             if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite.");
         _cache.SetLength(0, 0);
     }
+    /// <summary>What a run is to give: the scores after the last token of each sequence, those after every token of one, or its hidden states.</summary>
+    private enum Wanted { LastScores, AllScores, HiddenStates }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLlm.Graphs;
@@ -17,6 +18,7 @@ public sealed class OrtSession : IDisposable
     private static readonly OrtEnv Environment = CreateEnvironment();
 
     private readonly InferenceSession _session;
+    private readonly FrozenDictionary<string, TensorInfo> _inputs, _outputs;
 
     /// <summary>Loads a serialized model of at most 2 GB without external data.</summary>
     public OrtSession(byte[] model, SessionSettings settings)
@@ -32,7 +34,10 @@ public sealed class OrtSession : IDisposable
         using SessionOptions options = Options(settings);
         _session = Try($"ONNX Runtime cannot load {name}", () => load(options));
         Inputs = Describe(_session.InputNames, _session.InputMetadata);
+        OptionalInputs = Describe([.. _session.OverridableInitializerMetadata.Keys.Order(StringComparer.Ordinal)], _session.OverridableInitializerMetadata);
         Outputs = Describe(_session.OutputNames, _session.OutputMetadata);
+        _inputs = Inputs.Concat(OptionalInputs).ToFrozenDictionary(info => info.Name);
+        _outputs = Outputs.ToFrozenDictionary(info => info.Name);
     }
 
     /// <summary>Version of the native library, for run records.</summary>
@@ -45,6 +50,9 @@ public sealed class OrtSession : IDisposable
     public Device Device { get; }
 
     public IReadOnlyList<TensorInfo> Inputs { get; }
+
+    /// <summary>Inputs that have a value where none is bound.</summary>
+    public IReadOnlyList<TensorInfo> OptionalInputs { get; }
 
     public IReadOnlyList<TensorInfo> Outputs { get; }
 
@@ -65,9 +73,9 @@ public sealed class OrtSession : IDisposable
 
     public void Dispose() => _session.Dispose();
 
-    internal TensorInfo Input(string name) => Find("input", name, Inputs);
+    internal TensorInfo Input(string name) => _inputs.TryGetValue(name, out TensorInfo? info) ? info : throw Missing("input", name, Inputs);
 
-    internal TensorInfo Output(string name) => Find("output", name, Outputs);
+    internal TensorInfo Output(string name) => _outputs.TryGetValue(name, out TensorInfo? info) ? info : throw Missing("output", name, Outputs);
 
     internal static T Try<T>(string what, Func<T> action)
     {
@@ -81,9 +89,8 @@ public sealed class OrtSession : IDisposable
         }
     }
 
-    private static TensorInfo Find(string kind, string name, IReadOnlyList<TensorInfo> all) =>
-        all.FirstOrDefault(info => info.Name == name)
-        ?? throw new ModelRuntimeException($"The model has no {kind} {name}; it has {string.Join(", ", all.Take(20).Select(info => info.Name))}.");
+    private static ModelRuntimeException Missing(string kind, string name, IReadOnlyList<TensorInfo> all) =>
+        new($"The model has no {kind} {name}; it has {string.Join(", ", all.Take(20).Select(info => info.Name))}.");
 
     private static OrtEnv CreateEnvironment()
     {

@@ -18,6 +18,7 @@ internal static class CommandLine
     private static readonly Option<int> Pace = Number("--pace-ms", 5, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
     private static readonly Option<int> PrefixMegabytes = Number("--prefix-cache-mb", 256, 0, 1 << 20, "Memory for beginnings of prompts that need not be read again; 0 for none.");
     private static readonly Option<int> LatencyTarget = Number("--latency-target-ms", 0, 0, 60000, "Time between two tokens to aim at by decoding fewer sequences together; 0 for no aim.");
+    private static readonly Option<int> Speculate = Number("--speculate", 0, 0, 64, "Tokens guessed ahead from the text so far while one answer is generated alone; 0 for none.");
     private static readonly Option<int> Queue = Number("--queue", 256, 1, 65536, "Sequences that may wait; more get 429.");
     private static readonly Option<string[]> ApiKey = new("--api-key") { Description = "A key that clients must send; may be given several times. ONNXLLM_API_KEY works too." };
     private static readonly Option<string[]> AdminKey = new("--admin-key") { Description = "A key that also loads and unloads models; without one nobody can." };
@@ -37,7 +38,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
             NoPlayground,
         };
 
@@ -84,6 +85,7 @@ internal static class CommandLine
         PrefillChunk = parsed.GetValue(PrefillChunk),
         DeliveryPace = TimeSpan.FromMilliseconds(parsed.GetValue(Pace)),
         PrefixCacheBytes = (long)parsed.GetValue(PrefixMegabytes) << 20,
+        Speculation = parsed.GetValue(Speculate),
         LatencyTarget = TimeSpan.FromMilliseconds(parsed.GetValue(LatencyTarget)),
     };
 

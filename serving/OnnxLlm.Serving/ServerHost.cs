@@ -44,7 +44,7 @@ internal static class ServerHost
         services.AddSingleton(CreateKeys).AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
-        services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>();
+        services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>();
         services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
     }

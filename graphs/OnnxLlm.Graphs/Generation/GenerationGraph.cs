@@ -7,8 +7,10 @@ namespace OnnxLlm.Graphs.Generation;
 /// The graph that answers: prefill and decode of any batch in one file, with the names that ONNX Runtime GenAI expects, from operators that every
 /// ONNX Runtime has.
 /// <para>Inputs: <c>input_ids</c> int64 [batch, sequence], the new tokens; <c>attention_mask</c> int64 [batch, total], ones for the past and new tokens
-/// of a row, then zeros; <c>past_key_values.N.key</c> and <c>.value</c> [batch, G, past, K].</para>
-/// <para>Outputs: <c>logits</c> [batch, 1, V] after the last token of each row; <c>present.N.key</c> and <c>.value</c>. With past and present bound to one
+/// of a row, then zeros; <c>past_key_values.N.key</c> and <c>.value</c> [batch, G, past, K]. <c>logits_at</c> int64 [n] may be left out: after which of the
+/// new tokens of each row scores are wanted, counted from its end; −1, the last, where nothing is given.</para>
+/// <para>Outputs: <c>logits</c> [batch·n, 1, V]; <c>hidden_states</c> [batch, sequence, D], what scores are computed from, after the last norm;
+/// <c>present.N.key</c> and <c>.value</c>. With past and present bound to one
 /// buffer of the longest length the new keys are written behind the old ones.</para>
 /// <para>Matrices are [in, out]; queries, keys and values are one matrix <c>qkv_proj</c>, gate and up one <c>gate_up_proj</c>; tables are [V, D].</para>
 /// <para>A call is a prefill of rows without a past (padded on the right where they differ in length), one new token for each row, or several
@@ -16,7 +18,7 @@ namespace OnnxLlm.Graphs.Generation;
 /// </summary>
 public static class GenerationGraph
 {
-    public const string InputIds = "input_ids", AttentionMask = "attention_mask", Logits = "logits";
+    public const string InputIds = "input_ids", AttentionMask = "attention_mask", Logits = "logits", LogitsAt = "logits_at", HiddenStates = "hidden_states";
 
     public static string PastKey(int layer) => FormattableString.Invariant($"past_key_values.{layer}.key");
 
@@ -37,63 +39,18 @@ public static class GenerationGraph
             : weights(name) ?? throw new GraphException($"The weights lack '{name}'."));
     }
 
-    /// <summary>A copy whose <c>logits</c> are those of every new token, [batch, sequence, V], for measuring. The model may be quantized.</summary>
-    public static ModelProto WithAllLogits(ModelProto model)
-    {
-        var copy = model.Clone();
-        var nodes = copy.Graph.Node;
-        var select = nodes.FirstOrDefault(n => n.Name == GenerationParts.SelectNode);
-        var restore = nodes.FirstOrDefault(n => n.Output.Contains(Logits));
-        if (select is null || restore is null) throw new GraphException("The model is not a generation graph of ours: the choice of the last token is missing.");
-
-        nodes[nodes.IndexOf(select)] = AllLogits.Flatten(select.Input[0], select.Output[0]);
-        nodes.Remove(restore);
-        nodes.AddRange(AllLogits.Unflatten(restore.Input[0]));
-        copy.Graph.Output.Single(o => o.Name == Logits).Type.TensorType.Shape.Dim[1] = new() { DimParam = "sequence" };
-        return copy;
-    }
-
     private static (Graph Graph, GenerationParts Parts) Build(ModelConfig config)
     {
         var g = new GraphBuilder("generation");
         var ids = g.Input(InputIds, ElementType.Int64, ["batch", "sequence"]);
         var parts = new GenerationParts(g, config.Validated(), new Positions(g, ids));
-        g.Output(Logits, new Decoder(config, parts).Logits(ids));    // [batch, 1, V]
+        g.Output(Logits, new Decoder(config, parts).Logits(ids));    // [batch·n, 1, V]
+        g.Output(HiddenStates, parts.Hidden!);
         for (int layer = 0; layer < config.Layers; layer++)
         {
             g.Output(PresentKey(layer), parts.Presents[layer].Key);
             g.Output(PresentValue(layer), parts.Presents[layer].Value);
         }
         return (g.Build(), parts);
-    }
-
-    /// <summary>The nodes that stand in for the choice of the last token.</summary>
-    private static class AllLogits
-    {
-        public static NodeProto Flatten(string x, string rows) => new()
-        {
-            OpType = "Flatten",
-            Name = "all_logits/Flatten",
-            Input = { x },
-            Output = { rows },
-            Attribute = { new AttributeProto { Name = "axis", I = 2, Type = AttributeProto.Types.AttributeType.Int } },
-        };
-
-        public static IEnumerable<NodeProto> Unflatten(string rows)
-        {
-            var rest = new AttributeProto { Name = "value_ints", Ints = { -1 }, Type = AttributeProto.Types.AttributeType.Ints };
-            var axis = new AttributeProto { Name = "axis", I = 0, Type = AttributeProto.Types.AttributeType.Int };
-            yield return new() { OpType = "Shape", Name = "all_logits/Shape", Input = { InputIds }, Output = { "all_logits.ids" } };
-            yield return new() { OpType = "Constant", Name = "all_logits/Constant", Output = { "all_logits.rest" }, Attribute = { rest } };
-            yield return new()
-            {
-                OpType = "Concat",
-                Name = "all_logits/Concat",
-                Input = { "all_logits.ids", "all_logits.rest" },
-                Output = { "all_logits.shape" },
-                Attribute = { axis },
-            };
-            yield return new() { OpType = "Reshape", Name = "all_logits/Reshape", Input = { rows, "all_logits.shape" }, Output = { Logits } };
-        }
     }
 }

@@ -5,13 +5,10 @@ namespace OnnxLlm.Graphs.Generation;
 
 /// <summary>
 /// The parts of a decoder for answering: attention that remembers keys and values, few large products over [batch, sequence, D] in the form that
-/// quantization and the runtime's prepacking want, a residual sum and its norm as one operator, scores of the last token only.
+/// quantization and the runtime's prepacking want, a residual sum and its norm as one operator, scores of few tokens only.
 /// </summary>
 internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positions positions) : DecoderParts(g, config)
 {
-    /// <summary>Name that the node which picks the last token has in the file.</summary>
-    public const string SelectNode = "last_token/GatherND";
-
     private readonly List<(Value Key, Value Value)> _presents = [];
     private readonly Dictionary<string, MergedWeight> _weights = [];
     private (Value Cos, Value Sin)? _rotation;
@@ -52,12 +49,17 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
         return Attention([Rotate(q), Rotate(k), v], []);
     }
 
-    /// <summary>[batch, 1, V]. The table is used as the file holds it, so that one tied to the embedding is stored once.</summary>
+    /// <summary>What the scores are computed from: [batch, sequence, D], after the last norm.</summary>
+    public Value? Hidden { get; private set; }
+
+    /// <summary>[batch·n, 1, V]. The table is used as the file holds it, so that one tied to the embedding is stored once.</summary>
     public override Value Head(Value x, string name)
     {
-        using var scope = Graph.Scope("last_token");
-        var last = Graph.Emit("GatherND", [x, positions.LastIndex], x.Type, ["batch", Config.Width], ("batch_dims", 1));
-        return Graph.Unsqueeze(Graph.Gemm(last, Table(name), transposeB: true), 1);
+        using var scope = Graph.Scope("scored");
+        Hidden = x;
+        var at = Graph.Input(GenerationGraph.LogitsAt, ["scored"], TensorData.Int64s(-1));
+        var rows = Graph.Emit("GatherND", [x, positions.At(at)], x.Type, ["batch", "scored", Config.Width], ("batch_dims", 1));
+        return Graph.Unsqueeze(Graph.Gemm(Graph.Reshape(rows, ["rows", Config.Width]), Table(name), transposeB: true), 1);
     }
 
     /// <summary>The attention operator rotates by itself where its code is written for the size of the heads.</summary>

@@ -7,7 +7,7 @@ namespace OnnxLlm.Graphs.Generation;
 internal sealed class Positions
 {
     private readonly GraphBuilder _g;
-    private readonly Value _ids, _past;
+    private readonly Value _ids, _past, _new;
 
     public Positions(GraphBuilder g, Value ids)
     {
@@ -16,19 +16,19 @@ internal sealed class Positions
         var mask = g.Input(GenerationGraph.AttentionMask, ElementType.Int64, ["batch", "total"]);
         var count = g.ReduceSum(mask, keepDimensions: true, 1);    // [batch, 1]
         _past = Max0(count - g.ExtentOf(ids, 1));                  // [batch, 1]
-        LastIndex = count - g.Int64s(1) - _past;
+        _new = count - _past;                                      // [batch, 1]
         KeyLengths = g.Cast(g.Reshape(count - g.Int64s(1), ["batch"]), ElementType.Int32);
         TotalLength = g.Cast(g.Reshape(g.ExtentOf(mask, 1), []), ElementType.Int32);
     }
-
-    /// <summary>[batch, 1]: which of a row's new tokens is its last.</summary>
-    public Value LastIndex { get; }
 
     /// <summary>int32 [batch]: keys of a row, old and new, less one.</summary>
     public Value KeyLengths { get; }
 
     /// <summary>int32 []: keys of the longest row.</summary>
     public Value TotalLength { get; }
+
+    /// <summary>[batch, n, 1]: places among a row's new tokens, of <paramref name="fromEnd"/> [n], where −1 is the last.</summary>
+    public Value At(Value fromEnd) => _g.Unsqueeze(_new + fromEnd, 2);
 
     /// <summary>int64 [batch, sequence]: each new token's position in its sequence.</summary>
     public Value OfTokens()

@@ -27,6 +27,7 @@ public static class OnnxWriter
         {
             if (input.IsParameter && weights?.Invoke(input.Name!) is { } data) proto.Initializer.Add(WriteParameter(input, data));
             else proto.Input.Add(WriteInfo(input.Name!, input));
+            if (input.Default is { } usual) proto.Initializer.Add(WriteTensor(input.Name!, usual));    // input and initializer: an input that may be left out
         }
         proto.Initializer.AddRange(Constants(graph).Select(c => WriteTensor(names.Of(c), c.Data!)));
         proto.Node.AddRange(graph.Nodes.Select(n => WriteNode(n, names)));

@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-using System.Text.Json;
 using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
@@ -16,7 +14,7 @@ internal sealed class CompletionParser(RequestBody body, ServedModel model, Requ
         RefuseWhatIsMissing(shared.Choices);
         return shared with
         {
-            Prompts = Prompts(),
+            Prompts = new PromptField(body, model, limits, "prompt").Read(),
             MaxTokens = maxTokens ?? DefaultMaxTokens,
             MaxTokensIsFirm = maxTokens is not null,
             Echo = echo,
@@ -36,51 +34,5 @@ internal sealed class CompletionParser(RequestBody body, ServedModel model, Requ
         var max = body.Integer("max_tokens", 0, int.MaxValue);
         if (max == 0 && !echo) body.Refuse("max_tokens", "'max_tokens' may be 0 only together with 'echo'.");
         return max;
-    }
-
-    private ImmutableArray<ImmutableArray<int>> Prompts()
-    {
-        if (body.Element("prompt") is not { } prompt) return [Beginning()];
-        if (prompt.ValueKind == JsonValueKind.String) return [Tokens(prompt)];
-        if (prompt.ValueKind != JsonValueKind.Array || prompt.GetArrayLength() == 0) return Refuse();
-        if (prompt[0].ValueKind == JsonValueKind.Number) return [Ids(prompt)];
-        if (prompt.GetArrayLength() > limits.Sequences)
-        {
-            body.Refuse("prompt", $"'prompt' may have at most {limits.Sequences} prompts.");
-            return [];
-        }
-
-        return [.. prompt.EnumerateArray().Select(Tokens)];
-    }
-
-    private ImmutableArray<int> Tokens(JsonElement prompt)
-    {
-        if (prompt.ValueKind == JsonValueKind.Array) return Ids(prompt);
-        if (prompt.ValueKind != JsonValueKind.String) Refuse();
-        var text = prompt.ValueKind == JsonValueKind.String ? body.Text("prompt", prompt) : null;
-        return string.IsNullOrEmpty(text) ? Beginning() : [.. model.Tokenizer.EncodePrompt(text)];
-    }
-
-    private ImmutableArray<int> Ids(JsonElement ids)
-    {
-        if (ids.GetArrayLength() == 0) return Beginning();
-        if (ids.GetArrayLength() <= model.Context)
-            return [.. ids.EnumerateArray().Select(id => body.Integer("prompt", id, 0, model.VocabularySize - 1) ?? 0)];
-        body.Refuse(ApiError.ContextLength($"The prompt has {ids.GetArrayLength()} tokens; the context holds {model.Context}."));
-        return [];
-    }
-
-    /// <summary>An empty prompt is the start of a document.</summary>
-    private ImmutableArray<int> Beginning()
-    {
-        if (model.BeginToken is { } begin) return [begin];
-        body.Refuse("prompt", "'prompt' is empty, and this model has no token that begins a document.");
-        return [];
-    }
-
-    private ImmutableArray<ImmutableArray<int>> Refuse()
-    {
-        body.Refuse("prompt", "'prompt' must be a string, an array of strings, an array of token ids, or an array of arrays of token ids.");
-        return [];
     }
 }

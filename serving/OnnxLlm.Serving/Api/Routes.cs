@@ -35,6 +35,7 @@ internal static class Routes
         app.MapGet($"{version}/models/{{**id}}", models.GetAsync).Says("One of them.");
         app.MapPost($"{version}/completions", generation.CompleteAsync).WithMetadata(new Metered()).Says("Continues a text.", BodySchemas.Completion);
         app.MapPost($"{version}/chat/completions", generation.ChatAsync).WithMetadata(new Metered()).Says("Answers in a conversation.", BodySchemas.Chat);
+        app.MapPost($"{version}/embeddings", app.Service<EmbeddingsEndpoint>().EmbedAsync).WithMetadata(new Metered()).Says("A vector for each text.", BodySchemas.Embed);
         app.MapPost($"{version}/tokenize", tokenizer.TokenizeAsync).Says("The tokens of a text or a conversation.", BodySchemas.Tokenize);
         app.MapPost($"{version}/detokenize", tokenizer.DetokenizeAsync).Says("The text of tokens.", BodySchemas.Detokenize);
         app.MapGet($"{version}/tokenizer_info", tokenizer.InfoAsync).Says("The tokenizer of the first model.");

@@ -57,6 +57,12 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
             metrics.TimePerOutputToken.Observe(Seconds(times.FirstToken, times.LastToken) / (sequence.Generated - 1));
     }
 
+    public void Guessed(int proposed, int accepted)
+    {
+        metrics.DraftTokens.Add(proposed);
+        metrics.AcceptedTokens.Add(accepted);
+    }
+
     public void Faulted() => metrics.EngineFaults.Add(1);
 
     private void Admitted(Sequence sequence)

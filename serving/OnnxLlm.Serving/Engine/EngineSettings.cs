@@ -23,6 +23,9 @@ internal sealed record EngineSettings
     /// <summary>Time between two tokens that is aimed at by decoding fewer sequences together; zero for no aim.</summary>
     public TimeSpan LatencyTarget { get; init; }
 
+    /// <summary>Tokens guessed ahead where one sequence is decoded alone, at most; 0 for none.</summary>
+    public int Speculation { get; init; }
+
     /// <summary>Only tokens below this are chosen. Models pad their vocabulary; the padding has no text.</summary>
     public int Vocabulary { get; init; } = int.MaxValue;
 }

@@ -20,6 +20,20 @@ internal interface IModelRunner : IDisposable
     /// <returns>[V] scores of the token after the last one.</returns>
     ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past);
 
+    /// <summary>Elements of a hidden state.</summary>
+    int Width { get; }
+
+    /// <summary>The model gives the scores and the hidden states of all tokens; otherwise <see cref="Score"/> and <see cref="Hidden"/> throw.</summary>
+    bool GivesAll { get; }
+
+    /// <summary>As <see cref="Prefill"/>.</summary>
+    /// <returns>[n, V] scores, those after each of the tokens.</returns>
+    ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past);
+
+    /// <summary>As <see cref="Prefill"/>.</summary>
+    /// <returns>[n, D] hidden states of the tokens.</returns>
+    ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past);
+
     /// <summary>Appends one token to each of the first <c>tokens.Length</c> slots.</summary>
     /// <returns>[n, V] scores, one row per slot.</returns>
     ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts);

@@ -35,7 +35,7 @@ internal sealed class InferenceEngine : IDisposable
         _observer = new EngineObserver(metrics, time);
         _delivery = new Delivery(time, settings.DeliveryPace);
         _prefixes = new PrefixCache(settings.PrefixCacheBytes, runner.BytesPerToken, settings.ShortestPrefix);
-        _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk, _prefixes);
+        _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk, _prefixes) { Speculation = runner.GivesAll ? settings.Speculation : 0, ScoresChunks = runner.GivesAll };
         _governor = new LatencyGovernor(runner.Slots, settings.PrefillChunk, settings.LatencyTarget.TotalSeconds);
         _vocabulary = Math.Min(settings.Vocabulary, runner.VocabularySize);
         _sampler = new Sampler(_vocabulary);
@@ -49,6 +49,12 @@ internal sealed class InferenceEngine : IDisposable
     public EngineHealth Health { get; }
 
     public int Slots => _runner.Slots;
+
+    /// <summary>Elements of a hidden state.</summary>
+    public int Width => _runner.Width;
+
+    /// <summary>The model gives hidden states.</summary>
+    public bool GivesAll => _runner.GivesAll;
 
     /// <summary>Sequences that may be decoded together at present.</summary>
     public int BatchCap => _governor.Cap;
@@ -120,7 +126,7 @@ internal sealed class InferenceEngine : IDisposable
         {
             var begin = _time.GetTimestamp();
             var samples = Run(plan);
-            _governor.Observe(plan.Decode.Count, plan.Prefill?.Length ?? 0, _time.GetElapsedTime(begin).TotalSeconds);
+            if (plan.Draft.Length == 0) _governor.Observe(plan.Decode.Count, plan.Prefill?.Length ?? 0, _time.GetElapsedTime(begin).TotalSeconds);
             var ended = _scheduler.Commit(plan, samples);
             Judge(ended);
             Volatile.Write(ref _running, _scheduler.Running);
@@ -150,32 +156,62 @@ internal sealed class InferenceEngine : IDisposable
         var samples = new List<Sample>(plan.Decode.Count + 1);
         foreach (var transfer in plan.Transfers) transfer.Run(_runner);
         if (plan.Prefill is { } chunk) Prefill(chunk, samples);
-        if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
+        if (plan.Draft.Length > 0) Verify(plan.Decode[0], plan.Draft, samples);
+        else if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
         return samples;
     }
 
     private void Prefill(PrefillChunk chunk, List<Sample> samples)
     {
-        var logits = _runner.Prefill(chunk.Slot, chunk.Tokens, chunk.Start);
+        if (chunk.Sequence.Embedding is { } embedding)
+        {
+            embedding.Add(_runner.Hidden(chunk.Slot, chunk.Tokens, chunk.Start), _runner.Width);
+            return;
+        }
+
+        var scoresAll = chunk.Sequence.ScoresPrompt && _runner.GivesAll;
+        var logits = scoresAll ? _runner.Score(chunk.Slot, chunk.Tokens, chunk.Start) : _runner.Prefill(chunk.Slot, chunk.Tokens, chunk.Start);
         if (chunk.Sequence.ScoresPrompt) PublishPrompt(chunk, logits);
-        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) Choose(logits, chunk.Sequence, samples);
+        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) Choose(logits[^_runner.VocabularySize..], chunk.Sequence, samples);
     }
+
+    /// <summary>
+    /// Chooses behind the last token and behind each guessed one, for as long as the guess is what is chosen. Every token is chosen from the scores that
+    /// it would have been chosen from otherwise, by the same random number: guesses change when tokens come, not which.
+    /// </summary>
+    private void Verify(Sequence sequence, int[] draft, List<Sample> samples)
+    {
+        int[] tokens = [sequence.LastToken, .. draft];
+        var logits = _runner.Score(0, tokens, sequence.Past);
+        var right = 0;
+        for (var row = 0; row < tokens.Length && sequence.Fault is null; row++)
+        {
+            Choose(Row(logits, row), sequence, samples, ahead: row);
+            if (row == draft.Length || samples.Count == row || samples[row].Token != draft[row] || sequence.IsEnd(draft[row])) break;
+            right++;
+        }
+
+        sequence.Draft!.Learn(draft.Length, right);
+        _observer.Guessed(draft.Length, right);
+    }
+
+    private ReadOnlySpan<float> Row(ReadOnlySpan<float> logits, int row) => logits.Slice(row * _runner.VocabularySize, _runner.VocabularySize);
 
     private void Decode(IReadOnlyList<Sequence> sequences, List<Sample> samples)
     {
         for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
         var logits = _runner.Decode(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count));
         for (var i = 0; i < sequences.Count; i++)
-            Choose(logits.Slice(i * _runner.VocabularySize, _runner.VocabularySize), sequences[i], samples);
+            Choose(Row(logits, i), sequences[i], samples);
     }
 
     /// <summary>A row that nothing can be chosen from ends its own sequence only: the others have slots of their own.</summary>
-    private void Choose(ReadOnlySpan<float> row, Sequence sequence, List<Sample> samples)
+    private void Choose(ReadOnlySpan<float> row, Sequence sequence, List<Sample> samples, int ahead = 0)
     {
         var logits = row[.._vocabulary];
         try
         {
-            var token = _sampler.Choose(logits, sequence);
+            var token = _sampler.Choose(logits, sequence, ahead);
             var score = sequence.Alternatives is { } count ? LogProbs.Score(logits, token, count) : null;
             samples.Add(new Sample(sequence, token, score));
         }
@@ -211,16 +247,17 @@ internal sealed class InferenceEngine : IDisposable
         _delivery.FlushIfDue();
     }
 
-    /// <summary>The chunk is one prompt token; its logits score the next one. The first has no score.</summary>
+    /// <summary>The scores after each prompt token of the chunk are about the next one. The first has none.</summary>
     private void PublishPrompt(PrefillChunk chunk, ReadOnlySpan<float> logits)
     {
         var sequence = chunk.Sequence;
         if (chunk.Start == 0)
             _delivery.Add(sequence, new TokenGenerated(sequence.Choice, sequence.Prompt[0], null, IsPrompt: true));
-        if (chunk.IsLast) return;
-        var token = sequence.Prompt[chunk.Start + 1];
-        var score = LogProbs.Score(logits[.._vocabulary], token, sequence.Alternatives ?? 0);
-        _delivery.Add(sequence, new TokenGenerated(sequence.Choice, token, score, IsPrompt: true));
+        for (var next = chunk.Start + 1; next <= chunk.Start + chunk.Length && next < sequence.Prompt.Length; next++)
+        {
+            var score = LogProbs.Score(Row(logits, next - chunk.Start - 1)[.._vocabulary], sequence.Prompt[next], sequence.Alternatives ?? 0);
+            _delivery.Add(sequence, new TokenGenerated(sequence.Choice, sequence.Prompt[next], score, IsPrompt: true));
+        }
     }
 
     /// <summary>What the slots hold is unknown after a fault, so everyone in them gets the error.</summary>

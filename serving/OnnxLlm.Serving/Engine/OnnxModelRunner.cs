@@ -17,6 +17,14 @@ internal sealed class OnnxModelRunner(GenerationSession session) : IModelRunner
 
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past) => session.Prefill(slot, tokens, past);
 
+    public int Width => session.Width;
+
+    public bool GivesAll => session.GivesAll;
+
+    public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past) => session.Score(slot, tokens, past);
+
+    public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past) => session.Hidden(slot, tokens, past);
+
     public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts) => session.Decode(tokens, pasts);
 
     public void Move(int from, int to) => session.Move(from, to);

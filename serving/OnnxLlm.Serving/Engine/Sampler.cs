@@ -13,7 +13,8 @@ internal sealed class Sampler(int vocabularySize)
     private readonly CandidateSet _candidates = new(vocabularySize);
 
     /// <param name="logits">[V]</param>
-    public int Choose(ReadOnlySpan<float> logits, Sequence sequence)
+    /// <param name="ahead">Tokens that were chosen in this step already and are not the sequence's yet.</param>
+    public int Choose(ReadOnlySpan<float> logits, Sequence sequence, int ahead = 0)
     {
         var settings = sequence.Sampling;
         var scores = NeedsAdjusting(sequence) ? Adjust(logits, sequence) : logits;
@@ -21,7 +22,7 @@ internal sealed class Sampler(int vocabularySize)
         if (settings.IsGreedy) return best;
 
         var weights = Weights(scores, scores[best], settings.Temperature);
-        var uniform = CounterRandom.Uniform(settings.Seed, sequence.Choice, sequence.Generated);
+        var uniform = CounterRandom.Uniform(settings.Seed, sequence.Choice, sequence.Generated + ahead);
         return settings.IsRestricted
             ? _candidates.Draw(weights, settings, uniform)
             : Draw(weights, uniform);

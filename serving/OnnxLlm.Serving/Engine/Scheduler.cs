@@ -33,6 +33,12 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     /// <summary>Sequences that may hold a slot; those that do already may stay.</summary>
     public int Limit { get; set; } = slots;
 
+    /// <summary>Tokens guessed ahead, at most; 0 for none.</summary>
+    public int Speculation { get; init; }
+
+    /// <summary>Prompts that are scored are read in chunks like others; otherwise token by token.</summary>
+    public bool ScoresChunks { get; init; } = true;
+
     /// <summary>Sequences that had to make room so far.</summary>
     public long Preemptions { get; private set; }
 
@@ -44,7 +50,8 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         _line.RemoveAll(Abandon);
         Retire(sequence => sequence.Cancelled.IsCancellationRequested);
         Admit();
-        var plan = new StepPlan([.. _transfers], NextChunk(), [.. _pool.Occupants.Take(_pool.Decoding)]);
+        var chunk = NextChunk();
+        var plan = new StepPlan([.. _transfers], chunk, [.. _pool.Occupants.Take(_pool.Decoding)]) { Draft = chunk is null ? Guess() : [] };
         _transfers.Clear();
         return plan;
     }
@@ -53,7 +60,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     /// <returns>The sequences that ended.</returns>
     public IReadOnlyList<Sequence> Commit(StepPlan plan, IReadOnlyList<Sample> samples)
     {
-        foreach (var sequence in plan.Decode) sequence.Advance(1);
+        foreach (var sequence in plan.Decode) sequence.Advance(plan.Draft.Length == 0 ? 1 : samples.Count);
         if (plan.Prefill is { } chunk) Commit(chunk);
         foreach (var sample in samples) sample.Sequence.Append(sample.Token);
         return Retire(sequence => sequence.IsOver);
@@ -87,7 +94,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         _line.Take(next);
         _pool.Add(next);
         if (next.SwappedTo is { } entry) Resume(next, entry);
-        else if (!next.ScoresPrompt) Share(next);
+        else if (!next.ReadsAll) Share(next);
     }
 
     /// <summary>Interrupts the least urgent sequence, of several the youngest, if it is less urgent than <paramref name="next"/>.</summary>
@@ -149,10 +156,20 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         return (slot, length);
     }
 
+    /// <summary>
+    /// Only for a sequence alone: rows decoded together pay for each other already, and the runtime's attention reads several new tokens of one row only.
+    /// </summary>
+    private int[] Guess()
+    {
+        if (Speculation == 0 || _pool.Decoding != 1 || _pool.Occupants[0] is not { MayBeGuessed: true } sequence) return [];
+        sequence.Draft ??= new Draft(Speculation);
+        return sequence.Draft.Propose(sequence.Tokens, sequence.MaxTokens - sequence.Generated - 1);
+    }
+
     private PrefillChunk? NextChunk()
     {
         if (_pool.Filling is not { } sequence) return null;
-        var chunk = sequence.ScoresPrompt ? 1 : PrefillChunk;
+        var chunk = sequence.ScoresPrompt && !ScoresChunks ? 1 : PrefillChunk;
         var length = Math.Min(chunk, sequence.Prompt.Length - sequence.Past);
         return new PrefillChunk(sequence, _pool.Decoding, sequence.Past, length);
     }

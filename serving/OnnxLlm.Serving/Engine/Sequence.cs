@@ -34,8 +34,20 @@ internal sealed class Sequence
     /// <summary>How many alternatives to score with each token; null for no scores.</summary>
     public int? Alternatives { get; init; }
 
-    /// <summary>Score the prompt's tokens as well. Its prefill then goes token by token.</summary>
+    /// <summary>Score the prompt's tokens as well.</summary>
     public bool ScoresPrompt { get; init; }
+
+    /// <summary>Takes the hidden states of the prompt; null where nobody asks for them.</summary>
+    public EmbeddingSum? Embedding { get; init; }
+
+    /// <summary>Every token of the prompt must be read, whoever has read the same before.</summary>
+    public bool ReadsAll => ScoresPrompt || Embedding is not null;
+
+    /// <summary>Its next tokens may be guessed: what is chosen depends on the scores and the position alone, not on the tokens chosen just before.</summary>
+    public bool MayBeGuessed => !Sampling.HasPenalty && Constrained is null && Generated >= MinTokens;
+
+    /// <summary>How it guesses; kept where the engine does.</summary>
+    public Draft? Draft { get; set; }
 
     /// <summary>What the answer must look like; null for anything.</summary>
     public ConstrainedText? Constrained { get; init; }

@@ -1,12 +1,15 @@
 namespace OnnxLlm.Serving.Engine;
 
-/// <summary>What one step of the engine does, as data: first the transfers, then at most one prefill chunk, then one decode of all listed rows.</summary>
+/// <summary>What one step of the engine does, as data: first the transfers, then at most one prefill chunk, then one decode of all listed rows, or of a row and what is guessed to follow.</summary>
 /// <param name="Transfers">Slot contents to copy, in order: to close holes, to share, to keep, to make room.</param>
 /// <param name="Decode">Row i is the sequence in slot i.</param>
 internal sealed record StepPlan(IReadOnlyList<Transfer> Transfers, PrefillChunk? Prefill, IReadOnlyList<Sequence> Decode)
 {
+    /// <summary>Guessed tokens behind the last one of the only sequence that is decoded.</summary>
+    public int[] Draft { get; init; } = [];
+
     /// <summary>Tokens that go through the model.</summary>
-    public int Tokens => Decode.Count + (Prefill?.Length ?? 0);
+    public int Tokens => Decode.Count + Draft.Length + (Prefill?.Length ?? 0);
 
     public bool IsEmpty => Tokens == 0 && Transfers.Count == 0;
 }

@@ -35,6 +35,8 @@ internal sealed class ServingMetrics
         PrefixHits = Counter("onnxllm_prefix_cache_hits_total", "Prompt tokens found there, or in another slot, and not read again.");
         Preemptions = Counter("onnxllm_num_preemptions_total", "Sequences that lost their slot to a more urgent one.");
         Executions = Counter("onnxllm_batch_execution_total", "Forward passes.", "method");
+        DraftTokens = Counter("onnxllm_spec_decode_num_draft_tokens_total", "Tokens that were guessed ahead.");
+        AcceptedTokens = Counter("onnxllm_spec_decode_num_accepted_tokens_total", "Guessed tokens that the model chose as well.");
         EngineFaults = Counter("onnxllm_engine_faults_total", "Steps that failed.");
         TimeToFirstToken = Histogram("onnxllm_time_to_first_token_seconds", "From arrival to the first token.", ShortSeconds);
         InterTokenLatency = Histogram("onnxllm_inter_token_latency_seconds", "Between two tokens of a sequence.", TokenSeconds);
@@ -74,6 +76,10 @@ internal sealed class ServingMetrics
     public Counter Preemptions { get; }
 
     public Counter Executions { get; }
+
+    public Counter DraftTokens { get; }
+
+    public Counter AcceptedTokens { get; }
 
     public Counter EngineFaults { get; }
 

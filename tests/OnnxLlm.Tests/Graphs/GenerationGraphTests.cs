@@ -2,7 +2,6 @@ using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Generation;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Onnx;
-using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
 
@@ -109,7 +108,7 @@ public sealed class GenerationGraphTests : IDisposable
             var outputs = session.Run(feeds);
             Closeness.AssertClose(outputs[GenerationGraph.Logits].Span<float>(), Row(model, whole, end - 1), Arithmetic, $"tokens {start} to {end}");
             foreach (var output in outputs.Values) Own(output);
-            foreach (string present in outputs.Keys.Where(k => k != GenerationGraph.Logits))
+            foreach (string present in outputs.Keys.Where(k => k.StartsWith("present", StringComparison.Ordinal)))
                 feeds[present.Replace("present", "past_key_values", StringComparison.Ordinal)] = outputs[present];
         }
     }
@@ -140,12 +139,25 @@ public sealed class GenerationGraphTests : IDisposable
         Assert.Equal("model.embed_tokens.weight", Assert.Single(tables).Name);
     }
 
-    [Fact]
-    public void WithAllLogits_OfAnotherGraph_IsRefused()
+    [Theory]
+    [MemberData(nameof(TinyModel.Names), MemberType = typeof(TinyModel))]
+    public void HiddenStates_TimesTheTable_AreTheScores(string name)
     {
-        var model = TinyModel.Named("gpt2-tiny");
-        var other = OnnxWriter.Write(TrainingGraphs.LogitsGraph(model.Config, new(1, 1)));
-        Assert.Throws<GraphException>(() => GenerationGraph.WithAllLogits(other));
+        var model = TinyModel.Named(name);
+        using var session = new OrtSession(Google.Protobuf.MessageExtensions.ToByteArray(GenerationRun.Export(model)), new SessionSettings { Threads = 1 });
+        var feeds = Empty(model.Config);
+        foreach (var past in feeds.Values) Own(past);
+        feeds[GenerationGraph.InputIds] = Own(TensorBuffer.Of([3L, 1L, 4L], 1, 3));
+        feeds[GenerationGraph.AttentionMask] = Own(TensorBuffer.Of([1L, 1L, 1L], 1, 3));
+        feeds[GenerationGraph.LogitsAt] = Own(TensorBuffer.Of([-3L, -1L], 2));
+        var outputs = session.Run(feeds);
+        foreach (var output in outputs.Values) Own(output);
+
+        float[] hidden = outputs[GenerationGraph.HiddenStates].Span<float>().ToArray();
+        float[] table = model.Weight(model.Config.Family == ModelFamily.Gpt2 ? "transformer.wte.weight" : model.Config.TiedEmbeddings ? "model.embed_tokens.weight" : "lm_head.weight");
+        int width = model.Config.Width;
+        float[] expected = [.. new[] { 0, 2 }.SelectMany(token => table.Chunk(width).Select(row => row.Zip(hidden.Skip(token * width), (a, b) => a * b).Sum()))];
+        Closeness.AssertClose(outputs[GenerationGraph.Logits].Span<float>(), expected, Arithmetic, "scores of the first and the last token");
     }
 
     public void Dispose() => _owned.ForEach(b => b.Dispose());

@@ -28,6 +28,32 @@ public sealed class GenerationSessionTests
 
     [Theory]
     [MemberData(nameof(Names))]
+    public void Score_WholeText_EqualsTokenByToken(string name)
+    {
+        using var toy = new Toy(name);
+        toy.Session.Prefill(1, Second, 0);
+        toy.Session.Prefill(0, Third.AsSpan(0, 4), 0);
+        float[] all = toy.Session.Score(0, Third.AsSpan(4), 4).ToArray();
+        for (int i = 4; i < Third.Length; i++)
+            Closeness.AssertClose(all.AsSpan((i - 4) * toy.Session.VocabularySize, toy.Session.VocabularySize), toy.Alone(Third[..(i + 1)]), Arithmetic, $"after token {i}");
+        float[] both = toy.Session.Decode([9, 6], [5, Second.Length]).ToArray();     // forgets what was scored behind position 5
+        Closeness.AssertClose(both.AsSpan(0, toy.Session.VocabularySize), toy.Alone([.. Third[..5], 9]), Arithmetic, "after going back");
+        Closeness.AssertClose(both.AsSpan(toy.Session.VocabularySize), toy.Alone([.. Second, 6]), Arithmetic, "the other slot");
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Hidden_InPieces_EqualsInOne(string name)
+    {
+        using var toy = new Toy(name);
+        float[] whole = toy.Session.Hidden(0, Third, 0).ToArray();
+        Assert.Equal(Third.Length * toy.Session.Width, whole.Length);
+        toy.Session.Prefill(1, Third.AsSpan(0, 4), 0);
+        Closeness.AssertClose(toy.Session.Hidden(1, Third.AsSpan(4), 4), whole.AsSpan(4 * toy.Session.Width), Arithmetic, "the rest");
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
     public void Decode_RaggedSlots_EqualsEachAlone(string name)
     {
         using var toy = new Toy(name);

@@ -157,10 +157,13 @@ public sealed class InferenceEngineTests
         Assert.Equal([1, 1], tokens);
     }
 
-    [Fact]
-    public async Task ScoredPrompt_HasAScoreForEveryTokenButTheFirst()
+    [Theory]
+    [InlineData(true, 128)]
+    [InlineData(true, 2)]
+    [InlineData(false, 128)]
+    public async Task ScoredPrompt_HasAScoreForEveryTokenButTheFirst(bool givesAll, int chunk)
     {
-        using var engine = Engine(new FixedModel([0, MathF.Log(3)]));
+        using var engine = Engine(new FixedModel([0, MathF.Log(3)]) { GivesAll = givesAll }, new() { PrefillChunk = chunk });
         var output = Channel.CreateUnbounded<SequenceEvent>();
         engine.Submit([new Sequence { Prompt = [0, 1, 0], MaxTokens = 0, ScoresPrompt = true, Alternatives = 1, Output = output }]);
         var events = new List<SequenceEvent>();

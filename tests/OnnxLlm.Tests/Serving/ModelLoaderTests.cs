@@ -31,6 +31,14 @@ public sealed class ModelLoaderTests
         Assert.Equal(solo, await Task.WhenAll(Enumerable.Range(0, 12).Select(i => AnswerAsync(engine, i))));
     }
 
+    [Fact]
+    public async Task Answers_OfARealModelGuessedAhead_AreTheSame()
+    {
+        using var package = new ServedPackage();
+        using InferenceEngine plain = Engine(package, slots: 1), guessing = Engine(package, slots: 1, speculation: 5);
+        for (var i = 0; i < 12; i++) Assert.Equal(await AnswerAsync(plain, i), await AnswerAsync(guessing, i));
+    }
+
     [Theory]
     [InlineData("no/such/folder", null, "no/such/folder")]
     [InlineData(null, 129, "128")]
@@ -42,10 +50,10 @@ public sealed class ModelLoaderTests
         Assert.DoesNotContain('\n', mistake.Message);
     }
 
-    private static InferenceEngine Engine(ServedPackage package, int slots)
+    private static InferenceEngine Engine(ServedPackage package, int slots, int speculation = 0)
     {
         var (_, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = slots, Threads = 1 });
-        return new InferenceEngine(runner, new() { PrefillChunk = 5 }, new(), TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
+        return new InferenceEngine(runner, new() { PrefillChunk = 5, Speculation = speculation }, new(), TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
     }
 
     private static async Task<int[]> AnswerAsync(InferenceEngine engine, int i)

@@ -99,13 +99,21 @@ public sealed class SchedulerTests
         Assert.Equal((2, 0), (sequence.Generated, _scheduler.Running));
     }
 
-    [Fact]
-    public void Chunk_OfAScoredPrompt_IsOneToken()
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 3)]
+    public void Chunk_OfAScoredPrompt_IsOneTokenOnlyWhereTheModelGivesOneScore(bool scoresChunks, int steps)
     {
-        var output = Create([1], 1).Output;
-        _scheduler.Enqueue(new Sequence { Prompt = [1, 2, 3], MaxTokens = 0, ScoresPrompt = true, Output = output });
-        for (var i = 0; i < 3; i++) Assert.Equal(1, Step().Prefill!.Length);
-        Assert.False(_scheduler.HasWork);
+        var scheduler = new Scheduler(slots: 3, prefillChunk: 4) { ScoresChunks = scoresChunks };
+        scheduler.Enqueue(new Sequence { Prompt = [1, 2, 3], MaxTokens = 0, ScoresPrompt = true, Output = Create([1], 1).Output });
+        for (var i = 0; i < steps; i++)
+        {
+            var plan = scheduler.Plan();
+            Assert.Equal(3 / steps, plan.Prefill!.Length);
+            scheduler.Commit(plan, []);
+        }
+
+        Assert.False(scheduler.HasWork);
     }
 
     [Fact]

@@ -11,13 +11,13 @@ internal sealed class GenerationRun : IDisposable
     private readonly OrtSession _session;
     private readonly Dictionary<string, TensorBuffer> _cache = [];
     private readonly TinyModel _model;
+    private readonly bool _allLogits;
 
     public GenerationRun(TinyModel model, int rows, bool allLogits = false)
     {
         _model = model;
-        var proto = Export(model);
-        if (allLogits) proto = GenerationGraph.WithAllLogits(proto);
-        _session = new OrtSession(Google.Protobuf.MessageExtensions.ToByteArray(proto), new SessionSettings { Kernels = false, Threads = 1, Spinning = false });
+        _allLogits = allLogits;
+        _session = new OrtSession(Google.Protobuf.MessageExtensions.ToByteArray(Export(model)), new SessionSettings { Kernels = false, Threads = 1, Spinning = false });
         var config = model.Config;
         for (int layer = 0; layer < config.Layers; layer++)
             foreach (string name in new[] { GenerationGraph.PastKey(layer), GenerationGraph.PastValue(layer) })
@@ -35,9 +35,11 @@ internal sealed class GenerationRun : IDisposable
         int rows = tokens.Length, length = tokens.Max(t => t.Length), total = counts.Max();
         using var ids = TensorBuffer.Of([.. tokens.SelectMany(t => t.Concat(Enumerable.Repeat(0L, length - t.Length)))], rows, length);
         using var mask = TensorBuffer.Of([.. counts.SelectMany(c => Enumerable.Range(0, total).Select(i => i < c ? 1L : 0L))], rows, total);
-        long positions = Output(GenerationGraph.Logits).Shape[1] == 1 ? 1 : length;
-        using var logits = TensorBuffer.Zeros(ElementType.Float, rows, positions, _model.Config.VocabularySize);
+        int positions = _allLogits ? length : 1;
+        using var places = TensorBuffer.Of([.. Enumerable.Range(-positions, positions).Select(place => (long)place)], positions);
+        using var logits = TensorBuffer.Zeros(ElementType.Float, rows * positions, 1, _model.Config.VocabularySize);
         using var bound = _session.Bind();
+        if (_allLogits) bound.Input(GenerationGraph.LogitsAt, places);
         bound.Input(GenerationGraph.InputIds, ids).Input(GenerationGraph.AttentionMask, mask).Output(GenerationGraph.Logits, logits);
         foreach (var (name, buffer) in _cache)
         {
@@ -53,6 +55,4 @@ internal sealed class GenerationRun : IDisposable
         _session.Dispose();
         foreach (var buffer in _cache.Values) buffer.Dispose();
     }
-
-    private TensorInfo Output(string name) => _session.Outputs.Single(o => o.Name == name);
 }

@@ -44,6 +44,37 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
         return Scores(1, slot);
     }
 
+    /// <summary>Hidden states are the token and its position.</summary>
+    public int Width => 2;
+
+    public bool GivesAll { get; init; } = true;
+
+    /// <summary>Passes that scored several tokens of one sequence.</summary>
+    public int ScoringPasses { get; private set; }
+
+    public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        BeforePass?.Invoke();
+        ScoringPasses++;
+        var scores = new float[tokens.Length * vocabularySize];
+        for (var i = 0; i < tokens.Length; i++)
+        {
+            Append(slot, tokens.Slice(i, 1), past + i);
+            Scores(1, slot).CopyTo(scores.AsSpan(i * vocabularySize));
+        }
+
+        return scores;
+    }
+
+    public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past)
+    {
+        BeforePass?.Invoke();
+        Append(slot, tokens, past);
+        var states = new float[2 * tokens.Length];
+        for (var i = 0; i < tokens.Length; i++) (states[2 * i], states[2 * i + 1]) = (tokens[i], past + i);
+        return states;
+    }
+
     public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
     {
         BeforePass?.Invoke();

@@ -1,7 +1,13 @@
 using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Runtime;
+using OnnxLlm.Serving;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Models;
+using OnnxLlm.Tests.Serving;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Text;
 using OnnxLlm.Tools.Evaluation;
@@ -50,6 +56,17 @@ public sealed class Stories15mTests(Stories15m model) : IClassFixture<Stories15m
         Assert.True((double)report["quality"]!["perplexity_loss"]! <= 0.01);
         Assert.True(MeanLoss(model.Quantized) - MeanLoss(model.Package) < Math.Log(1.01), $"{MeanLoss(model.Quantized)} against {MeanLoss(model.Package)}");
         Assert.True((double)report["size_ratio"]! < 0.3);
+    }
+
+    [InstalledFact(Stories15m.NpmFolder)]
+    public async Task GreedyAnswer_GuessedAhead_HasTheRecordedTokens()
+    {
+        var (_, runner) = ModelLoader.Load(new ServerOptions { Model = model.Package, Slots = 1 });
+        var metrics = new ServingMetrics();
+        using var engine = new InferenceEngine(runner, new() { Speculation = 6 }, metrics, TimeProvider.System, NullLogger.Instance);
+        int[] prompt = Recorded.GreedyIds[..60];
+        Assert.Equal(Recorded.GreedyIds[60..], (await SequenceFactory.AnswerAsync(engine, prompt, Recorded.GreedyIds.Length - prompt.Length)).Tokens);
+        Assert.True(metrics.DraftTokens.Value() > 0);
     }
 
     [InstalledFact(Stories15m.NpmFolder)]

@@ -11,7 +11,7 @@ internal sealed class SequenceModel : IDisposable
 {
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
-    private readonly TensorBuffer _ids, _mask, _logits;
+    private readonly TensorBuffer _ids, _mask, _logits, _places;
     private readonly TensorBuffer[] _keysAndValues;
     private readonly bool _allLogits;
 
@@ -22,18 +22,21 @@ internal sealed class SequenceModel : IDisposable
         _ids = TensorBuffer.Zeros(ElementType.Int64, length);
         _mask = TensorBuffer.Zeros(ElementType.Int64, length);
         _mask.Span<long>().Fill(1);
+        _places = TensorBuffer.Of([.. Enumerable.Range(-length, length).Select(place => (long)place)], length);
+        if (allLogits && !_session.OptionalInputs.Any(i => i.Name == GenerationGraph.LogitsAt))
+            throw new ToolException("The package is from before models gave the scores of all tokens; export or import it again.");
         _logits = TensorBuffer.Zeros(ElementType.Float, allLogits ? length : 1, _session.Outputs.First(o => o.Name == GenerationGraph.Logits).Shape[2]);
         _bound = _session.Bind();
         _keysAndValues = [.. Pasts().Select(past => BindPast(past, length))];
     }
 
-    /// <summary>Gives the logits of every new token: the file as it is, but for the choice of the last token, which is taken out of a copy.</summary>
+    /// <summary>Gives the logits of every new token.</summary>
     /// <param name="model">A generation graph of ours.</param>
     /// <param name="length">The longest sequence.</param>
     /// <param name="threads">Threads of the runtime; 0 = all cores.</param>
-    public static SequenceModel ForMeasuring(ModelProto model, int length, int threads) => new(GenerationGraph.WithAllLogits(model), length, threads, allLogits: true);
+    public static SequenceModel ForMeasuring(ModelProto model, int length, int threads) => new(model, length, threads, allLogits: true);
 
-    /// <summary>Gives the logits of the last new token only, as the file does.</summary>
+    /// <summary>Gives the logits of the last new token only.</summary>
     /// <inheritdoc cref="ForMeasuring"/>
     public static SequenceModel ForAnswering(ModelProto model, int length, int threads) => new(model, length, threads, allLogits: false);
 
@@ -47,9 +50,10 @@ internal sealed class SequenceModel : IDisposable
         for (int i = 0; i < tokens.Length; i++) ids[i] = tokens[i];
         int rows = _allLogits ? tokens.Length : 1;
         long vocabulary = _logits.Shape[1];
+        if (_allLogits) _bound.Input(GenerationGraph.LogitsAt, _places.Rows(_places.Count - rows, rows));
         _bound.Input(GenerationGraph.InputIds, _ids.View(0, 1, tokens.Length))
             .Input(GenerationGraph.AttentionMask, _mask.View(0, 1, past + tokens.Length))
-            .Output(GenerationGraph.Logits, _logits.View(0, 1, rows, vocabulary))
+            .Output(GenerationGraph.Logits, _logits.View(0, rows, 1, vocabulary))
             .Run();
         return _logits.Span<float>()[..(int)(rows * vocabulary)];
     }
@@ -58,7 +62,7 @@ internal sealed class SequenceModel : IDisposable
     {
         _bound.Dispose();
         _session.Dispose();
-        foreach (var buffer in _keysAndValues.Concat([_ids, _mask, _logits])) buffer.Dispose();
+        foreach (var buffer in _keysAndValues.Concat([_ids, _mask, _logits, _places])) buffer.Dispose();
     }
 
     private IEnumerable<TensorInfo> Pasts() => _session.Inputs.Where(i => i.Name is not (GenerationGraph.InputIds or GenerationGraph.AttentionMask));
