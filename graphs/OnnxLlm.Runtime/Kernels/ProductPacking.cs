@@ -6,6 +6,15 @@ namespace OnnxLlm.Runtime.Kernels;
 /// <summary>Brings the operands of a product into the order in which the register tile reads them.</summary>
 internal static unsafe class ProductPacking
 {
+    /// <summary>Floats between packed panels, so that the same step of all panels does not fall into one set of a cache; what a last store writes too much goes there.</summary>
+    private const long Gap = 16;
+
+    /// <summary>Number of panels of a size, the last of which may be partly filled.</summary>
+    internal static long Panels(long size, long width) => (size + width - 1) / width;
+
+    /// <summary>Floats from one packed panel to the next.</summary>
+    internal static long Stride(long steps, long width) => steps * width + Gap;
+
     /// <summary>
     /// Packs a matrix stored [steps][columns] into panels, each [steps][width]; the columns of the last panel are filled up with zeros.
     /// Row by row, so that the source is read in long runs.
@@ -42,7 +51,7 @@ internal static unsafe class ProductPacking
 
     /// <summary>
     /// Packs a left operand stored [steps][rows] into tiles, each [steps][6]; rows of the last tile beyond the matrix are zero.
-    /// A vector of 8 overshoots a row of 6: the next step overwrites what it wrote too much, the gap between tiles takes the last.
+    /// A vector of 8 overshoots a row of 6: the next step overwrites what it wrote too much. The last step is written exactly, since another part may own what follows.
     /// </summary>
     /// <param name="readable">Floats of a source row, from the first one on, that may be read.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -53,6 +62,7 @@ internal static unsafe class ProductPacking
         for (; steps > 0; steps--, source += stride, tiles += ProductTile.Rows)
         {
             float* from = source, to = tiles;
+            if (steps == 1) whole = 0;
             for (long tile = 0; tile < whole; tile++, from += ProductTile.Rows, to += tileStride) T.Store(T.Load(from), to);
             for (long row = whole * ProductTile.Rows; row < rows; row += ProductTile.Rows, from += ProductTile.Rows, to += tileStride)
                 for (long i = 0; i < ProductTile.Rows; i++) to[i] = row + i < rows ? from[i] : 0;
@@ -67,5 +77,5 @@ internal static unsafe class ProductPacking
     }
 
     /// <summary>Floats that a whole vector of <see cref="Tiles"/> moves.</summary>
-    internal const long Overshoot = 8;
+    private const long Overshoot = 8;
 }

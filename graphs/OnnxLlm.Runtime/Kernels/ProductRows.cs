@@ -17,7 +17,7 @@ internal unsafe struct ProductRows
     /// <summary>A block stored [steps][rows], packed into scratch.</summary>
     internal static ProductRows Transposed<T>(float* source, long stride, long steps, long rows, long readable, float* scratch) where T : unmanaged, ILanes<T>
     {
-        long tileStride = ProductTile.PackedStride(steps);
+        long tileStride = ProductPacking.Stride(steps, ProductTile.Rows);
         ProductPacking.Tiles<T>(source, stride, steps, rows, readable, scratch, tileStride);
         return new() { _rows = scratch, _rowStride = 1, _stepStride = ProductTile.Rows, _tileStride = tileStride, _whole = long.MaxValue };
     }

@@ -13,9 +13,6 @@ internal static unsafe class ProductTile
 
     internal static int Width<T>() where T : unmanaged, ILanes<T> => 2 * T.Count;
 
-    /// <summary>Floats of a packed tile of the left operand: with what its last vector store writes too much, and off the multiples of a page.</summary>
-    internal static long PackedStride(long depth) => Rows * depth + ProductPacking.Overshoot;
-
     /// <param name="depth">Number of steps.</param>
     /// <param name="a">First step of the first row of the left operand.</param>
     /// <param name="rowStride">Floats from one row of a to the next.</param>

@@ -1,0 +1,24 @@
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>C = op(A)·op(B) + start, and how its work is divided.</summary>
+internal unsafe struct ProductArguments
+{
+    internal VectorWidth Width;
+    internal bool TransposeA, TransposeB;
+    internal long M, N, K;
+    internal float* A, B, C;
+
+    /// <summary>What the sums start from, null for zero, and the floats from one of its rows to the next: 0 for a bias.</summary>
+    internal float* Start;
+    internal long StartStride;
+
+    /// <summary>Whether the left operand is the one that is packed before the parts begin.</summary>
+    internal bool LeftFirst;
+
+    /// <summary>What is packed before: its first step and its first row or column, their numbers, and the panels.</summary>
+    internal long Step, Steps, First, Count, Panels, PanelStride;
+    internal float* Packed;
+
+    /// <summary>How many parts the rows and the columns of the result are divided into.</summary>
+    internal long RowParts, ColumnParts;
+}

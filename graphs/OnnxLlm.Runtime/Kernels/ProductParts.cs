@@ -1,0 +1,135 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>
+/// The parallel parts of a matrix product. What a part reads again and again stays in a cache: a panel of the right operand in the first level, a block of the
+/// operand that it packs itself in the second.
+/// </summary>
+internal static unsafe class ProductParts
+{
+    /// <summary>What one part packs: panels of an operand stored by rows or columns, steps of all panels of one stored by steps, which is then read as it lies.</summary>
+    internal const long PanelsPerPart = 8, StepsPerPart = 64;
+
+    /// <summary>Steps of a block: a panel of the right operand (16 KB with AVX2) then stays in the first-level cache.</summary>
+    private const long Depth = 256;
+
+    /// <summary>Tiles of rows or panels of columns in a part: its block then stays in the second-level cache, and parts are small enough to share evenly.</summary>
+    private const long TilesPerPart = 16, PackedTilesPerPart = 8, ColumnPanelsPerPart = 4;
+
+    /// <summary>The operand that is packed before is read by all parts; the other one is divided, and where that gives few parts, the first one too.</summary>
+    internal static void Divide(ProductArguments* x, long width)
+    {
+        long few = 3 * Environment.ProcessorCount;
+        if (x->LeftFirst)
+        {
+            long panels = ProductPacking.Panels(x->N, width);
+            (x->RowParts, x->ColumnParts) = (1, Math.Max(ProductPacking.Panels(panels, ColumnPanelsPerPart), Math.Min(panels, few)));
+            return;
+        }
+        (x->RowParts, x->ColumnParts) = (ProductPacking.Panels(ProductPacking.Panels(x->M, ProductTile.Rows), x->TransposeA ? PackedTilesPerPart : TilesPerPart), 1);
+        while (x->RowParts * x->ColumnParts < few && x->Panels / (2 * x->ColumnParts) >= PanelsPerPart) x->ColumnParts *= 2;
+    }
+
+    /// <summary>Number of parts to pack.</summary>
+    internal static long ToPack(ProductArguments* x) =>
+        !x->LeftFirst && x->TransposeB ? ProductPacking.Panels(x->Panels, PanelsPerPart) : ProductPacking.Panels(x->Steps, StepsPerPart);
+
+    internal static void Pack<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
+    {
+        long width = ProductTile.Width<T>();
+        if (!x->LeftFirst && x->TransposeB)
+        {
+            long first = part * PanelsPerPart, columns = Math.Min(PanelsPerPart * width, x->Count - first * width);
+            PackRight<T>(x, x->Step, x->Steps, x->First + first * width, columns, x->Packed + first * x->PanelStride, x->PanelStride);
+            return;
+        }
+        long step = part * StepsPerPart, steps = Math.Min(StepsPerPart, x->Steps - step);
+        if (x->LeftFirst)
+            ProductPacking.Tiles<T>(x->A + (x->Step + step) * x->M + x->First, x->M, steps, x->Count, x->M - x->First, x->Packed + step * ProductTile.Rows, x->PanelStride);
+        else
+            PackRight<T>(x, x->Step + step, steps, x->First, x->Count, x->Packed + step * width, x->PanelStride);
+    }
+
+    private static void PackRight<T>(ProductArguments* x, long step, long steps, long column, long columns, float* panels, long panelStride)
+        where T : unmanaged, ILanes<T>
+    {
+        if (x->TransposeB) ProductPacking.Transposed(x->B + column * x->K + step, x->K, steps, columns, ProductTile.Width<T>(), panels, panelStride);
+        else ProductPacking.Rows<T>(x->B + step * x->N + column, x->N, steps, columns, ProductTile.Width<T>(), panels, panelStride);
+    }
+
+    internal static void Multiply<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
+    {
+        if (x->LeftFirst) Columns<T>(x, part);
+        else Rows<T>(x, part / x->ColumnParts, part % x->ColumnParts);
+    }
+
+    /// <summary>A block of rows times the panels of this part.</summary>
+    private static void Rows<T>(ProductArguments* x, long rowPart, long columnPart) where T : unmanaged, ILanes<T>
+    {
+        long width = ProductTile.Width<T>(), tiles = ProductPacking.Panels(x->M, ProductTile.Rows);
+        long firstTile = tiles * rowPart / x->RowParts, endTile = tiles * (rowPart + 1) / x->RowParts;
+        long firstPanel = x->Panels * columnPart / x->ColumnParts, endPanel = x->Panels * (columnPart + 1) / x->ColumnParts;
+        long row = firstTile * ProductTile.Rows, rows = Math.Min(endTile * ProductTile.Rows, x->M) - row;
+        float* scratch = Scratch.Rent((endTile - firstTile) * ProductPacking.Stride(Depth, ProductTile.Rows));
+        for (long step = 0; step < x->Steps; step += Depth)
+        {
+            long depth = Math.Min(Depth, x->Steps - step);
+            float* source = x->TransposeA ? x->A + (x->Step + step) * x->M + row : x->A + row * x->K + x->Step + step;
+            ProductRows left = x->TransposeA ? ProductRows.Transposed<T>(source, x->M, depth, rows, x->M - row, scratch) : ProductRows.InOrder(source, x->K, depth, rows, scratch);
+            for (long panel = firstPanel; panel < endPanel; panel++)
+                for (long tile = 0; tile < endTile - firstTile; tile++)
+                {
+                    float* a = left.Tile(tile, out long rowStride, out long stepStride), b = x->Packed + panel * x->PanelStride + step * width;
+                    Tile<T>(x, a, rowStride, stepStride, b, row + tile * ProductTile.Rows, x->M, x->First + panel * width, x->First + x->Count, x->Step + step == 0, depth);
+                }
+        }
+        Scratch.Return(scratch);
+    }
+
+    /// <summary>The packed rows times a block of columns.</summary>
+    private static void Columns<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
+    {
+        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(Depth, width);
+        long firstPanel = panels * part / x->ColumnParts, endPanel = panels * (part + 1) / x->ColumnParts;
+        long column = firstPanel * width, columns = Math.Min(endPanel * width, x->N) - column;
+        float* right = Scratch.Rent((endPanel - firstPanel) * stride);
+        for (long step = 0; step < x->Steps; step += Depth)
+        {
+            long depth = Math.Min(Depth, x->Steps - step), from = x->Step + step;
+            PackRight<T>(x, from, depth, column, columns, right, stride);
+            for (long panel = 0; panel < endPanel - firstPanel; panel++)
+                for (long tile = 0; tile < x->Panels; tile++)
+                {
+                    float* a = x->Packed + tile * x->PanelStride + step * ProductTile.Rows;
+                    Tile<T>(x, a, 1, ProductTile.Rows, right + panel * stride, x->First + tile * ProductTile.Rows, x->First + x->Count, column + panel * width, x->N, from == 0, depth);
+                }
+        }
+        Scratch.Return(right);
+    }
+
+    /// <summary>The tile at a row and a column of the result, which ends at <paramref name="endRow"/> and <paramref name="endColumn"/>.</summary>
+    /// <param name="first">This is the first block of steps: it begins with what the product is added to, later ones with what the earlier ones gave.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Tile<T>(
+        ProductArguments* x, float* a, long rowStride, long stepStride, float* b, long row, long endRow, long column, long endColumn, bool first, long depth)
+        where T : unmanaged, ILanes<T>
+    {
+        long rows = Math.Min(ProductTile.Rows, endRow - row), columns = Math.Min(ProductTile.Width<T>(), endColumn - column);
+        float* c = x->C + row * x->N + column, start = !first ? c : x->Start == null ? null : x->Start + row * x->StartStride + column;
+        long startStride = first ? x->StartStride : x->N;
+        if (Sse.IsSupported) AskFor(c, x->N, rows);
+        if (rows == ProductTile.Rows && columns == ProductTile.Width<T>())
+            ProductTile.Multiply<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N);
+        else
+            ProductTile.MultiplyEdge<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N, rows, columns);
+    }
+
+    /// <summary>Asks for the lines of the result that a tile will write: they are there by the time it is done.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AskFor(float* tile, long stride, long rows)
+    {
+        for (float* end = tile + rows * stride; tile < end; tile += stride) Sse.Prefetch0(tile);
+    }
+}
