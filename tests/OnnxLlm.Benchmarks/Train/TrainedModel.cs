@@ -81,7 +81,7 @@ internal sealed class TrainedModel : IDisposable
     }
 
     private static OrtSession Session(Graph graph, TrainJob job, string? profilePrefix, string name) =>
-        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
+        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, SpinningBetweenRuns = false, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
 
     private BoundSession Bind(OrtSession session, IEnumerable<(string Input, string Output)> inPlace)
     {

@@ -39,7 +39,8 @@ internal static class TrainingEngines
     /// <param name="offload">Working file of an optimizer state that is kept out of memory.</param>
     public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string artifacts, string? checkpoint, string offload)
     {
-        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels, MemoryLimit = config.MemoryLimitMb * 1_000_000L };
+        // The sessions run in turn: workers that went on spinning after an update would take the first layers' processors.
+        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels, SpinningBetweenRuns = false, MemoryLimit = config.MemoryLimitMb * 1_000_000L };
         if (config.Engine == EngineKind.OrtTraining)
             return new OrtTrainingEngine(from => OrtTrainingSession.Open(OrtTrainingEngine.Files(artifacts, from), settings), checkpoint ?? artifacts, config.Setup);
 
