@@ -8,7 +8,7 @@ namespace OnnxLlm.Runtime.Memory;
 /// </summary>
 internal static class KernelScratch
 {
-    /// <summary>As in the kernel of products: what is packed of the right operand at a time, and rows and steps of a part's left operand.</summary>
+    /// <summary>As in the kernel of products: what is packed of one operand at a time, and rows and steps of a part's left operand.</summary>
     private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256;
 
     public static long Peak(IEnumerable<Graph> graphs, int threads)
@@ -29,12 +29,13 @@ internal static class KernelScratch
         _ => [],
     };
 
-    /// <summary>Of a right operand, as much as is packed at a time; the factors are the inputs <paramref name="first"/> and the next.</summary>
+    /// <summary>Of the operand that is packed before, as much as is packed at a time; the factors are the inputs <paramref name="first"/> and the next.</summary>
     private static long Packed(Node n, int first)
     {
-        var (a, columns) = (n[first].Shape, n.Output.Shape[1].Value);
-        long steps = Math.Min(MostSteps, a[n.Attributes.Int("transA", 0) != 0 ? 0 : 1].Value);
-        return Math.Min(columns, Math.Max(128, MostFloats / steps)) * steps;
+        var (a, c) = (n[first].Shape, n.Output.Shape);
+        bool transposed = n.Attributes.Int("transA", 0) != 0;
+        long size = transposed ? Math.Min(c[0].Value, c[1].Value) : c[1].Value, steps = Math.Min(MostSteps, a[transposed ? 0 : 1].Value);
+        return size * steps / ((size * steps + MostFloats - 1) / MostFloats);
     }
 
     /// <summary>Keys of one head; gradients and scores of a few queries are small beside several of them.</summary>

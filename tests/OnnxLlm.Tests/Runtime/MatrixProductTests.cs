@@ -40,13 +40,26 @@ public sealed class MatrixProductTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Product_AnyNumberOfThreads_GivesTheSameBits(bool transposeA)
+    [InlineData(false, 200)]
+    [InlineData(true, 200)]
+    [InlineData(true, 100)]
+    public void Product_AnyNumberOfThreads_GivesTheSameBits(bool transposeA, int rows)
     {
-        var size = (M: 200, N: 150, K: 300);
+        var size = (M: rows, N: 150, K: 300);
         float[] a = Numbers(1, size.M * size.K), b = Numbers(2, size.K * size.N);
         Assert.Equal(Run(null, 1, size, transposeA, false, a, b, null), Run(null, 3, size, transposeA, false, a, b, null));
+    }
+
+    /// <summary>The smaller, transposed operand is larger than what is packed at a time. Ones and whole numbers give exact sums.</summary>
+    [Fact]
+    public void Product_OfLongTransposedRows_IsExactInWholeNumbers()
+    {
+        var size = (M: 1100, N: 1210, K: 2100);
+        float[] a = [.. Enumerable.Range(0, size.K * size.M).Select(i => (float)(i % size.M % 5))], b = [.. Enumerable.Range(0, size.K * size.N).Select(i => (float)(i % size.N % 7))];
+        float[] actual = Run(null, 2, size, true, false, a, b, null);
+        for (int row = 0; row < size.M; row++)
+            for (int column = 0; column < size.N; column++)
+                Assert.Equal(size.K * (row % 5) * (column % 7), actual[row * size.N + column]);
     }
 
     [Fact]
