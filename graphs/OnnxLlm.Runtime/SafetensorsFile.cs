@@ -45,6 +45,13 @@ public sealed unsafe class SafetensorsFile : IDisposable
         return new ReadOnlySpan<byte>(At(entry), checked((int)(entry.End - entry.Begin)));
     }
 
+    /// <summary>The same as memory, which is not copied: it ends with the file.</summary>
+    public ReadOnlyMemory<byte> Memory(string name)
+    {
+        SafetensorsEntry entry = this[name];
+        return new MappedMemory(At(entry), checked((int)(entry.End - entry.Begin))).Memory;
+    }
+
     /// <summary>Elements of a tensor; <typeparamref name="T"/> must have the size of its type.</summary>
     public ReadOnlySpan<T> Span<T>(string name) where T : unmanaged => sizeof(T) == this[name].Type.Size()
         ? MemoryMarshal.Cast<byte, T>(Bytes(name))

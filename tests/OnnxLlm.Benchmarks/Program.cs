@@ -1,9 +1,13 @@
 using System.CommandLine;
 using OnnxLlm.Benchmarks;
+using OnnxLlm.Benchmarks.Data;
 using OnnxLlm.Benchmarks.Decode;
+using OnnxLlm.Benchmarks.Kernels;
+using OnnxLlm.Benchmarks.Load;
 using OnnxLlm.Benchmarks.Memory;
 using OnnxLlm.Benchmarks.Optimizers;
 using OnnxLlm.Benchmarks.Precision;
+using OnnxLlm.Benchmarks.Scaling;
 using OnnxLlm.Benchmarks.Serve;
 using OnnxLlm.Benchmarks.Train;
 using OnnxLlm.Graphs;
@@ -14,11 +18,18 @@ using OnnxLlm.Tools;
 // Reproducible comparisons with peers. One command per suite; a suite starts its workers as processes of this same program.
 var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/benchmarks.md.")
 {
+    AllCommand.Create(),
+    DataCommand.Create(),
     DecodeCommand.Create(),
     DecodeCommand.CreateWorker(),
+    KernelsCommand.Create(),
+    LoadCommand.Create(),
+    LoadCommand.CreateWorker(),
     MemoryCommand.Create(),
     OptimizersCommand.Create(),
+    ParityCommand.Create(),
     PrecisionCommand.Create(),
+    ScalingCommand.Create(),
     ServeCommand.Create(),
     TrainCommand.Create(),
     TrainCommand.CreateWorker(),

@@ -16,4 +16,10 @@ internal sealed record MemoryCase(string Name, params IReadOnlyList<string> Chan
         $"activation_checkpointing={kind.ToString().ToLowerInvariant()}",
         "global_batch=8", "micro_batch=8", "schedule.warmup_steps=1", "evaluate_every=0", "evaluate_tokens=2048", "checkpoint_every=0",
         FormattableString.Invariant($"steps={steps}"));
+
+    /// <summary>Few tokens and many weights: what is left of memory is mostly state.</summary>
+    public static MemoryCase Offloaded(string offload, int steps) => new(
+        $"optimizer_offload {offload}", $"optimizer_offload={offload}", "model.num_hidden_layers=12", "model.hidden_size=384", "model.intermediate_size=1024", "activation_checkpointing=block",
+        "global_batch=2", "micro_batch=2", "schedule.warmup_steps=1", "evaluate_every=0", "evaluate_tokens=512", "checkpoint_every=0",
+        FormattableString.Invariant($"steps={steps}"));
 }

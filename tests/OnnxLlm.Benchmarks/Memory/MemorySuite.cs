@@ -23,7 +23,8 @@ internal sealed class MemorySuite(MemoryOptions options, TimeProvider time, Text
             Measure(runner, MemoryCase.Quickstart),
             [.. from layers in MemoryCase.Depths
                 from kind in Enum.GetValues<ActivationCheckpointing>()
-                select new DepthUse(layers, kind, Measure(runner, MemoryCase.Deep(layers, kind, options.Steps)))]);
+                select new DepthUse(layers, kind, Measure(runner, MemoryCase.Deep(layers, kind, options.Steps)))],
+            Measure(runner, MemoryCase.Offloaded("none", options.Steps)), Measure(runner, MemoryCase.Offloaded("disk", options.Steps)));
         string section = MemoryReport.Section(result, options, time.GetLocalNow());
         return new Publication("memory", section, result.OthersShare, result.Goals).To(output, options.Report);
     }

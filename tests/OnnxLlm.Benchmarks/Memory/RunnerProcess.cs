@@ -8,6 +8,9 @@ namespace OnnxLlm.Benchmarks.Memory;
 /// <summary>What a training run took: the most memory resident, what was predicted of it, the median time of its steps, and the loss of each.</summary>
 internal sealed record TrainingUse(double PeakBytes, double PredictedBytes, double StepMilliseconds, IReadOnlyList<double> Losses, double OthersShare)
 {
+    /// <summary>Memory between steps, when the update is done: the median, as the runner logs it.</summary>
+    public double ResidentBytes { get; init; }
+
     public double Loss => Losses[^1];
 
     public double PredictionError => PredictedBytes / PeakBytes - 1;
@@ -18,17 +21,36 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
 {
     private static readonly TimeSpan Glance = TimeSpan.FromMilliseconds(20);
 
+    /// <summary>Only the loss of each step.</summary>
+    public IReadOnlyList<double> Losses(MemoryCase measured)
+    {
+        Watch(Arguments(measured, out string run));
+        return [.. Steps(run).Select(step => step.GetProperty("loss").GetDouble())];
+    }
+
     public TrainingUse Run(MemoryCase measured)
     {
-        string run = Path.Combine(folder, measured.Name.Replace(' ', '-'));
-        string[] arguments = ["train", config, "--run", run, "--plain", "--set", $"data={data}", FormattableString.Invariant($"threads={threads}"), "log_every=1", .. measured.Changes];
+        string[] arguments = Arguments(measured, out string run);
         double predicted = Predict(arguments);
         var machine = new ProcessorTime(TimeProvider.System);
         var (peak, busy) = Watch(arguments);
-        JsonElement[] steps = [.. File.ReadLines(Path.Combine(run, "metrics.jsonl")).Select(line => JsonSerializer.Deserialize<JsonElement>(line))
-            .Where(line => line.TryGetProperty("tokens_per_second", out _))];
-        return new(peak, predicted, StepTime(steps), [.. steps.Select(step => step.GetProperty("loss").GetDouble())], machine.OthersShare(busy));
+        JsonElement[] steps = Steps(run);
+        return new(peak, predicted, StepTime(steps), [.. steps.Select(step => step.GetProperty("loss").GetDouble())], machine.OthersShare(busy))
+        {
+            ResidentBytes = 1e6 * Summary.Of(steps.Select(step => step.GetProperty("resident_mb").GetDouble())).Median,
+        };
     }
+
+    private string[] Arguments(MemoryCase measured, out string run)
+    {
+        run = Path.Combine(folder, measured.Name.Replace(' ', '-'));
+        return ["train", config, "--run", run, "--plain", "--set", $"data={data}", FormattableString.Invariant($"threads={threads}"), "log_every=1", .. measured.Changes];
+    }
+
+    private static JsonElement[] Steps(string run) =>
+    [
+        .. File.ReadLines(Path.Combine(run, "metrics.jsonl")).Select(line => JsonSerializer.Deserialize<JsonElement>(line)).Where(line => line.TryGetProperty("tokens_per_second", out _)),
+    ];
 
     /// <summary>What the runner itself says before it starts.</summary>
     private static double Predict(IReadOnlyList<string> arguments)

@@ -9,7 +9,7 @@ internal sealed class PrecisionSuite(int steps, int threads, string? report, Tim
 {
     private const int Vocabulary = 512, Noise = 5;
 
-    private static readonly string[] Model =
+    internal static readonly string[] Model =
     [
         "model.vocab_size=512", "model.hidden_size=128", "model.intermediate_size=344", "sequence_length=128", "micro_batch=8", "evaluate_every=0", "evaluate_tokens=2048",
         "checkpoint_every=0",

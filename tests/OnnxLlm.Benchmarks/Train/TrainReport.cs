@@ -25,14 +25,13 @@ internal static class TrainReport
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
 
-        The losses start at {Loss(result, first: true):F4} and end at {Loss(result, first: false):F4}; from those of PyTorch in double precision ours differ by at
-        most {result.LossDifference:E1}, PyTorch's own in single precision by {result.PeerLossDifference:E1}. Plain matrix products take {OrtProfile.ProductShare(result.Profile):P0}
-        of our operators' time (ONNX Runtime's profile; attention's own products are not counted):
-
-        | operator | calls | share |
-        |---|---|---|
+        The losses start at {Loss(result, first: true):F4} and end at {Loss(result, first: false):F4}; {Differences(result)}
         {Operators(result.Profile)}
         """);
+
+    private static string Differences(TrainResult result) => result.Exact is null
+        ? string.Create(CultureInfo.InvariantCulture, $"from those of PyTorch in single precision ours differ by at most {result.LossDifference:E1}.")
+        : string.Create(CultureInfo.InvariantCulture, $"from those of PyTorch in double precision ours differ by at most {result.LossDifference:E1}, PyTorch's own in single precision by {result.PeerLossDifference:E1}.");
 
     private static string Row(TrainResult result, Side side) => string.Create(CultureInfo.InvariantCulture,
         $"| {side.About} | {side.Step.Median:F1} ({side.Step.Minimum:F1}) | {result.Size.TokensPerStep / side.Step.Median * 1e3:F0} | {result.Size.OperationsPerStep / side.Step.Median / 1e6:F0} | {side.PeakBytes / 1e6:F0} |");
@@ -45,8 +44,15 @@ internal static class TrainReport
 
     private static string Operators(IReadOnlyList<OperatorTime> times)
     {
+        if (times.Count == 0) return "";
         double total = times.Sum(time => time.Milliseconds);
-        return string.Join("\n", times.Take(LongestProfile).Select(time =>
-            string.Create(CultureInfo.InvariantCulture, $"| {time.Operator} | {time.Calls} | {time.Milliseconds / total:P1} |")));
+        IEnumerable<string> rows = times.Take(LongestProfile).Select(time => string.Create(CultureInfo.InvariantCulture, $"| {time.Operator} | {time.Calls} | {time.Milliseconds / total:P1} |"));
+        return string.Create(CultureInfo.InvariantCulture, $"""
+            Plain matrix products take {OrtProfile.ProductShare(times):P0} of our operators' time (ONNX Runtime's profile; attention's own products are not counted):
+
+            | operator | calls | share |
+            |---|---|---|
+            {string.Join("\n", rows)}
+            """);
     }
 }

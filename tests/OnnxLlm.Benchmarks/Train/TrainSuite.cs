@@ -4,7 +4,14 @@ using OnnxLlm.Benchmarks.Measuring;
 
 namespace OnnxLlm.Benchmarks.Train;
 
-internal sealed record TrainOptions(TrainSize Size, int Steps, int Rounds, int Threads, string Python, string? Report);
+internal sealed record TrainOptions(TrainSize Size, int Steps, int Rounds, int Threads, string Python, string? Report)
+{
+    /// <summary>Whether the peer also runs in double precision, for the losses.</summary>
+    public bool Double { get; init; } = true;
+
+    /// <summary>Steps of a run of ours by operators; 0 for none.</summary>
+    public int ProfiledSteps { get; init; }
+}
 
 /// <summary>
 /// One training step of GPT-2 against PyTorch: same weights, batches and optimizer, each side in its own process, in turn.
@@ -15,7 +22,6 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
 {
     /// <summary>Steps at the start of a run that are not timed: allocation, thread pools, just-in-time compilation.</summary>
     public const int WarmUp = 3;
-    private const int ProfiledSteps = 10;
 
     /// <summary>Exit code: 0 = every goal met.</summary>
     public int Run()
@@ -33,11 +39,19 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     {
         var machine = new QuietMachine(time, options.Threads, output);
         IReadOnlyList<Round<WorkerRun>> rounds = Alternation.Run(options.Rounds, machine, () => Logged(Peer(folder)), () => Logged(Ours(folder)));
+        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
+    }
+
+    private WorkerRun Exact(string folder)
+    {
         output.WriteLine("  the same in double precision, for the losses");
-        WorkerRun exact = Peer(folder, "--double").Run();
-        output.WriteLine($"  profile of {ProfiledSteps} steps");
-        WorkerRun profiled = Ours(folder, ProfiledSteps, "--profile", Path.Combine(folder, "profile")).Run();
-        return new TrainResult(options.Size, rounds, exact, OrtProfile.Read(profiled.Lines[^1].Profiles!), machine.PeakRate);
+        return Peer(folder, "--double").Run();
+    }
+
+    private IReadOnlyList<OperatorTime> Profile(string folder)
+    {
+        output.WriteLine($"  profile of {options.ProfiledSteps} steps");
+        return OrtProfile.Read(Ours(folder, options.ProfiledSteps, "--profile", Path.Combine(folder, "profile")).Run().Lines[^1].Profiles!);
     }
 
     private WorkerRun Logged(WorkerProcess worker)

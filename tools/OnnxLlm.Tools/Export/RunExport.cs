@@ -30,7 +30,7 @@ internal sealed record RunExport(string Run, string Checkpoint, string Target, s
         return PackageWriter.Write(Target, new PackageContents
         {
             Config = WithSpecialTokens(run.Model, Text.Tokenizer.Load(folder)),
-            Weights = name => new(weights[name].Type, TensorShape.Of(weights[name].Shape), weights.Bytes(name).ToArray()),
+            Weights = name => new(weights[name].Type, TensorShape.Of(weights[name].Shape), weights.Memory(name)),
             WriteSafetensors = path => File.Copy(checkpoint.Weights, path),
             TokenizerFolder = folder,
             Source = new(Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(Run))), checkpoint.Step),

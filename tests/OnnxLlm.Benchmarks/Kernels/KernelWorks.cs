@@ -1,0 +1,78 @@
+using OnnxLlm.Graphs;
+
+namespace OnnxLlm.Benchmarks.Kernels;
+
+/// <summary>
+/// Every function that has a kernel, at a size at which nothing stays in a cache from one run to the next (64 MB a tensor), or, for products, at the sizes of a model
+/// of 124 M parameters.
+/// </summary>
+internal static class KernelWorks
+{
+    private const long Rows = 16384, Width = 1024, Elements = Rows * Width, Vocabulary = 16384, LossRows = 2048;
+    private const double Tensor = 4.0 * Elements, Logits = 4.0 * LossRows * Vocabulary;
+
+    private static readonly TensorShape Matrix = [Rows, Width], Vector = [Width], Statistics = [Rows, 1];
+
+    public static IReadOnlyList<KernelWork> All { get; } =
+    [
+        new("RmsNorm", Size, [Matrix, Vector], x => x, Tensor, Tensor),
+        new("RmsNormGrad", Size, [Matrix, Matrix, Vector, Statistics], x => x, 2 * Tensor, Tensor),
+        new("LayerNorm", Size, [Matrix, Vector, Vector], x => x, Tensor, Tensor),
+        new("LayerNormGrad", Size, [Matrix, Matrix, Vector, Statistics, Statistics], x => x, 2 * Tensor, Tensor),
+        new("Gelu", Size, [Matrix], x => x, Tensor, Tensor),
+        new("GeluGrad", Size, [Matrix, Matrix], x => x, 2 * Tensor, Tensor),
+        new("SwiGlu", Size, [Matrix, Matrix], x => x, 2 * Tensor, Tensor),
+        new("SwiGluGrad", Size, [Matrix, Matrix, Matrix], x => x, 3 * Tensor, 2 * Tensor),
+        new("RotaryEmbedding", "16 x 1024 x 16 heads of 64", [[16, 1024, 1024], [1024, 32], [1024, 32]], x => x, Tensor, Tensor) { Attributes = [("heads", 16)] },
+        new("SoftmaxCrossEntropy", $"{LossRows} x {Vocabulary}", [[LossRows, Vocabulary]], x => [x[0], Labels(x[0]), x[0].Graph.Scalar(0.01, x[0])], Logits, Logits),
+        new("TokenLoss", $"{LossRows} x {Vocabulary}", [[LossRows, Vocabulary]], x => [x[0], Labels(x[0])], Logits, 0),
+        new("ScatterAddRows", $"{Rows} rows into {Size}", [Matrix, Matrix], x => [x[0], Ids(x[1]), x[1]], 2 * Tensor, Tensor) { InPlace = [0] },
+        new("SquaredNorm", Size, [Matrix], x => x, Tensor, 0),
+        new("Accumulate", Size, [Matrix, Matrix], x => [.. x, False(x[0].Graph)], 2 * Tensor, Tensor) { InPlace = [0] },
+        new("Sgd", Size, [Matrix, Matrix], x => [.. x, .. Scalars(x[0], 1e-3, 1)], 2 * Tensor, Tensor) { InPlace = [0] },
+        new("AdamW", Size, [Matrix, Matrix, Matrix, Matrix], x => [.. x, .. Scalars(x[0], 1e-3, 1, 0.1, 0.1)], 4 * Tensor, 3 * Tensor) { InPlace = [0, 2, 3] },
+        Attention("CausalAttention", products: 2, inputs: 3),
+        Attention("CausalAttentionGrad", products: 5, inputs: 5),
+        Product("MatrixProduct", "forward", 1024, 3072, 768, 0, 0),
+        Product("MatrixProduct", "gradient of the left factor", 1024, 768, 3072, 0, 1),
+        Product("MatrixProduct", "head", 1024, 50304, 768, 0, 1),
+        Product("BiasedProduct", "forward", 1024, 3072, 768, 0, 0),
+        Product("AccumulatedProduct", "gradient of a weight", 768, 3072, 1024, 1, 0),
+    ];
+
+    private static string Size => $"{Rows} x {Width}";
+
+    /// <summary>Only the half of the square that a causal model uses counts; the gradient computes the scores again.</summary>
+    private static KernelWork Attention(string function, int products, int inputs)
+    {
+        const long batch = 2, time = 1024, heads = 12, head = 64;
+        TensorShape tensor = [batch, time, heads * head], sums = [batch, heads, time];
+        TensorShape[] shapes = inputs == 5 ? [tensor, tensor, tensor, tensor, tensor, sums] : [tensor, tensor, tensor];
+        double bytes = 4.0 * batch * time * heads * head;
+        return new(function, $"{batch} x {time} x {heads} heads of {head}", shapes, x => x, inputs * bytes, (inputs == 5 ? 3 : 1) * bytes, products * 2.0 * batch * heads * head * time * time / 2)
+        {
+            Attributes = [("heads", heads), ("kv_heads", heads)],
+        };
+    }
+
+    private static KernelWork Product(string function, string form, long m, long n, long k, int transposeA, int transposeB)
+    {
+        TensorShape a = transposeA == 0 ? [m, k] : [k, m], b = transposeB == 0 ? [k, n] : [n, k];
+        bool accumulated = function == "AccumulatedProduct";
+        TensorShape[] shapes = accumulated ? [[m, n], a, b] : function == "BiasedProduct" ? [a, b, [n]] : [a, b];
+        return new(function, $"{form}, {m} x {k} by {k} x {n}", shapes, x => accumulated ? [.. x, False(x[0].Graph)] : x, 4.0 * (m * k + k * n), 4.0 * m * n, 2.0 * m * n * k)
+        {
+            Attributes = [("transA", transposeA), ("transB", transposeB)],
+            InPlace = accumulated ? [0] : [],
+        };
+    }
+
+    private static Value[] Scalars(Value like, params double[] values) => [.. values.Select(v => like.Graph.Scalar(v, like))];
+
+    private static Value False(GraphBuilder g) => g.Constant(TensorData.Of(ElementType.Bool, [1], false));
+
+    private static Value Labels(Value logits) => logits.Graph.Int64s([.. Enumerable.Range(0, (int)LossRows).Select(i => 7L * i % Vocabulary)]);
+
+    /// <summary>Every row once, in an order that jumps.</summary>
+    private static Value Ids(Value rows) => rows.Graph.Int64s([.. Enumerable.Range(0, (int)Rows).Select(i => 4099L * i % Rows)]);
+}
