@@ -29,7 +29,9 @@ internal sealed record KernelWork(string Function, string Form, TensorShape[] Sh
 
     /// <summary>The shortest time in milliseconds that the machine allows, whichever limit is the higher.</summary>
     public double LimitMilliseconds(MachineLimits limits) =>
-        1e3 * Math.Max((Read + Written) / (Written > 0 ? limits.StreamRate : limits.ReadRate), Operations / limits.PeakRate);
+        1e3 * Math.Max((Read + Written) / Rate(limits), Operations / limits.PeakRate);
 
-    public bool IsBoundByMemory(MachineLimits limits) => (Read + Written) / limits.StreamRate > Operations / limits.PeakRate;
+    public bool IsBoundByMemory(MachineLimits limits) => (Read + Written) / Rate(limits) > Operations / limits.PeakRate;
+
+    private double Rate(MachineLimits limits) => Written == 0 ? limits.ReadRate : InPlace.Length > 0 ? limits.InPlaceRate : limits.StreamRate;
 }

@@ -14,9 +14,8 @@ internal sealed class KernelsSuite(int rounds, int threads, string? only, string
         var machine = new QuietMachine(time, threads, output);
         var busy = new ProcessorTime(time);
         machine.Wait();
-        MachineLimits limits = MachineLimits.Measure(machine.PeakRate * 1e9, threads, time);
-        KernelTimes[] times = [.. Chosen().Select(work => Measure(work, limits))];
-        var result = new KernelsResult(limits with { PeakRate = machine.PeakRate * 1e9 }, times, busy.OthersShare(Environment.CpuUsage.TotalTime));
+        using var limits = new LimitProbe(machine, threads, time);
+        var result = new KernelsResult([.. Chosen().Select(work => Measure(work, limits))], busy.OthersShare(Environment.CpuUsage.TotalTime));
         string section = KernelsReport.Section(result, rounds, threads, time.GetLocalNow());
         return new Publication("kernels", section, result.OthersShare, result.Goals).To(output, only is null ? report : null);
     }
@@ -27,17 +26,23 @@ internal sealed class KernelsSuite(int rounds, int threads, string? only, string
         return chosen.Length > 0 ? chosen : throw new BenchmarkException($"There is no kernel {only}; there are {string.Join(", ", KernelWorks.All.Select(w => w.Function).Distinct())}.");
     }
 
-    /// <summary>No waiting for a quieter machine here: there are many short measurements, and the fastest of all rounds counts.</summary>
-    private KernelTimes Measure(KernelWork work, MachineLimits limits)
+    /// <summary>No waiting for a quieter machine here: the limit is measured beside the kernel, and slows down with it.</summary>
+    private KernelTimes Measure(KernelWork work, LimitProbe limits)
     {
         using WorkSession kernel = new(work, kernels: true, threads), body = new(work, kernels: false, threads);
         kernel.Run();
         body.Run();
-        Round<double>[] measured = [.. Enumerable.Range(0, rounds).Select(_ => new Round<double>(Fastest(body), Fastest(kernel)))];
-        var times = new KernelTimes(work, Summary.Of(measured.Select(r => r.Ours)), Summary.Of(measured.Select(r => r.Peer)), work.LimitMilliseconds(limits));
+        var times = new KernelTimes(work, [.. Enumerable.Range(0, rounds).Select(_ => Round(kernel, body, limits))]);
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"  {work.Function}, {work.Form}: {times.Kernel.Minimum:F2} ms, {times.OfLimit:F2} of the limit, {times.OfBody:F2} of the body"));
         return times;
+    }
+
+    private KernelRound Round(WorkSession kernel, WorkSession body, LimitProbe limits)
+    {
+        double other = Fastest(body);
+        MachineLimits now = limits.Measure();
+        return new(Fastest(kernel), other, now);
     }
 
     private double Fastest(WorkSession session)

@@ -35,6 +35,9 @@ internal sealed class QuietMachine(TimeProvider time, int threads, TextWriter lo
         log.WriteLine(FormattableString.Invariant($"  the machine is busy: {rate:F0} of {PeakRate:F0} GFLOP/s"));
     }
 
+    /// <summary>The rate at this moment, by one probe.</summary>
+    public double Rate() => Probe();
+
     private double Probe()
     {
         var operations = new double[threads];
