@@ -31,6 +31,7 @@ internal static class CommandLine
     private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
+    private static readonly Option<Uri?> Otlp = Address("--otlp", "Collector of OpenTelemetry traces, as in http://collector:4318 (OTLP over HTTP). OTEL_EXPORTER_OTLP_ENDPOINT works too.");
     private static readonly Option<bool> NoPlayground = new("--no-playground") { Description = "No page for people at /." };
 
     /// <returns>The options, or the exit code of a run that ends here: help, or a mistake already reported.</returns>
@@ -39,7 +40,7 @@ internal static class CommandLine
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
             Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
-            NoPlayground,
+            NoPlayground, Otlp,
         };
 
         var parsed = command.Parse(args);
@@ -70,6 +71,7 @@ internal static class CommandLine
             Name = parsed.GetValue(Name),
             Aliases = [.. parsed.GetValue(Alias) ?? []],
             OpenMetrics = parsed.GetValue(OpenMetrics),
+            TraceCollector = parsed.GetValue(Otlp),
             Playground = !parsed.GetValue(NoPlayground),
             DrainSeconds = parsed.GetValue(DrainSeconds),
             CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
@@ -91,6 +93,23 @@ internal static class CommandLine
 
     private static string[] KeysOfEnvironment() =>
         Environment.GetEnvironmentVariable("ONNXLLM_API_KEY") is { Length: > 0 } keys ? keys.Split(',', StringSplitOptions.RemoveEmptyEntries) : [];
+
+    private static Option<Uri?> Address(string name, string description)
+    {
+        static Uri? Usual() => Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT") is { Length: > 0 } text ? Parse(text) : null;
+
+        static Uri? Parse(string text) => Uri.TryCreate(text.TrimEnd('/') + '/', UriKind.Absolute, out var address) && address.Scheme is "http" or "https" ? address : null;
+
+        Uri? Read(ArgumentResult result)
+        {
+            var text = result.Tokens.Single().Value;
+            var address = Parse(text);
+            if (address is null) result.AddError($"{name} must be an address like http://collector:4318, not '{text}'.");
+            return address;
+        }
+
+        return new Option<Uri?>(name) { Description = description, DefaultValueFactory = _ => Usual(), CustomParser = Read };
+    }
 
     private static Option<int> Number(string name, int usual, int min, int max, string description)
     {

@@ -5,6 +5,7 @@ using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
 using OnnxLlm.Serving.Playground;
+using OnnxLlm.Serving.Tracing;
 
 namespace OnnxLlm.Serving;
 
@@ -42,7 +43,7 @@ internal static class ServerHost
     private static void AddParts(IServiceCollection services)
     {
         services.AddSingleton(CreateKeys).AddSingleton<Drain>().AddSingleton<ModelRegistry>();
-        services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>();
+        services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
         services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>();
         services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());

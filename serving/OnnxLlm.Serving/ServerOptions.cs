@@ -48,6 +48,9 @@ internal sealed record ServerOptions
 
     public bool OpenMetrics { get; init; }
 
+    /// <summary>Where spans are sent by OTLP over HTTP; null for nowhere.</summary>
+    public Uri? TraceCollector { get; init; }
+
     /// <summary>The page for people, at /.</summary>
     public bool Playground { get; init; } = true;
 

@@ -1,4 +1,5 @@
 using OnnxLlm.Serving.Caching;
+using OnnxLlm.Serving.Engine;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -14,6 +15,12 @@ internal abstract class Answer : IDisposable
     /// <summary>Choices in all.</summary>
     public required int Choices { get; init; }
 
+    /// <summary>Why choices ended, in the order in which they did.</summary>
+    public abstract IEnumerable<FinishReason> Finishes { get; }
+
+    /// <summary>When what happened to each choice; empty where the engine had nothing to do.</summary>
+    public virtual IEnumerable<SequenceTimes> Times => [];
+
     /// <summary>Known once the pieces are through.</summary>
     public abstract Usage Usage { get; }
 
@@ -27,6 +34,8 @@ internal abstract class Answer : IDisposable
 internal sealed class ReplayedAnswer(CachedAnswer cached) : Answer
 {
     public override Usage Usage => cached.Usage;
+
+    public override IEnumerable<FinishReason> Finishes => cached.Deltas.Select(delta => delta.Finish).OfType<FinishReason>();
 
     public override IAsyncEnumerable<ChoiceDelta> ReadAsync(CancellationToken cancellation) => cached.Deltas.ToAsyncEnumerable();
 

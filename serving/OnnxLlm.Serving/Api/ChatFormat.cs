@@ -9,6 +9,8 @@ internal sealed class ChatFormat : IAnswerFormat
 {
     public string IdPrefix => "chatcmpl-";
 
+    public string Operation => "chat";
+
     public string WholeName => "chat.completion";
 
     public string PieceName => "chat.completion.chunk";

@@ -9,6 +9,8 @@ internal sealed class CompletionFormat : IAnswerFormat
 {
     public string IdPrefix => "cmpl-";
 
+    public string Operation => "text_completion";
+
     public string WholeName => "text_completion";
 
     public string PieceName => "text_completion";

@@ -1,9 +1,10 @@
 using Microsoft.AspNetCore.Http;
+using OnnxLlm.Serving.Tracing;
 
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>Triton's routes for text: the same requests and the same engine behind another form.</summary>
-internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain)
+internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain, TimeProvider time)
 {
     public Task WholeAsync(HttpContext context) => HandleAsync(context, WriteWholeAsync);
 
@@ -22,11 +23,25 @@ internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain)
         using var held = read;
         if (held is null) return error;
 
+        using var trace = RequestTrace.Begin(context, "text_completion", held, time);
         var caller = Caller.Of(context);
         (var started, error) = new Generation(held.Lease.Model, caller).Start(held.Request, mayCache: true, context.RequestAborted);
-        if (started is null) return error;
         using var answer = started;
-        await write(context, answer, held).ConfigureAwait(false);
+        if (answer is null) return trace?.Refused(error!) ?? error;
+        try
+        {
+            await write(context, answer, held).ConfigureAwait(false);
+        }
+        catch (Exception fault)
+        {
+            trace?.Failed(fault);
+            throw;
+        }
+        finally
+        {
+            trace?.Describe(answer);
+        }
+
         RequestRecord.Of(context).Usage = answer.Usage;
         caller.Quota?.Charge(answer.Usage.PromptTokens + answer.Usage.CompletionTokens);
         return null;

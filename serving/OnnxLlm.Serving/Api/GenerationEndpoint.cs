@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using OnnxLlm.Serving.Tracing;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -29,11 +30,12 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
 
         var request = held.Request;
         var (model, caller) = (held.Lease.Description, Caller.Of(context));
+        using var trace = RequestTrace.Begin(context, format.Operation, held, time);
         var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
         (var started, error) = new Generation(held.Lease.Model, caller).Start(request, mayCache, context.RequestAborted);
-        if (started is null) return error;
-
         using var answer = started;
+        if (answer is null) return trace?.Refused(error!) ?? error;
+
         Describe(context, answer);
         var head = new AnswerHead(format.IdPrefix + entropy.NextId(), time.GetUtcNow().ToUnixTimeSeconds(), model.Id, model.Fingerprint);
         var writer = new AnswerWriter(head, format, request);
@@ -41,8 +43,14 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
         {
             await (request.Stream ? StreamAsync(context, answer, writer) : WholeAsync(context, answer, writer)).ConfigureAwait(false);
         }
+        catch (Exception fault)
+        {
+            trace?.Failed(fault);
+            throw;
+        }
         finally
         {
+            trace?.Describe(answer);
             caller.Quota?.Charge(answer.Usage.PromptTokens + answer.Usage.CompletionTokens);
         }
 

@@ -9,6 +9,9 @@ internal interface IAnswerFormat
 {
     string IdPrefix { get; }
 
+    /// <summary>What traces call it.</summary>
+    string Operation { get; }
+
     /// <summary>The <c>object</c> of a whole answer.</summary>
     string WholeName { get; }
 

@@ -14,6 +14,7 @@ internal sealed class LiveAnswer : Answer
 {
     private readonly Channel<SequenceEvent> _events = Channel.CreateUnbounded<SequenceEvent>(new() { SingleReader = true });
     private readonly List<ChoiceDelta> _deltas = [];
+    private readonly List<FinishReason> _finishes = [];
     private readonly GenerationRequest _request;
     private readonly Caller _caller;
     private readonly ServingMetrics _metrics;
@@ -39,6 +40,10 @@ internal sealed class LiveAnswer : Answer
 
     /// <summary>Called with the whole answer once it is complete.</summary>
     public Action<CachedAnswer>? Completed { get; init; }
+
+    public override IEnumerable<FinishReason> Finishes => _finishes;
+
+    public override IEnumerable<SequenceTimes> Times => Sequences.Select(sequence => sequence.Times);
 
     public override Usage Usage => new(_request.PromptTokens, _texts.Sum(text => text.Tokens), _shared);
 
@@ -138,7 +143,9 @@ internal sealed class LiveAnswer : Answer
     private ChoiceDelta Keep(ChoiceDelta delta)
     {
         if (Completed is not null) _deltas.Add(delta);
-        if (delta.Finish is { } reason) _metrics.Requests.Add(1, Words.Of(reason));
+        if (delta.Finish is not { } reason) return delta;
+        _finishes.Add(reason);
+        _metrics.Requests.Add(1, Words.Of(reason));
         return delta;
     }
 }
