@@ -31,7 +31,9 @@ internal static class CommandLine
     private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
-    private static readonly Option<Uri?> Otlp = Address("--otlp", "Collector of OpenTelemetry traces, as in http://collector:4318 (OTLP over HTTP). OTEL_EXPORTER_OTLP_ENDPOINT works too.");
+    private static readonly Option<string> ContentFilter = new("--content-filter") { Description = "JSON file that says what may not be asked and answered." };
+    private static readonly Option<Uri?> Otlp = Address("--otlp", ["http", "https"], "Collector of OpenTelemetry traces, as in http://collector:4318 (OTLP over HTTP).", "OTEL_EXPORTER_OTLP_ENDPOINT");
+    private static readonly Option<Uri?> Redis = Address("--redis", ["redis"], "Redis in which replicas share answers to deterministic requests, as in redis://:password@host:6379.", "ONNXLLM_REDIS");
     private static readonly Option<bool> NoPlayground = new("--no-playground") { Description = "No page for people at /." };
 
     /// <returns>The options, or the exit code of a run that ends here: help, or a mistake already reported.</returns>
@@ -40,7 +42,7 @@ internal static class CommandLine
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
             Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
-            NoPlayground, Otlp,
+            NoPlayground, Otlp, ContentFilter, Redis,
         };
 
         var parsed = command.Parse(args);
@@ -71,6 +73,8 @@ internal static class CommandLine
             Name = parsed.GetValue(Name),
             Aliases = [.. parsed.GetValue(Alias) ?? []],
             OpenMetrics = parsed.GetValue(OpenMetrics),
+            SharedCache = parsed.GetValue(Redis),
+            ContentFilter = parsed.GetValue(ContentFilter),
             TraceCollector = parsed.GetValue(Otlp),
             Playground = !parsed.GetValue(NoPlayground),
             DrainSeconds = parsed.GetValue(DrainSeconds),
@@ -94,21 +98,22 @@ internal static class CommandLine
     private static string[] KeysOfEnvironment() =>
         Environment.GetEnvironmentVariable("ONNXLLM_API_KEY") is { Length: > 0 } keys ? keys.Split(',', StringSplitOptions.RemoveEmptyEntries) : [];
 
-    private static Option<Uri?> Address(string name, string description)
+    /// <param name="variable">Of the environment, which is used where the option is not.</param>
+    private static Option<Uri?> Address(string name, string[] schemes, string description, string variable)
     {
-        static Uri? Usual() => Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT") is { Length: > 0 } text ? Parse(text) : null;
+        Uri? Usual() => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Parse(text) : null;
 
-        static Uri? Parse(string text) => Uri.TryCreate(text.TrimEnd('/') + '/', UriKind.Absolute, out var address) && address.Scheme is "http" or "https" ? address : null;
+        Uri? Parse(string text) => Uri.TryCreate(text.TrimEnd('/') + '/', UriKind.Absolute, out var address) && schemes.Contains(address.Scheme) ? address : null;
 
         Uri? Read(ArgumentResult result)
         {
             var text = result.Tokens.Single().Value;
             var address = Parse(text);
-            if (address is null) result.AddError($"{name} must be an address like http://collector:4318, not '{text}'.");
+            if (address is null) result.AddError($"{name} must be an address that begins with {schemes[0]}://, not '{text}'.");
             return address;
         }
 
-        return new Option<Uri?>(name) { Description = description, DefaultValueFactory = _ => Usual(), CustomParser = Read };
+        return new Option<Uri?>(name) { Description = $"{description} {variable} works too.", DefaultValueFactory = _ => Usual(), CustomParser = Read };
     }
 
     private static Option<int> Number(string name, int usual, int min, int max, string description)

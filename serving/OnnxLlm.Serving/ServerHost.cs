@@ -2,9 +2,11 @@ using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using OnnxLlm.Serving.Api;
+using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
 using OnnxLlm.Serving.Playground;
+using OnnxLlm.Serving.Safety;
 using OnnxLlm.Serving.Tracing;
 
 namespace OnnxLlm.Serving;
@@ -31,6 +33,7 @@ internal static class ServerHost
         builder.Services.AddSingleton(options).AddSingleton(models);
         builder.Services.AddSingleton(time ?? TimeProvider.System).AddSingleton(entropy ?? Entropy.System);
         AddParts(builder.Services);
+        if (options.SharedCache is { } redis) builder.Services.AddSingleton(parts => new SharedCache(redis, parts.GetRequiredService<TimeProvider>(), parts.GetRequiredService<ILogger<SharedCache>>()));
         var app = builder.Build();
         foreach (var url in options.Urls) app.Urls.Add(url);
         var registry = app.Services.GetRequiredService<ModelRegistry>();
@@ -42,7 +45,7 @@ internal static class ServerHost
 
     private static void AddParts(IServiceCollection services)
     {
-        services.AddSingleton(CreateKeys).AddSingleton<Drain>().AddSingleton<ModelRegistry>();
+        services.AddSingleton(CreateKeys).AddSingleton(CreateGuardrails).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
         services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>();
@@ -57,6 +60,8 @@ internal static class ServerHost
         var filed = options.KeyFile is { } path ? KeyFile.Read(path) : [];
         return new ApiKeys([.. options.ApiKeys.Select(ApiKey.Plain), .. admins, .. filed], parts.GetRequiredService<TimeProvider>());
     }
+
+    private static Guardrails CreateGuardrails(IServiceProvider parts) => parts.GetRequiredService<ServerOptions>().ContentFilter is { } path ? Guardrails.Read(path) : Guardrails.None;
 
     /// <summary>From the outside in.</summary>
     private static void AddPipeline(WebApplication app)

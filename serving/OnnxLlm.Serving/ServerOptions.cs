@@ -48,6 +48,9 @@ internal sealed record ServerOptions
 
     public bool OpenMetrics { get; init; }
 
+    /// <summary>A file that says what may not be asked and answered; null where everything may.</summary>
+    public string? ContentFilter { get; init; }
+
     /// <summary>Where spans are sent by OTLP over HTTP; null for nowhere.</summary>
     public Uri? TraceCollector { get; init; }
 
@@ -57,6 +60,9 @@ internal sealed record ServerOptions
     public int DrainSeconds { get; init; } = 30;
 
     public long CacheBytes { get; init; } = 64 << 20;
+
+    /// <summary>The Redis that replicas share answers in; null where they share none.</summary>
+    public Uri? SharedCache { get; init; }
 
     public EngineSettings Engine { get; init; } = new();
 

@@ -35,6 +35,8 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError InsufficientScope() => new(403, "permission_error", "insufficient_scope", null, "This key does not open what only administrators may do.");
 
+    public static ApiError Filtered(string category) => Invalid(null, $"The prompt was refused by the content filter: {category}.", "content_filter");
+
     public static ApiError LoadFailed(string why) => new(422, InvalidRequest, "model_load_failed", null, why);
 
     public static ApiError Draining() => new(503, "server_error", "draining", null, "The server is shutting down and takes no new work.") { RetryAfterSeconds = 5 };

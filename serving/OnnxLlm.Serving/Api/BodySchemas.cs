@@ -25,6 +25,8 @@ internal static class BodySchemas
 
     public const string Detokenize = """{"type":"object","required":["tokens"],"properties":{"model":{"type":"string"},"tokens":{"type":"array","items":{"type":"integer"}}}}""";
 
+    public const string Moderate = """{"type":"object","required":["input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]}}}""";
+
     public const string Embed = """
         {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]},"encoding_format":{"enum":["float","base64"]},"dimensions":{"type":"integer"}}}
         """;

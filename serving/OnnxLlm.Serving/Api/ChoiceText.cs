@@ -1,12 +1,13 @@
 using System.Collections.Immutable;
 using System.Text;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Safety;
 using OnnxLlm.Text;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>Turns the tokens of one choice into pieces of text: whole characters only, nothing of a stop sequence, scores with the text they belong to.</summary>
-internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequest request)
+/// <summary>Turns the tokens of one choice into pieces of text: whole characters only, nothing of a stop sequence, nothing that a guardrail objects to, scores with the text they belong to.</summary>
+internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequest request, GuardedText? guard)
 {
     private readonly TokenStream _stream = tokenizer.Stream(request.SkipSpecialTokens);
     private readonly StopFilter _stops = new(request.Stop);
@@ -30,6 +31,8 @@ internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequ
         // Stop sequences count from min_tokens on, and only in the answer.
         var text = token.IsPrompt || Tokens < request.MinTokens ? _stops.Finish() + piece : _stops.Append(piece);
         if (_stops.IsStopped) return End(text, FinishReason.Stop);
+        if (guard is not null && !token.IsPrompt) text = guard.Append(text);
+        if (guard is { IsBlocked: true }) return Close(text, FinishReason.Filtered);
         return text.Length > 0 ? Show(text, null) : null;
     }
 
@@ -41,6 +44,12 @@ internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequ
     }
 
     private ChoiceDelta End(string text, FinishReason reason)
+    {
+        if (guard is not null) text = guard.Append(text) + guard.Finish();
+        return Close(text, guard is { IsBlocked: true } ? FinishReason.Filtered : reason);
+    }
+
+    private ChoiceDelta Close(string text, FinishReason reason)
     {
         IsFinished = true;
         _scores.RemoveAll(score => _stops.IsStopped && score.Offset >= _shown + text.Length);

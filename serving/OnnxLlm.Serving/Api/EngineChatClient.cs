@@ -22,7 +22,7 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed) : 
     {
         using var lease = entry.Enter() ?? throw new ServingException($"The model {entry.Id} is not loaded.");
         var request = Request(lease.Description, messages, options ?? new ChatOptions());
-        var (started, error) = new Generation(lease.Model, Self).Start(request, mayCache: true, cancellationToken);
+        var (started, error) = await new Generation(lease.Model, Self).StartAsync(request, mayCache: true, cancellationToken).ConfigureAwait(false);
         using var answer = started ?? throw new ServingException(error!.Message);
         await foreach (var delta in answer.ReadAsync(cancellationToken).ConfigureAwait(false))
             yield return new ChatResponseUpdate(ChatRole.Assistant, delta.Text) { ModelId = entry.Id, FinishReason = Reason(delta.Finish) };
@@ -87,6 +87,7 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed) : 
     {
         null => null,
         FinishReason.Length => ChatFinishReason.Length,
+        FinishReason.Filtered => ChatFinishReason.ContentFilter,
         _ => ChatFinishReason.Stop,
     };
 }

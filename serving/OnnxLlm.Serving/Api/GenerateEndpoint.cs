@@ -25,7 +25,7 @@ internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain, Tim
 
         using var trace = RequestTrace.Begin(context, "text_completion", held, time);
         var caller = Caller.Of(context);
-        (var started, error) = new Generation(held.Lease.Model, caller).Start(held.Request, mayCache: true, context.RequestAborted);
+        (var started, error) = await new Generation(held.Lease.Model, caller).StartAsync(held.Request, mayCache: true, context.RequestAborted).ConfigureAwait(false);
         using var answer = started;
         if (answer is null) return trace?.Refused(error!) ?? error;
         try

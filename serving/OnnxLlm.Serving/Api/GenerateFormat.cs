@@ -20,6 +20,7 @@ internal static class GenerateFormat
     {
         null => null,
         FinishReason.Length => "length",
+        FinishReason.Filtered => "content_filter",
         _ => "eos_token",
     };
 }

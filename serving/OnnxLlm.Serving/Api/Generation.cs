@@ -10,14 +10,15 @@ internal sealed class Generation(LoadedModel model, Caller caller)
     /// <param name="mayCache">The client allows an answer from the cache, and its own answer to be kept.</param>
     /// <param name="aborted">Set when the client goes away.</param>
     /// <returns>An answer to read and dispose, or the reason why there is none.</returns>
-    public (Answer? Answer, ApiError? Error) Start(GenerationRequest request, bool mayCache, CancellationToken aborted)
+    public async ValueTask<(Answer? Answer, ApiError? Error)> StartAsync(GenerationRequest request, bool mayCache, CancellationToken aborted)
     {
+        if (Refusal(request) is { } refusal) return (null, refusal);
         model.Metrics.RequestChoices.Observe(request.Choices);
         model.Metrics.RequestMaxTokens.Observe(request.AnswerTokens(request.Prompts[0], model.Description.Context));
         var key = mayCache ? model.Cache.Key(request) : null;
-        if (key is not null && model.Cache.Find(key) is { } cached) return (Replay(request, cached), null);
+        if (key is not null && await model.Cache.FindAsync(key).ConfigureAwait(false) is { } cached) return (Replay(request, cached), null);
 
-        var answer = new LiveAnswer(request, model.Description, caller, model.Metrics, aborted)
+        var answer = new LiveAnswer(request, model.Description, caller, model.Guardrails, model.Metrics, aborted)
         {
             Seed = (long)request.Sampling.Seed,
             Choices = request.Prompts.Length * request.Choices,
@@ -29,6 +30,15 @@ internal sealed class Generation(LoadedModel model, Caller caller)
         if (answer.IsAdmitted) return (answer, null);
         answer.Dispose();
         return (null, admission == Admission.QueueFull ? ApiError.QueueFull() : ApiError.EngineDead());
+    }
+
+    /// <summary>What the guardrails say about the prompts, whatever form they came in.</summary>
+    private ApiError? Refusal(GenerationRequest request)
+    {
+        if (!model.Guardrails.Any) return null;
+        if (request.Alternatives is not null) return ApiError.Unsupported("logprobs", "the server filters its answers, and scores would show what is filtered.");
+        var category = request.Prompts.Select(prompt => model.Guardrails.Refuse(model.Description.Tokenizer.Decode(prompt.AsSpan()))).FirstOrDefault(found => found is not null);
+        return category is null ? null : ApiError.Filtered(category);
     }
 
     private ReplayedAnswer Replay(GenerationRequest request, CachedAnswer cached)

@@ -32,7 +32,7 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
         var (model, caller) = (held.Lease.Description, Caller.Of(context));
         using var trace = RequestTrace.Begin(context, format.Operation, held, time);
         var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
-        (var started, error) = new Generation(held.Lease.Model, caller).Start(request, mayCache, context.RequestAborted);
+        (var started, error) = await new Generation(held.Lease.Model, caller).StartAsync(request, mayCache, context.RequestAborted).ConfigureAwait(false);
         using var answer = started;
         if (answer is null) return trace?.Refused(error!) ?? error;
 

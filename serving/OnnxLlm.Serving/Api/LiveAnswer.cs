@@ -6,6 +6,7 @@ using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Engine.Constraints;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
+using OnnxLlm.Serving.Safety;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -23,11 +24,11 @@ internal sealed class LiveAnswer : Answer
     private string _unfinished = "abort";
     private int _shared;
 
-    public LiveAnswer(GenerationRequest request, ServedModel model, Caller caller, ServingMetrics metrics, CancellationToken aborted)
+    public LiveAnswer(GenerationRequest request, ServedModel model, Caller caller, Guardrails guardrails, ServingMetrics metrics, CancellationToken aborted)
     {
         (_request, _caller, _metrics) = (request, caller, metrics);
         var choices = Enumerable.Range(0, request.Prompts.Length * request.Choices).ToArray();
-        _texts = [.. choices.Select(choice => new ChoiceText(choice, model.Tokenizer, request))];
+        _texts = [.. choices.Select(choice => new ChoiceText(choice, model.Tokenizer, request, guardrails.Begin()))];
         _cancels = [.. choices.Select(_ => CancellationTokenSource.CreateLinkedTokenSource(aborted))];
         Sequences = [.. choices.Select(choice => CreateSequence(choice, model.Context))];
     }
@@ -106,6 +107,19 @@ internal sealed class LiveAnswer : Answer
 
     private ChoiceDelta? Take(SequenceEvent happened)
     {
+        try
+        {
+            return Apply(happened);
+        }
+        catch (ServingException)
+        {
+            _unfinished = "error";
+            throw;
+        }
+    }
+
+    private ChoiceDelta? Apply(SequenceEvent happened)
+    {
         var text = _texts[happened.Choice];
         if (text.IsFinished) return null;           // tokens that were on their way when a stop sequence came
         switch (happened)
@@ -118,7 +132,6 @@ internal sealed class LiveAnswer : Answer
                 if (finished.Choice % _request.Choices == 0) _shared += finished.Shared;
                 return text.Finish(finished.Reason);
             case SequenceFailed failed:
-                _unfinished = "error";
                 throw new ServingException("The engine failed while it answered.", failed.Fault);
             default:
                 throw new ServingException($"The engine sent an unknown event, {happened.GetType().Name}.");

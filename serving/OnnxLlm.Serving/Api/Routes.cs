@@ -6,6 +6,7 @@ using Microsoft.AspNetCore.Routing;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
 using OnnxLlm.Serving.Playground;
+using OnnxLlm.Serving.Safety;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -38,6 +39,7 @@ internal static class Routes
         app.MapPost($"{version}/embeddings", app.Service<EmbeddingsEndpoint>().EmbedAsync).WithMetadata(new Metered()).Says("A vector for each text.", BodySchemas.Embed);
         app.MapPost($"{version}/tokenize", tokenizer.TokenizeAsync).Says("The tokens of a text or a conversation.", BodySchemas.Tokenize);
         app.MapPost($"{version}/detokenize", tokenizer.DetokenizeAsync).Says("The text of tokens.", BodySchemas.Detokenize);
+        app.MapPost($"{version}/moderations", app.Service<ModerationEndpoint>().AnswerAsync).Says("What the content filter finds in texts.", BodySchemas.Moderate);
         app.MapGet($"{version}/tokenizer_info", tokenizer.InfoAsync).Says("The tokenizer of the first model.");
     }
 

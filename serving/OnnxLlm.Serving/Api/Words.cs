@@ -9,6 +9,7 @@ internal static class Words
     {
         FinishReason.Stop => "stop",
         FinishReason.Length => "length",
+        FinishReason.Filtered => "content_filter",
         _ => throw new ServingException($"There is no word for {reason}."),
     };
 }

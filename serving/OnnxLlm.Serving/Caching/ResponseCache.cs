@@ -9,9 +9,10 @@ namespace OnnxLlm.Serving.Caching;
 
 /// <summary>
 /// Answers to deterministic requests, kept as the pieces they came in, so that a stream from the cache is the same stream.
-/// Bounded by bytes; the least used go first.
+/// Bounded by bytes; the least used go first. Behind it there may be a cache that replicas share.
 /// </summary>
-internal sealed class ResponseCache(long bytes, string fingerprint, ServingMetrics metrics) : IDisposable
+/// <param name="fingerprint">Of all that answers depend on beside the request.</param>
+internal sealed class ResponseCache(long bytes, string fingerprint, ServingMetrics metrics, SharedCache? shared = null) : IDisposable
 {
     private readonly MemoryCache _entries = new(new MemoryCacheOptions { SizeLimit = Math.Max(1, bytes) });
 
@@ -23,21 +24,28 @@ internal sealed class ResponseCache(long bytes, string fingerprint, ServingMetri
         return Convert.ToHexString(hash);
     }
 
-    public CachedAnswer? Find(string key)
+    public async ValueTask<CachedAnswer?> FindAsync(string key)
     {
         var answer = _entries.Get<CachedAnswer>(key);
+        if (answer is null && shared is not null && await shared.FindAsync(key, metrics).ConfigureAwait(false) is { } found) Keep(key, answer = found);
         (answer is null ? metrics.CacheMisses : metrics.CacheHits).Add(1);
         return answer;
     }
 
     public void Store(string key, CachedAnswer answer)
     {
+        Keep(key, answer);
+        if (shared is not null) _ = shared.StoreAsync(key, answer, metrics);
+    }
+
+    public void Dispose() => _entries.Dispose();
+
+    private void Keep(string key, CachedAnswer answer)
+    {
         using var entry = _entries.CreateEntry(key);
         entry.Value = answer;
         entry.Size = answer.Bytes;
     }
-
-    public void Dispose() => _entries.Dispose();
 }
 
 /// <summary>A whole answer.</summary>

@@ -9,6 +9,9 @@ internal enum FinishReason
 
     /// <summary>As many tokens as asked for, or the context is full.</summary>
     Length,
+
+    /// <summary>What came may not be shown. The engine itself never says so.</summary>
+    Filtered,
 }
 
 /// <summary>What a sequence tells its request. Exactly one <see cref="SequenceFinished"/> or <see cref="SequenceFailed"/> comes last, unless it was cancelled.</summary>

@@ -18,7 +18,7 @@ internal sealed class ServingMetrics
     private static readonly double[] BatchSizes = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
     /// <summary>They are shown from the start, so that their rates are known before the first of them happens.</summary>
-    private static readonly string[] FinishedReasons = ["stop", "length", "abort", "error"];
+    private static readonly string[] FinishedReasons = ["stop", "length", "abort", "error", "content_filter"];
 
     private readonly List<IInstrument> _instruments = [];
 
@@ -31,6 +31,8 @@ internal sealed class ServingMetrics
         Rejected = Counter("onnxllm_rejected_total", "Requests refused before any work, by reason.", "reason");
         CacheHits = Counter("onnxllm_response_cache_hits_total", "Requests answered from the response cache.");
         CacheMisses = Counter("onnxllm_response_cache_misses_total", "Deterministic requests not found in the response cache.");
+        SharedCacheHits = Counter("onnxllm_shared_cache_hits_total", "Of these, answers that another replica had given.");
+        SharedCacheErrors = Counter("onnxllm_shared_cache_errors_total", "Times that the shared cache could not be used.");
         PrefixQueries = Counter("onnxllm_prefix_cache_queries_total", "Prompt tokens looked for in the prefix cache.");
         PrefixHits = Counter("onnxllm_prefix_cache_hits_total", "Prompt tokens found there, or in another slot, and not read again.");
         Preemptions = Counter("onnxllm_num_preemptions_total", "Sequences that lost their slot to a more urgent one.");
@@ -68,6 +70,10 @@ internal sealed class ServingMetrics
     public Counter CacheHits { get; }
 
     public Counter CacheMisses { get; }
+
+    public Counter SharedCacheHits { get; }
+
+    public Counter SharedCacheErrors { get; }
 
     public Counter PrefixQueries { get; }
 

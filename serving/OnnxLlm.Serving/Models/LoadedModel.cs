@@ -1,6 +1,7 @@
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Safety;
 
 namespace OnnxLlm.Serving.Models;
 
@@ -8,7 +9,7 @@ namespace OnnxLlm.Serving.Models;
 /// A model that answers: its description, its engine, its caches. It ends when nobody uses it any more: the registry counts as one user until another
 /// has taken its place, each request as one while it is answered.
 /// </summary>
-internal sealed class LoadedModel(ServedModel description, InferenceEngine engine, ResponseCache cache, ServingMetrics metrics, TimeProvider time)
+internal sealed class LoadedModel(ServedModel description, InferenceEngine engine, ResponseCache cache, Guardrails guardrails, ServingMetrics metrics, TimeProvider time)
 {
     private int _users = 1;
 
@@ -17,6 +18,8 @@ internal sealed class LoadedModel(ServedModel description, InferenceEngine engin
     public InferenceEngine Engine => engine;
 
     public ResponseCache Cache => cache;
+
+    public Guardrails Guardrails => guardrails;
 
     public ServingMetrics Metrics => metrics;
 

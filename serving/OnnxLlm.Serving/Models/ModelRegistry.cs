@@ -1,5 +1,6 @@
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Safety;
 
 namespace OnnxLlm.Serving.Models;
 
@@ -10,14 +11,16 @@ namespace OnnxLlm.Serving.Models;
 internal sealed class ModelRegistry : IDisposable
 {
     private readonly ServerOptions _options;
+    private readonly Guardrails _guardrails;
+    private readonly SharedCache? _shared;
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
     private readonly SemaphoreSlim _loading = new(1);
 
-    public ModelRegistry(IReadOnlyList<ModelSource> sources, ServerOptions options, TimeProvider time, ILoggerFactory loggers)
+    public ModelRegistry(IReadOnlyList<ModelSource> sources, ServerOptions options, Guardrails guardrails, TimeProvider time, ILoggerFactory loggers, SharedCache? shared = null)
     {
-        (_options, _time, _loggers, _logger) = (options, time, loggers, loggers.CreateLogger<ModelRegistry>());
+        (_options, _guardrails, _shared, _time, _loggers, _logger) = (options, guardrails, shared, time, loggers, loggers.CreateLogger<ModelRegistry>());
         Entries = [.. sources.Select(source => new ModelEntry(source))];
         if (Entries.GroupBy(entry => entry.Id).FirstOrDefault(group => group.Count() > 1) is { } twice)
             throw new ServingException($"Two models are called '{twice.Key}'; name them with --model <name>=<folder>.");
@@ -106,6 +109,6 @@ internal sealed class ModelRegistry : IDisposable
         if (description.QuantizationSpeedup < 1)
             _logger.LogWarning("{Model} was measured to answer {Speedup:F2} times as fast quantized as unquantized on {Provider}: the float model is faster here.", entry.Id, description.QuantizationSpeedup, description.Provider);
         var engine = new InferenceEngine(runner, _options.Engine with { Vocabulary = description.VocabularySize }, entry.Metrics, _time, _loggers.CreateLogger<InferenceEngine>());
-        return new LoadedModel(description, engine, new ResponseCache(_options.CacheBytes, description.Fingerprint, entry.Metrics), entry.Metrics, _time);
+        return new LoadedModel(description, engine, new ResponseCache(_options.CacheBytes, $"{description.Fingerprint} {_guardrails.Fingerprint}", entry.Metrics, _shared), _guardrails, entry.Metrics, _time);
     }
 }

@@ -1,7 +1,7 @@
 using System.Net;
-using System.Net.Sockets;
 using System.Text;
 using Google.Protobuf;
+using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -16,10 +16,7 @@ internal sealed class TraceReceiver : IDisposable
 
     public TraceReceiver()
     {
-        using var probe = new TcpListener(IPAddress.Loopback, 0);
-        probe.Start();
-        Address = new Uri($"http://127.0.0.1:{((IPEndPoint)probe.LocalEndpoint).Port}/");
-        probe.Stop();
+        Address = new Uri($"http://127.0.0.1:{FreePort.Find()}/");
         _listener.Prefixes.Add(Address.ToString());
         _listener.Start();
         _ = ListenAsync();

@@ -1,0 +1,86 @@
+using OnnxLlm.Serving;
+using OnnxLlm.Tests.Support;
+using YamlDotNet.RepresentationModel;
+
+namespace OnnxLlm.Tests.Serving;
+
+/// <summary>The deployment files say what the program understands, and keep to what they promise.</summary>
+public sealed class DeploymentTests
+{
+    [Fact]
+    public async Task Probes_AskRoutesThatThereAre_WithoutAKey()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { ApiKeys = ["right"] });
+        var container = Container("server.yaml", "Deployment");
+        foreach (var probe in new[] { "startupProbe", "readinessProbe", "livenessProbe" })
+        {
+            using var response = await server.Http.GetAsync(At(container, probe, "httpGet", "path").ToString());
+            Assert.True(response.IsSuccessStatusCode, $"{probe}: {response.StatusCode}");
+        }
+    }
+
+    [Fact]
+    public void Arguments_AreOptionsOfTheServer()
+    {
+        var compose = (YamlMappingNode)Read("compose.yaml").Single().RootNode;
+        var lists = new[] { At(Container("server.yaml", "Deployment"), "args"), At(compose, "x-replica", "command") };
+        foreach (var list in lists)
+        {
+            var (options, _) = CommandLine.Parse([.. ((YamlSequenceNode)list).Select(argument => argument.ToString())]);
+            Assert.NotNull(options);
+            Assert.True(options.OpenMetrics);
+            Assert.InRange(options.DrainSeconds, 1, 59);        // within the grace period
+        }
+    }
+
+    [Theory]
+    [InlineData("server.yaml", "Deployment")]
+    [InlineData("training-job.yaml", "Job")]
+    public void Pods_AreNotRoot_AndCannotWriteToTheirImage(string file, string kind)
+    {
+        var pod = Pod(file, kind);
+        Assert.Equal("true", At(pod, "securityContext", "runAsNonRoot").ToString());
+        var container = Container(file, kind);
+        Assert.Equal("true", At(container, "securityContext", "readOnlyRootFilesystem").ToString());
+        Assert.Equal("false", At(container, "securityContext", "allowPrivilegeEscalation").ToString());
+        Assert.Equal("ALL", At(container, "securityContext", "capabilities", "drop", 0).ToString());
+    }
+
+    [Fact]
+    public void Autoscaler_FollowsTheQueue_OfTheDeployment()
+    {
+        var scaler = Find("server.yaml", "HorizontalPodAutoscaler");
+        Assert.Equal("onnxllm_num_requests_waiting", At(scaler, "spec", "metrics", 0, "pods", "metric", "name").ToString());
+        var (target, deployment) = (At(scaler, "spec", "scaleTargetRef", "name"), Find("server.yaml", "Deployment"));
+        Assert.Equal(At(deployment, "metadata", "name"), target);
+        var labels = At(deployment, "spec", "template", "metadata", "labels");
+        foreach (var selector in new[] { At(deployment, "spec", "selector", "matchLabels"), At(Find("server.yaml", "PodDisruptionBudget"), "spec", "selector", "matchLabels"), At(Find("server.yaml", "Service"), "spec", "selector") })
+            Assert.Equal(labels, selector);
+    }
+
+    [Fact]
+    public void Grace_IsLongerThanTheDrain()
+    {
+        var pod = Pod("server.yaml", "Deployment");
+        var arguments = ((YamlSequenceNode)At(Container("server.yaml", "Deployment"), "args")).Select(argument => argument.ToString()).ToList();
+        Assert.True(int.Parse(At(pod, "terminationGracePeriodSeconds").ToString()) >= int.Parse(arguments[arguments.IndexOf("--drain-seconds") + 1]) + 10);
+    }
+
+    private static YamlNode Container(string file, string kind) => At(Pod(file, kind), "containers", 0);
+
+    private static YamlNode Pod(string file, string kind) => At(Find(file, kind), "spec", "template", "spec");
+
+    private static YamlMappingNode Find(string file, string kind) =>
+        Read("kubernetes", file).Select(document => (YamlMappingNode)document.RootNode).Single(document => document["kind"].ToString() == kind);
+
+    private static IList<YamlDocument> Read(params string[] path)
+    {
+        var stream = new YamlStream();
+        using var reader = File.OpenText(Repository.PathOf(["deploy", .. path]));
+        stream.Load(reader);
+        return stream.Documents;
+    }
+
+    private static YamlNode At(YamlNode node, params object[] path) =>
+        path.Aggregate(node, (inner, step) => step is int index ? ((YamlSequenceNode)inner)[index] : ((YamlMappingNode)inner)[(string)step]);
+}
