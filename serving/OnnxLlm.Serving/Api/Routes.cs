@@ -93,7 +93,7 @@ internal static class Routes
     {
         // The page is open, so that it can ask for the key; what it shows is not.
         var playground = app.Service<PlaygroundEndpoints>();
-        foreach (var file in PageFile.All) app.MapGet(file.Name == "index.html" ? "/" : $"/playground/{file.Name}", file.WriteAsync).WithMetadata(new OpenToAll());
+        foreach (var file in PageFile.All) app.MapGet(file.Name == "index.html" ? "/" : $"/playground/{file.Name}", file.WriteAsync).WithMetadata(new OpenToAll()).Says("The page for people, or a part of it.");
         app.MapGet("/playground/models", playground.ModelsAsync).Says("The models that are loaded, with what is known about them.");
         app.MapGet("/playground/live", playground.LiveAsync).Says("What the models are doing, every second, as events.");
     }
