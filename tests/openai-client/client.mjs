@@ -1,10 +1,10 @@
-// The official `openai` client for JavaScript against a server of ours: node client.mjs ADDRESS KEY
+// The official `openai` client for JavaScript against a server of ours: node client.mjs ADDRESS KEY FILTERED
 // Prints one line per check, "ok NAME" or "FAIL NAME: why", and exits with 1 if one failed.
-// The server has three models: org/toy tells a story, "noise" says random things, "faulty" breaks while it answers.
+// The server has three models: org/toy tells a story, "noise" says random things, "faulty" breaks while it answers. The one at FILTERED forbids "forbiddenword".
 import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 
-const [address, key] = process.argv.slice(2);
+const [address, key, filtered] = process.argv.slice(2);
 const client = new OpenAI({ baseURL: `${address}v1`, apiKey: key, maxRetries: 0 });
 const story = 'Once upon a time there was a small server. The stop is a word.';
 const chat = { model: 'org/toy', messages: [{ role: 'user', content: 'Hello' }], temperature: 0 };
@@ -83,6 +83,19 @@ const checks = {
       assert.deepEqual(Object.keys(value), ['mood', 'count']);
       assert.ok(['calm', 'loud'].includes(value.mood) && Number.isInteger(value.count));
     }
+  },
+  async 'embeddings have length 1, however they are sent'() {
+    const packed = await client.embeddings.create({ model: 'org/toy', input: ['Once', 'upon a time'] });
+    const plain = await client.embeddings.create({ model: 'org/toy', input: ['Once', 'upon a time'], encoding_format: 'float' });
+    assert.deepEqual(packed.data.map(({ index }) => index), [0, 1]);
+    packed.data.forEach(({ embedding }, i) => {
+      assert.ok(Math.abs(embedding.reduce((sum, value) => sum + value * value, 0) - 1) < 1e-5);
+      embedding.forEach((value, k) => assert.ok(Math.abs(value - plain.data[i].embedding[k]) < 1e-6));
+    });
+  },
+  async 'moderation says what the filter finds'() {
+    const { results } = await client.withOptions({ baseURL: `${filtered}v1` }).moderations.create({ input: ['all is well', 'a forbiddenword'] });
+    assert.deepEqual(results.map(({ flagged }) => flagged), [false, true]);
   },
   async 'mistakes are errors of their kind'() {
     const bad = await refusal(client.chat.completions.create({ ...chat, temperature: 3 }));

@@ -19,12 +19,17 @@ public sealed class OpenAiNpmTests
             teller, options => options with { ApiKeys = ["right"] },
             more: [new ModelSource(TestServer.Describe("noise", noise), noise), new ModelSource(TestServer.Describe("faulty", faulty), faulty)]);
 
-        var node = new ProcessStartInfo("node", [Repository.PathOf("tests", "openai-client", "client.mjs"), server.Address.ToString(), "right"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var filter = Path.GetTempFileName();
+        await File.WriteAllTextAsync(filter, """{"categories":[{"name":"forbidden","words":["forbiddenword"]}]}""");
+        await using var filtered = await TestServer.StartAsync(change: options => options with { ContentFilter = filter });
+        File.Delete(filter);
+
+        var node = new ProcessStartInfo("node", [Repository.PathOf("tests", "openai-client", "client.mjs"), server.Address.ToString(), "right", filtered.Address.ToString()]) { RedirectStandardOutput = true, RedirectStandardError = true };
         using var process = Process.Start(node)!;
         var error = process.StandardError.ReadToEndAsync();
         var output = await process.StandardOutput.ReadToEndAsync().WaitAsync(TimeSpan.FromMinutes(2));
         await process.WaitForExitAsync();
         Assert.True(process.ExitCode == 0, output + await error);
-        Assert.Equal(12, output.Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
+        Assert.Equal(14, output.Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
     }
 }
