@@ -14,6 +14,9 @@ internal sealed record KernelWork(string Function, string Form, TensorShape[] Sh
 {
     public (string Name, AttributeValue Value)[] Attributes { get; init; } = [];
 
+    /// <summary>What else takes time, where the limit leaves out something that the function cannot do without.</summary>
+    public string? Beyond { get; init; }
+
     /// <summary>Filled inputs that outputs overwrite: the i-th output lies where this input lies.</summary>
     public int[] InPlace { get; init; } = [];
 

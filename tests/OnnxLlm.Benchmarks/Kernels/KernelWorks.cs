@@ -25,8 +25,12 @@ internal static class KernelWorks
         new("SwiGluGrad", Size, [Matrix, Matrix, Matrix], x => x, 3 * Tensor, 2 * Tensor),
         new("RotaryEmbedding", "16 x 1024 x 16 heads of 64", [[16, 1024, 1024], [1024, 32], [1024, 32]], x => x, Tensor, Tensor) { Attributes = [("heads", 16)] },
         new("SoftmaxCrossEntropy", $"{LossRows} x {Vocabulary}", [[LossRows, Vocabulary]], x => [x[0], Labels(x[0]), x[0].Graph.Scalar(0.01, x[0])], Logits, Logits),
-        new("TokenLoss", $"{LossRows} x {Vocabulary}", [[LossRows, Vocabulary]], x => [x[0], Labels(x[0])], Logits, 0),
-        new("ScatterAddRows", $"{Rows} rows into {Size}", [Matrix, Matrix], x => [x[0], Ids(x[1]), x[1]], 2 * Tensor, Tensor) { InPlace = [0] },
+        new("TokenLoss", $"{LossRows} x {Vocabulary}", [[LossRows, Vocabulary]], x => [x[0], Labels(x[0])], Logits, 0) { Beyond = "an exponential for every number that is read" },
+        new("ScatterAddRows", $"{Rows} rows into {Size}", [Matrix, Matrix], x => [x[0], Ids(x[1]), x[1]], 2 * Tensor, Tensor)
+        {
+            InPlace = [0],
+            Beyond = "rows are taken in an order that jumps, 64 columns at a time, so that sums do not depend on the number of threads: 256 bytes here, 256 bytes there",
+        },
         new("SquaredNorm", Size, [Matrix], x => x, Tensor, 0),
         new("Accumulate", Size, [Matrix, Matrix], x => [.. x, False(x[0].Graph)], 2 * Tensor, Tensor) { InPlace = [0] },
         new("Sgd", Size, [Matrix, Matrix], x => [.. x, .. Scalars(x[0], 1e-3, 1)], 2 * Tensor, Tensor) { InPlace = [0] },
@@ -52,6 +56,7 @@ internal static class KernelWorks
         return new(function, $"{batch} x {time} x {heads} heads of {head}", shapes, x => x, inputs * bytes, (inputs == 5 ? 3 : 1) * bytes, products * 2.0 * batch * heads * head * time * time / 2)
         {
             Attributes = [("heads", heads), ("kv_heads", heads)],
+            Beyond = "exponentials, maxima and packing, and the tiles on the diagonal, which are computed whole",
         };
     }
 
@@ -63,6 +68,7 @@ internal static class KernelWorks
         return new(function, $"{form}, {m} x {k} by {k} x {n}", shapes, x => accumulated ? [.. x, False(x[0].Graph)] : x, 4.0 * (m * k + k * n), 4.0 * m * n, 2.0 * m * n * k)
         {
             Attributes = [("transA", transposeA), ("transB", transposeB)],
+            Beyond = "packing, and operands that come from memory; a loop of multiply-adds in registers does not feel a neighbour that takes cache and memory, a product does: compare the body",
             InPlace = accumulated ? [0] : [],
         };
     }

@@ -19,6 +19,8 @@ internal static class KernelsReport
         {string.Join("\n", result.Times.Select(Row))}
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
+
+        What the limit leaves out: {string.Join("; ", result.Times.Where(t => t.Work.Beyond is not null).GroupBy(t => t.Work.Beyond).Select(g => $"{string.Join(", ", g.Select(t => t.Work.Function).Distinct())}: {g.Key}"))}.
         """);
 
     private static string Row(KernelTimes t) => string.Create(CultureInfo.InvariantCulture,
