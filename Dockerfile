@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The inference server. CPU by default:   docker build -t onnxllm .
-# With the CUDA libraries:                docker build -t onnxllm:cuda --build-arg ACCELERATOR=cuda .
+# For an NVIDIA GPU:                      docker build -t onnxllm:cuda --build-arg ACCELERATOR=cuda .     and then   docker run --gpus all …
 # Run:                                    docker run --rm -p 8080:8080 -v "$PWD/models/quickstart-int8:/model:ro" onnxllm
 ARG ACCELERATOR=cpu
 
@@ -11,8 +11,8 @@ RUN apt-get update \
 WORKDIR /src
 COPY . .
 ARG ACCELERATOR
-# The official GPU package is fetched for CUDA; the CPU image needs npm only.
-RUN if [ "$ACCELERATOR" = cuda ]; then .ci/publish-server /app -p:OnnxRuntimeSource=nuget; else .ci/publish-server /app; fi
+# For CUDA the provider and the core that knows it come through npm as well.
+RUN .ci/publish-server /app -p:Accelerator=${ACCELERATOR}
 
 FROM ubuntu:26.04 AS runtime-cpu
 
@@ -26,7 +26,9 @@ RUN apt-get update \
 COPY --from=build /app /app
 USER 10001
 WORKDIR /app
-ENV DOTNET_EnableDiagnostics=0
+ARG ACCELERATOR
+# The device that the server takes where --device is not given.
+ENV DOTNET_EnableDiagnostics=0 ONNXLLM_DEVICE=${ACCELERATOR}
 EXPOSE 8080
 VOLUME /model
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD ["curl", "-fsS", "http://127.0.0.1:8080/health/ready"]

@@ -14,6 +14,9 @@ public sealed class Graph
 
     public string Name { get; }
 
+    /// <summary>The version of the standard operators.</summary>
+    public int Opset { get; init; } = Onnx.OnnxWriter.Opset;
+
     /// <summary>Inputs and parameters, in the order they were declared.</summary>
     public ImmutableArray<Value> Inputs { get; }
 
@@ -36,7 +39,7 @@ public sealed class Graph
         foreach (var node in nodes)
             foreach (var output in node.Outputs)
                 output.Producer = node;
-        return new Graph(Name, Inputs, Outputs, nodes);
+        return new Graph(Name, Inputs, Outputs, nodes) { Opset = Opset };
     }
 
     /// <summary>Everything the values are computed from, and they themselves.</summary>

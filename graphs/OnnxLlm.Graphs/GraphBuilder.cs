@@ -13,10 +13,14 @@ public sealed partial class GraphBuilder(string name = "graph")
     private readonly List<(string Name, Value Value)> _outputs = [];
     private readonly Dictionary<string, Value> _constants = [];
     private string _scope = "";
+    private Attributes? _caller;
 
     public IReadOnlyList<Node> Nodes => _nodes;
 
     public IReadOnlyList<Value> Inputs => _inputs;
+
+    /// <summary>The version of the standard operators that the graph is written in.</summary>
+    public int Opset { get; init; } = Onnx.OnnxWriter.Opset;
 
     /// <summary>The function whose body this is, if any: constants are then cast like their operand, and attributes can be referred to.</summary>
     internal Function? Body { get; init; }
@@ -44,11 +48,11 @@ public sealed partial class GraphBuilder(string name = "graph")
     public Value Int64s(params ReadOnlySpan<long> values) => Constant(TensorData.Int64s(values));
 
     /// <summary>Inside a function's body: the caller's value of a float attribute, as a scalar of the type of <paramref name="like"/>.</summary>
-    public Value FloatAttribute(string name, Value like) =>
+    public Value FloatAttribute(string name, Value like) => _caller is not null ? Scalar(_caller.Float(name), like) :
         CastLike(Emit("Constant", [], ElementType.Float, [], ("value_float", AttributeValue.Reference(name, 0f))), like);
 
     /// <summary>Inside a function's body: the caller's value of an integer attribute, as an int64 tensor of shape [1].</summary>
-    public Value IntAttribute(string name) =>
+    public Value IntAttribute(string name) => _caller is not null ? Int64s(_caller.Int(name)) :
         Reshape(Emit("Constant", [], ElementType.Int64, [], ("value_int", AttributeValue.Reference(name, 0))), [1]);
 
     public void Output(string name, Value value)
@@ -63,6 +67,14 @@ public sealed partial class GraphBuilder(string name = "graph")
         string outer = _scope;
         _scope = outer.Length == 0 ? name : $"{outer}/{name}";
         return new ScopeEnd(() => _scope = outer);
+    }
+
+    /// <summary>Until disposal a function's body may be written into this graph, as applied with these attributes.</summary>
+    internal IDisposable Calling(Attributes caller)
+    {
+        var outer = _caller;
+        _caller = caller;
+        return new ScopeEnd(() => _caller = outer);
     }
 
     /// <summary>Adds a node with one output.</summary>
@@ -93,7 +105,7 @@ public sealed partial class GraphBuilder(string name = "graph")
     }
 
     public Graph Build() => _outputs.Count > 0
-        ? new Graph(name, _inputs, _outputs, _nodes)
+        ? new Graph(name, _inputs, _outputs, _nodes) { Opset = Opset }
         : throw new GraphException($"Graph '{name}' has no outputs.");
 
     private Value Declare(string name, ElementType type, TensorShape shape, bool parameter, TensorData? @default = null)

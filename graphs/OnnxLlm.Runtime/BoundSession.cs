@@ -17,12 +17,18 @@ public sealed class BoundSession : IDisposable
     private readonly OrtIoBinding _binding;
     private readonly RunOptions _options = new();
     private readonly Dictionary<(string Kind, string Name), TensorBuffer> _buffers = [];
+    private readonly bool _captures;
+    private bool _captured;
 
-    internal BoundSession(OrtSession owner, InferenceSession session)
+    /// <param name="captureId">Number of what this binding records, from 1; 0 records nothing.</param>
+    internal BoundSession(OrtSession owner, InferenceSession session, int captureId)
     {
         (_owner, _session) = (owner, session);
         _binding = session.CreateIoBinding();
-        if (owner.Device.IsCuda) _options.AddRunConfigEntry("disable_synchronize_execution_providers", "1");
+        if (!owner.Device.IsCuda) return;
+        _options.AddRunConfigEntry("disable_synchronize_execution_providers", "1");
+        _captures = captureId > 0;
+        if (_captures) _options.AddRunConfigEntry("gpu_graph_id", captureId.ToString(System.Globalization.CultureInfo.InvariantCulture));
     }
 
     /// <summary>Binds or rebinds an input.</summary>
@@ -49,7 +55,41 @@ public sealed class BoundSession : IDisposable
     /// One run. Returns when the bound outputs hold the results; on a GPU before that, as soon as the work is queued: whatever copies from or to the
     /// outputs waits for it. Allocates no managed memory.
     /// </summary>
-    public unsafe void Run()
+    public void Run()
+    {
+        if (_captures && !_captured) Capture();
+        RunOnce();
+    }
+
+    /// <summary>The run that records executes the graph several times over. What is updated in place is put back after it.</summary>
+    private void Capture()
+    {
+        TensorBuffer[] updated = [.. _buffers.Where(b => b.Key.Kind == "output").Select(b => b.Value).Where(IsInput)];
+        TensorBuffer[] copies = [.. updated.Select(Copy)];
+        RunOnce();
+        foreach ((TensorBuffer buffer, TensorBuffer copy) in updated.Zip(copies))
+        {
+            buffer.CopyFrom(copy);
+            copy.Dispose();
+        }
+        _captured = true;
+    }
+
+    private static TensorBuffer Copy(TensorBuffer buffer)
+    {
+        TensorBuffer copy = TensorBuffer.Zeros(buffer.Device, buffer.Type, buffer.Shape.AsSpan());
+        copy.CopyFrom(buffer);
+        return copy;
+    }
+
+    private unsafe bool IsInput(TensorBuffer buffer)
+    {
+        foreach (((string kind, _), TensorBuffer other) in _buffers)
+            if (kind == "input" && other.Data == buffer.Data) return true;
+        return false;
+    }
+
+    private unsafe void RunOnce()
     {
         foreach (TensorBuffer buffer in _buffers.Values)
             _ = buffer.Data;
@@ -72,6 +112,7 @@ public sealed class BoundSession : IDisposable
     /// <summary>A buffer elsewhere would be copied once, when it is bound, and not be looked at again.</summary>
     private void Require(TensorInfo info, TensorBuffer buffer)
     {
+        if (_captured) throw new ModelRuntimeException($"{info.Name} cannot be bound again: what was recorded keeps the addresses of its first run.");
         info.Require(buffer);
         if (buffer.Device != _owner.Device) throw new ModelRuntimeException($"{info.Name} needs a buffer on {_owner.Device}, got one on {buffer.Device}.");
     }

@@ -10,11 +10,12 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 public sealed class GenerationSession : IDisposable
 {
-    private readonly OrtSession _session;
+    private readonly GenerationModel _model;
     private readonly KeyValueCache _cache;
-    private readonly TensorBuffer _ids, _mask, _logits, _places;
-    private readonly Lazy<TensorBuffer> _allLogits, _hidden;
+    private readonly MirroredTensor _ids, _mask, _logits, _places;
+    private readonly Lazy<MirroredTensor> _allLogits, _hidden;
     private readonly Dictionary<(int Slot, int Count, Wanted Wanted), BoundSession> _bindings = [];
+    private readonly Dictionary<int, BoundSession> _tokenBindings = [];
 
     /// <param name="package">The model.</param>
     /// <param name="slots">Sequences at a time.</param>
@@ -26,14 +27,16 @@ public sealed class GenerationSession : IDisposable
         if (maxLength < 1 || maxLength > package.Config.MaxPositions)
             throw new ModelRuntimeException($"The length of a slot must be 1 to {package.Config.MaxPositions}, the model's limit; got {maxLength}.");
         (Slots, MaxLength, VocabularySize) = (slots, maxLength, package.Config.VocabularySize);
-        _session = new OrtSession(package.ModelPath, settings);
-        _cache = new KeyValueCache(package.Config, slots, maxLength);
-        _ids = TensorBuffer.Zeros(ElementType.Int64, Math.Max(slots, maxLength));
-        _mask = TensorBuffer.Zeros(ElementType.Int64, slots, maxLength);
-        _logits = TensorBuffer.Zeros(ElementType.Float, slots, 1, VocabularySize);
-        _places = TensorBuffer.Of([.. Enumerable.Range(-maxLength, maxLength).Select(place => (long)place)], maxLength);
-        _allLogits = new(() => TensorBuffer.Zeros(ElementType.Float, maxLength, 1, VocabularySize));
-        _hidden = new(() => TensorBuffer.Zeros(ElementType.Float, maxLength, package.Config.Width));
+        _model = GenerationModel.Open(package, settings, maxLength);
+        _cache = new KeyValueCache(package.Config, slots, maxLength, settings.Device, _model.CacheType);
+        _ids = new(settings.Device, ElementType.Int64, Math.Max(slots, maxLength));
+        _mask = new(settings.Device, ElementType.Int64, slots, maxLength);
+        _logits = new(settings.Device, ElementType.Float, slots, 1, VocabularySize);
+        _places = new(settings.Device, ElementType.Int64, maxLength);
+        for (int place = 0; place < maxLength; place++) _places.Host.Span<long>()[place] = place - maxLength;
+        _places.Upload();
+        _allLogits = new(() => new(settings.Device, ElementType.Float, maxLength, 1, VocabularySize));
+        _hidden = new(() => new(settings.Device, ElementType.Float, maxLength, package.Config.Width));
         Width = package.Config.Width;
         try
         {
@@ -57,7 +60,7 @@ public sealed class GenerationSession : IDisposable
     public int Width { get; }
 
     /// <summary>The graph gives the scores of every token and its hidden states; those of packages from before that give the last token's scores only.</summary>
-    public bool GivesAll => _session.OptionalInputs.Any(input => input.Name == GenerationGraph.LogitsAt);
+    public bool GivesAll => _model.Prompts.OptionalInputs.Any(input => input.Name == GenerationGraph.LogitsAt);
 
     /// <summary>Size of the cache; memory is taken as sequences grow into it.</summary>
     public long CacheBytes => _cache.Bytes;
@@ -69,21 +72,21 @@ public sealed class GenerationSession : IDisposable
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.LastScores);
-        return _logits.Span<float>()[..VocabularySize];
+        return _logits.Host.Span<float>()[..VocabularySize];
     }
 
     /// <summary>As <see cref="Prefill"/>, but returns [n, V] scores, those after each of the tokens.</summary>
     public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.AllScores);
-        return _allLogits.Value.Span<float>()[..(tokens.Length * VocabularySize)];
+        return _allLogits.Value.Host.Span<float>()[..(tokens.Length * VocabularySize)];
     }
 
     /// <summary>As <see cref="Prefill"/>, but returns [n, D] hidden states, what the scores after each of the tokens are computed from.</summary>
     public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.HiddenStates);
-        return _hidden.Value.Span<float>()[..(tokens.Length * Width)];
+        return _hidden.Value.Host.Span<float>()[..(tokens.Length * Width)];
     }
 
     /// <summary>Appends one token to each of the first slots behind their first <paramref name="pasts"/> positions. Returns [n, V] scores.</summary>
@@ -94,9 +97,10 @@ public sealed class GenerationSession : IDisposable
         for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
         Set(_ids, tokens);
         int total = SetMask(pasts);
-        Run(0, tokens.Length, 1, total, Wanted.LastScores);
+        if (_model.IsFixed) RunTokens(tokens.Length);
+        else Run(0, tokens.Length, 1, total, Wanted.LastScores);
         for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
-        return _logits.Span<float>()[..(tokens.Length * VocabularySize)];
+        return _logits.Host.Span<float>()[..(tokens.Length * VocabularySize)];
     }
 
     /// <summary>Copies what one slot holds over another.</summary>
@@ -122,8 +126,8 @@ public sealed class GenerationSession : IDisposable
 
     public void Dispose()
     {
-        foreach (BoundSession bound in _bindings.Values) bound.Dispose();
-        _session.Dispose();
+        foreach (BoundSession bound in _bindings.Values.Concat(_tokenBindings.Values)) bound.Dispose();
+        _model.Dispose();
         _cache.Dispose();
         _ids.Dispose();
         _mask.Dispose();
@@ -139,7 +143,7 @@ public sealed class GenerationSession : IDisposable
         if (wanted != Wanted.LastScores && !GivesAll)
             throw new ModelRuntimeException("The package is from before models gave the scores and hidden states of all tokens; export or import it again.");
         Set(_ids, tokens);
-        _mask.Span<long>()[..(past + tokens.Length)].Fill(1);
+        _mask.Host.Span<long>()[..(past + tokens.Length)].Fill(1);
         Run(slot, 1, tokens.Length, past + tokens.Length, wanted);
         _cache.SetLength(slot, past + tokens.Length);
     }
@@ -149,15 +153,40 @@ public sealed class GenerationSession : IDisposable
     {
         if (!_bindings.TryGetValue((slot, count, wanted), out BoundSession? bound))
         {
-            bound = _bindings[(slot, count, wanted)] = _session.Bind();
+            bound = _bindings[(slot, count, wanted)] = _model.Prompts.Bind();
             _cache.Bind(bound, slot, count);
-            if (wanted == Wanted.LastScores) bound.Output(GenerationGraph.Logits, _logits.Rows(0, count));
+            if (wanted == Wanted.LastScores) bound.Output(GenerationGraph.Logits, _logits.OnDevice.Rows(0, count));
         }
         if (wanted == Wanted.AllScores)
-            bound.Input(GenerationGraph.LogitsAt, _places.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.Value.Rows(0, sequence));
-        if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.Value.View(0, 1, sequence, Width));
-        bound.Input(GenerationGraph.InputIds, _ids.View(0, count, sequence));
-        bound.Input(GenerationGraph.AttentionMask, _mask.View(0, count, total));
+            bound.Input(GenerationGraph.LogitsAt, _places.OnDevice.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.Value.OnDevice.Rows(0, sequence));
+        if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.Value.OnDevice.View(0, 1, sequence, Width));
+        bound.Input(GenerationGraph.InputIds, _ids.OnDevice.View(0, count, sequence));
+        bound.Input(GenerationGraph.AttentionMask, _mask.OnDevice.View(0, count, total));
+        Run(bound, count, sequence, total);
+        if (wanted == Wanted.LastScores) _logits.Download((long)count * VocabularySize);
+        else if (wanted == Wanted.AllScores) _allLogits.Value.Download((long)sequence * VocabularySize);
+        else _hidden.Value.Download((long)sequence * Width);
+    }
+
+    /// <summary>One token for each of the first slots, by the model whose extents are fixed: everything is bound once for each number of slots.</summary>
+    private void RunTokens(int count)
+    {
+        if (!_tokenBindings.TryGetValue(count, out BoundSession? bound))
+        {
+            bound = _tokenBindings[count] = _model.Tokens.Bind();
+            _cache.Bind(bound, 0, count);
+            bound.Output(GenerationGraph.Logits, _logits.OnDevice.Rows(0, count));
+            bound.Input(GenerationGraph.InputIds, _ids.OnDevice.View(0, count, 1));
+            bound.Input(GenerationGraph.AttentionMask, _mask.OnDevice.View(0, count, MaxLength));
+        }
+        Run(bound, count, 1, MaxLength);
+        _logits.Download((long)count * VocabularySize);
+    }
+
+    private void Run(BoundSession bound, int count, int sequence, int total)
+    {
+        _ids.Upload((long)count * sequence);
+        _mask.Upload((long)count * total);
         bound.Run();
     }
 
@@ -169,21 +198,25 @@ public sealed class GenerationSession : IDisposable
             throw new ModelRuntimeException($"Slot {slot} has room for 1 to {MaxLength - past} more positions, got {count}.");
     }
 
-    private void Set(TensorBuffer target, ReadOnlySpan<int> tokens)
+    private void Set(MirroredTensor target, ReadOnlySpan<int> tokens)
     {
-        Span<long> ids = target.Span<long>();
+        Span<long> ids = target.Host.Span<long>();
         for (int i = 0; i < tokens.Length; i++)
             ids[i] = (uint)tokens[i] < (uint)VocabularySize
                 ? tokens[i]
                 : throw new ModelRuntimeException($"The token {tokens[i]} is outside the vocabulary of {VocabularySize}.");
     }
 
-    /// <summary>Row i has ones for its past and its new token, then zeros up to the length of the longest row, which this returns.</summary>
+    /// <summary>
+    /// Row i has ones for its past and its new token, then zeros up to the length of the longest row, or to that of a slot where extents are fixed.
+    /// Returns the rows' length.
+    /// </summary>
     private int SetMask(ReadOnlySpan<int> pasts)
     {
         int total = 1;
         foreach (int past in pasts) total = Math.Max(total, past + 1);
-        Span<long> mask = _mask.Span<long>();
+        if (_model.IsFixed) total = MaxLength;
+        Span<long> mask = _mask.Host.Span<long>();
         for (int row = 0; row < pasts.Length; row++)
         {
             mask.Slice(row * total, pasts[row] + 1).Fill(1);
@@ -199,6 +232,7 @@ public sealed class GenerationSession : IDisposable
             if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite.");
         _cache.SetLength(0, 0);
     }
+
     /// <summary>What a run is to give: the scores after the last token of each sequence, those after every token of one, or its hidden states.</summary>
     private enum Wanted { LastScores, AllScores, HiddenStates }
 }

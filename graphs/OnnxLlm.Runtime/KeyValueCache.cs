@@ -1,6 +1,7 @@
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Generation;
 using OnnxLlm.Graphs.Models;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
 
@@ -13,10 +14,12 @@ internal sealed class KeyValueCache : IDisposable
     private readonly (string Past, string Present, TensorBuffer Buffer)[] _buffers;
     private readonly int[] _lengths;
     private readonly ModelConfig _config;
+    private readonly Device _device;
+    private readonly ElementType _type;
 
-    internal KeyValueCache(ModelConfig config, int slots, int maxLength)
+    internal KeyValueCache(ModelConfig config, int slots, int maxLength, Device device, ElementType type)
     {
-        _config = config;
+        (_config, _device, _type) = (config, device, type);
         _lengths = new int[slots];
         _buffers = [.. Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
         {
@@ -24,7 +27,7 @@ internal sealed class KeyValueCache : IDisposable
             (GenerationGraph.PastValue(layer), GenerationGraph.PresentValue(layer), Allocate()),
         })];
 
-        TensorBuffer Allocate() => TensorBuffer.Zeros(ElementType.Float, slots, config.KeyValueHeads, maxLength, config.HeadSize);
+        TensorBuffer Allocate() => TensorBuffer.Zeros(device, type, slots, config.KeyValueHeads, maxLength, config.HeadSize);
     }
 
     internal long Bytes => _buffers.Sum(buffer => buffer.Buffer.Bytes);
@@ -58,12 +61,12 @@ internal sealed class KeyValueCache : IDisposable
     }
 
     /// <summary>Bytes of one position of a slot.</summary>
-    internal long BytesPerPosition => 2L * _config.Layers * _config.KeyValueHeads * _config.HeadSize * sizeof(float);
+    internal long BytesPerPosition => 2L * _config.Layers * _config.KeyValueHeads * _config.HeadSize * _type.Size();
 
     /// <summary>A copy of the first positions of a slot.</summary>
     internal SlotSnapshot Save(int slot, int length)
     {
-        TensorBuffer copy = TensorBuffer.Zeros(ElementType.Float, _buffers.Length * _config.KeyValueHeads, length, _config.HeadSize);
+        TensorBuffer copy = TensorBuffer.Zeros(_device, _type, _buffers.Length * _config.KeyValueHeads, length, _config.HeadSize);
         ForEachHead(slot, (row, head) => copy.Rows(row, 1).CopyFrom(head.View(0, 1, length, _config.HeadSize)));
         return new SlotSnapshot(copy, length);
     }

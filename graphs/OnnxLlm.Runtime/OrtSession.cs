@@ -19,6 +19,8 @@ public sealed class OrtSession : IDisposable
 
     private readonly InferenceSession _session;
     private readonly FrozenDictionary<string, TensorInfo> _inputs, _outputs;
+    private readonly bool _captures;
+    private int _bindings;
 
     /// <summary>Loads a serialized model of at most 2 GB without external data.</summary>
     public OrtSession(byte[] model, SessionSettings settings)
@@ -30,7 +32,7 @@ public sealed class OrtSession : IDisposable
 
     private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load)
     {
-        Device = settings.Device;
+        (Device, _captures) = (settings.Device, settings.Capture && settings.Device.IsCuda);
         using SessionOptions options = Options(settings);
         _session = Try($"ONNX Runtime cannot load {name}", () => load(options));
         Inputs = Describe(_session.InputNames, _session.InputMetadata);
@@ -66,7 +68,7 @@ public sealed class OrtSession : IDisposable
     }
 
     /// <summary>A new set of bound buffers; the session must outlive it.</summary>
-    public BoundSession Bind() => new(this, _session);
+    public BoundSession Bind() => new(this, _session, _captures ? Interlocked.Increment(ref _bindings) : 0);
 
     /// <summary>Completes the profile started by <see cref="SessionSettings.ProfilePrefix"/> and returns its path.</summary>
     public string EndProfiling() => Try("Profiling", _session.EndProfiling);
@@ -112,7 +114,7 @@ public sealed class OrtSession : IDisposable
         };
         options.AddSessionConfigEntry("session.intra_op.allow_spinning", settings.Spinning ? "1" : "0");
         options.AddSessionConfigEntry("session.force_spinning_stop", settings.SpinningBetweenRuns ? "0" : "1");
-        if (settings.MemoryLimit > 0) ArenaLimit.Apply(Environment, options, settings.MemoryLimit);
+        if (settings.MemoryLimit > 0 && !settings.Device.IsCuda) ArenaLimit.Apply(Environment, options, settings.MemoryLimit);
         if (settings.Device.IsCuda) CudaProvider.Append(options, settings);
         else if (settings.Kernels) CustomOperators.Register(options);
         if (settings.ProfilePrefix is { } prefix)

@@ -12,7 +12,7 @@ internal static class CommandLine
     private static readonly Option<string[]> Urls = new("--urls") { Description = "Addresses to listen on (default: http://127.0.0.1:8080)." };
     private static readonly Option<int> Slots = Number("--slots", 8, 1, 1024, "Sequences decoded together.");
     private static readonly Option<int?> MaxLength = new("--max-length") { Description = "Tokens of prompt and answer together (default: what the model was made for)." };
-    private static readonly Option<string> Device = new("--device") { Description = "What computes: cpu, cuda, or cuda:N for the GPU of that number.", DefaultValueFactory = _ => "cpu" };
+    private static readonly Option<string> Device = new("--device") { Description = "What computes: cpu, cuda, or cuda:N for the GPU of that number (default: ONNXLLM_DEVICE, else cpu).", DefaultValueFactory = _ => Environment.GetEnvironmentVariable("ONNXLLM_DEVICE") ?? "cpu" };
     private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
     private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes.");
     private static readonly Option<int> Pace = Number("--pace-ms", 10, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");

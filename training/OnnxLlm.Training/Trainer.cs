@@ -1,4 +1,5 @@
 using System.Globalization;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Data;
@@ -36,6 +37,9 @@ internal sealed record TrainerParts(
 
     /// <summary>Null where no samples are asked for.</summary>
     public TextSampler? Sampler { get; init; }
+
+    /// <summary>Null without a GPU, or where its driver tells nothing.</summary>
+    public GpuMonitor? Gpu { get; init; }
 
     /// <summary>Arithmetic of the model per trained token; 0 where it was not counted.</summary>
     public double FlopsPerToken { get; init; }
@@ -203,9 +207,22 @@ internal sealed partial class Trainer
             Skipped = _state.Skipped,
             LossScale = _parts.Engine.Scaler?.Scale,
         };
-        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) Log(metrics with { CpuShare = _use.Look(), ResidentMb = ProcessUse.ResidentMb });
+        if (IsDue(_config.LogEvery) || Finished || _state.SkippedInRow > 0) Log(WithUse(metrics));
         var remaining = (_state.PlannedSteps - _state.Step) * _pace.PerStep;
         _parts.View.Step(new StepReport(metrics, _state.SmoothedLoss, _state.PlannedSteps, _pace.Elapsed, remaining));
+    }
+
+    /// <summary>With what the process takes of the machine. The processor of a GPU's host mostly waits, so its share says nothing.</summary>
+    private StepMetrics WithUse(StepMetrics metrics)
+    {
+        metrics = metrics with { CpuShare = _config.Place.IsCuda ? null : _use.Look(), ResidentMb = ProcessUse.ResidentMb };
+        return _parts.Gpu?.Read() is not { } gpu ? metrics : metrics with
+        {
+            GpuUtilization = gpu.Utilization,
+            GpuMemoryMb = gpu.MemoryBytes / 1e6,
+            GpuWatts = gpu.Watts,
+            GpuJoules = gpu.Joules,
+        };
     }
 
     private void Tell(string kind, string message)

@@ -23,25 +23,31 @@ public sealed class MixedPrecision
 {
     private static readonly FrozenSet<string> Products = ["Gemm", "MatrixProduct", "BiasedProduct"];
 
+    /// <summary>Functions that lose nothing by 16 bits: their kernels add up in float32, or they only look at one element at a time.</summary>
+    private static readonly FrozenSet<string> Activations =
+        ["CausalAttention", "CausalAttentionGrad", "Gelu", "GeluGrad", "SwiGlu", "SwiGluGrad", "RotaryEmbedding"];
+
     private static readonly FrozenSet<string> Movements = ["Reshape", "Flatten", "Transpose", "Split", "Slice", "Unsqueeze", "Identity"];
 
     private readonly GraphBuilder _graph;
     private readonly ElementType _type;
-    private readonly bool _rounded;
+    private readonly bool _rounded, _activations;
     private readonly Dictionary<Value, Value> _values = [];
     private readonly Dictionary<(Value, ElementType), Value> _casts = [];
 
-    private MixedPrecision(string name, ElementType type, bool rounded) => (_graph, _type, _rounded) = (new GraphBuilder(name), type, rounded);
+    private MixedPrecision(string name, ElementType type, bool rounded, bool activations) =>
+        (_graph, _type, _rounded, _activations) = (new GraphBuilder(name), type, rounded, activations);
 
     /// <summary>The graph in another precision; inputs and outputs keep their types.</summary>
     /// <param name="rounded">
     /// Products compute in float32 from operands rounded to 16 bits and round their results: the numbers of 16-bit hardware that accumulates
     /// in float32, for a runtime without 16-bit products.
     /// </param>
-    public static Graph Apply(Graph graph, Precision precision, bool rounded = false)
+    /// <param name="activations">Attention, rotations and the functions between the products take and give 16 bits too, where memory is what they wait for.</param>
+    public static Graph Apply(Graph graph, Precision precision, bool rounded = false, bool activations = false)
     {
         if (precision == Precision.Fp32) return graph;
-        var pass = new MixedPrecision(graph.Name, TypeOf(precision), rounded);
+        var pass = new MixedPrecision(graph.Name, TypeOf(precision), rounded, activations);
         foreach (var input in graph.Inputs)
             pass._values[input] = input.IsParameter ? pass._graph.Parameter(input.Name!, input.Shape, input.Type) : pass._graph.Input(input.Name!, input.Type, input.Shape);
         foreach (var n in graph.Nodes) pass.Copy(n);
@@ -71,20 +77,26 @@ public sealed class MixedPrecision
     private void Copy(Node n)
     {
         using var scope = _graph.Scope(n.Scope);
-        if (IsProduct(n)) Product(n);
+        if (IsProduct(n) || (_activations && (Activations.Contains(n.Op) || IsSumOfRows(n)))) Product(n);
         else if (Movements.Contains(n.Op) && Seen(n[0]).Type == _type) Emit(n, x => x.Type == ElementType.Float ? _type : x.Type, _type);
         else Emit(n, x => x.Type, ElementType.Float);
     }
+
+    /// <summary>A bias' gradient, as a product with ones, of what is in 16 bits already.</summary>
+    private bool IsSumOfRows(Node n) => n is { Op: "MatMul", Domain: "" } && n[0].Producer?.Op == "Expand" && IsNarrow(Seen(n[1]));
+
+    private bool IsNarrow(Value x) => x.Type == _type || (_rounded && x.Producer is { Op: "Cast" } cast && cast[0].Type == _type);
 
     private void Product(Node n)
     {
         if (!_rounded)
         {
-            Emit(n, _ => _type, _type);
+            Emit(n, x => x.Type == ElementType.Float ? _type : x.Type, _type);
             return;
         }
-        var product = _graph.Emit(n.Op, [.. n.Inputs.Select(x => x is null ? null : Rounded(Seen(x)))], [(ElementType.Float, n.Output.Shape)], n.Attributes)[0];
-        _values[n.Output] = Rounded(product);
+        var outputs = _graph.Emit(
+            n.Op, [.. n.Inputs.Select(x => x is null ? null : Rounded(Seen(x)))], [.. n.Outputs.Select(y => (y.Type, y.Shape))], n.Attributes, n.Domain, n.Function);
+        foreach (var (y, copy) in n.Outputs.Zip(outputs)) _values[y] = Rounded(copy);
     }
 
     private Value Rounded(Value x) => Cast(Cast(x, _type), ElementType.Float);

@@ -11,11 +11,14 @@ public static class OnnxWriter
     /// <summary>The highest pair that the genuine ORT Training runtime 1.19.2 also accepts.</summary>
     public const int Opset = 21, IrVersion = 10;
 
+    /// <summary>What ONNX pairs with opset 23.</summary>
+    private const int LaterIrVersion = 11;
+
     public static ModelProto Write(Graph graph, WeightSource? weights = null)
     {
-        var model = new ModelProto { IrVersion = IrVersion, ProducerName = "OnnxLlm", Graph = WriteGraph(graph, weights) };
+        var model = new ModelProto { IrVersion = graph.Opset > Opset ? LaterIrVersion : IrVersion, ProducerName = "OnnxLlm", Graph = WriteGraph(graph, weights) };
         model.Functions.AddRange(graph.Functions.Select(WriteFunction));
-        model.OpsetImport.AddRange(OpsetsOf(graph.Nodes.Concat(graph.Functions.SelectMany(f => f.Define().Nodes))));
+        model.OpsetImport.AddRange(OpsetsOf(graph.Nodes.Concat(graph.Functions.SelectMany(f => f.Define().Nodes)), graph.Opset));
         return model;
     }
 
@@ -48,7 +51,7 @@ public static class OnnxWriter
         proto.Input.AddRange(function.Inputs.Select(p => p.Name));
         proto.Output.AddRange(function.Outputs);
         proto.AttributeProto.AddRange(function.Attributes.Select(a => WriteAttribute(a.Name, a.Default)));
-        proto.OpsetImport.AddRange(OpsetsOf(body.Nodes));
+        proto.OpsetImport.AddRange(OpsetsOf(body.Nodes, Opset));
 
         // A function has no initializers: its constants are nodes.
         proto.Node.AddRange(Constants(body).Select(c => WriteConstant(names.Of(c), c.Data!)));
@@ -118,7 +121,7 @@ public static class OnnxWriter
     private static IEnumerable<Value> Constants(Graph graph) =>
         graph.Nodes.SelectMany(n => n.Inputs).OfType<Value>().Concat(graph.Outputs.Select(o => o.Value)).Where(v => v.Data is not null).Distinct();
 
-    private static IEnumerable<OperatorSetIdProto> OpsetsOf(IEnumerable<Node> nodes) =>
+    private static IEnumerable<OperatorSetIdProto> OpsetsOf(IEnumerable<Node> nodes, int standard) =>
         nodes.Select(n => n.Domain).Append("").Distinct().Order(StringComparer.Ordinal)
-            .Select(domain => new OperatorSetIdProto { Domain = domain, Version = domain.Length == 0 ? Opset : 1 });
+            .Select(domain => new OperatorSetIdProto { Domain = domain, Version = domain.Length == 0 ? standard : 1 });
 }

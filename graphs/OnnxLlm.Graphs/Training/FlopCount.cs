@@ -13,7 +13,7 @@ public static class FlopCount
     {
         "Gemm" or "MatMul" or "MatrixProduct" or "BiasedProduct" => 2 * Elements(node.Output) * node[0].Shape[node[0].Rank - 1].Value,
         // Queries with keys, and weights with values: 2·T²/2 multiply-adds of the query's width each.
-        "CausalAttention" => 2 * Elements(node[0]) * node[0].Shape[1].Value,
+        "CausalAttention" or "Attention" => 2 * Elements(node[0]) * node[0].Shape[1].Value,
         _ => 0,
     };
 

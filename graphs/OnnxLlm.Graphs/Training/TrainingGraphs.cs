@@ -14,6 +14,9 @@ namespace OnnxLlm.Graphs.Training;
 /// </summary>
 public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimizer, ImmutableArray<ParameterInfo> Parameters)
 {
+    /// <summary>How the trainable parameters lie in the tensors of the optimizer graph.</summary>
+    public required ImmutableArray<FlatGroup> Groups { get; init; }
+
     /// <summary>Those that are not frozen: the ones with gradients and moments.</summary>
     public IEnumerable<ParameterInfo> Trainable => Parameters.Where(p => p.Trainable);
 
@@ -32,13 +35,17 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     public static TrainingGraphs Create(TrainingSetup setup)
     {
         var (parameters, trainable) = (setup.Parameters(), setup.Trainable());
+        var groups = setup.Step.Target == GraphTarget.Cuda ? FlatParameters.Together(trainable, setup.Optimizer) : FlatParameters.Apart(trainable);
         var graphs = new TrainingGraphs(
-            MatrixProducts.Fuse(setup.Step.Apply(StepGraph(setup, trainable))), MatrixProducts.Fuse(setup.Step.Apply(EvaluationGraph(setup.Model, setup.Shape))),
-            OptimizerGraph.Create(trainable, setup.Optimizer, setup.Step.HasLossScale), parameters);
+            setup.Step.Apply(StepGraph(setup, trainable)), setup.Step.Apply(EvaluationGraph(setup.Model, setup.Shape)),
+            ForTarget(OptimizerGraph.Create([.. groups.Select(g => g.Whole)], setup.Optimizer, setup.Step.HasLossScale), setup.Step.Target), parameters) { Groups = groups };
         InPlace.Require(graphs.Step, graphs.StepInPlace);
         InPlace.Require(graphs.Optimizer, graphs.OptimizerInPlace);
         return graphs;
     }
+
+    /// <summary>A graph that looks at a model in training, in the form in which the target runs it.</summary>
+    public static Graph ForTarget(Graph graph, GraphTarget target) => target == GraphTarget.Cuda ? Cuda.CudaGraph.Of(graph) : graph;
 
     private static Graph StepGraph(TrainingSetup setup, ImmutableArray<ParameterInfo> trainable)
     {

@@ -25,7 +25,7 @@ internal static class CudaProvider
     public static OrtMemoryInfo Memory(Device device) => new("Cuda", OrtAllocatorType.DeviceAllocator, device.Ordinal, OrtMemType.Default);
 
     /// <summary>Growth as requested: doubling the arena would waste up to half of the device.</summary>
-    private static Dictionary<string, string> Options(SessionSettings settings) => new()
+    private static Dictionary<string, string> Options(SessionSettings settings) => new(Limit(settings))
     {
         ["device_id"] = settings.Device.Ordinal.ToString(CultureInfo.InvariantCulture),
         ["arena_extend_strategy"] = "kSameAsRequested",
@@ -33,4 +33,7 @@ internal static class CudaProvider
         ["enable_cuda_graph"] = settings.Capture ? "1" : "0",
         ["user_compute_stream"] = CudaRuntime.Of(settings.Device).Stream.ToString(CultureInfo.InvariantCulture),
     };
+
+    private static Dictionary<string, string> Limit(SessionSettings settings) =>
+        settings.MemoryLimit > 0 ? new() { ["gpu_mem_limit"] = settings.MemoryLimit.ToString(CultureInfo.InvariantCulture) } : [];
 }

@@ -45,6 +45,16 @@ void stub_reset(void)
     launched = 0;
 }
 
+/* Where CUDA_STUB_REPORT names a file, the counters of the whole process go there when it ends. */
+__attribute__((destructor)) static void report(void)
+{
+    const char *path = getenv("CUDA_STUB_REPORT");
+    FILE *file = path ? fopen(path, "w") : NULL;
+    if (!file) return;
+    for (int kind = 0; kind < RECORDED_KINDS; kind++) fprintf(file, "%ld\n", counts[kind]);
+    fclose(file);
+}
+
 static size_t place(const void *function) { return ((uintptr_t)function >> 3) * 2654435761u & (NAMES - 1); }
 
 static const char *name_of(const void *function)
@@ -136,8 +146,14 @@ status cudaMemcpyFromSymbol(void *to, const void *symbol, size_t n, size_t offse
     return copy(to, to, 0, direction);
 }
 
-status cudaMemset(void *p, int value, size_t n) { memset(p, value, n); return 0; }
-status cudaMemsetAsync(void *p, int value, size_t n, handle stream) { (void)stream; memset(p, value, n); return 0; }
+/* Large zeros are not written: fresh memory of the system is zero, and models of real size then cost none of the machine's. */
+status cudaMemset(void *p, int value, size_t n)
+{
+    if (value || n < 1 << 20) memset(p, value, n);
+    return 0;
+}
+
+status cudaMemsetAsync(void *p, int value, size_t n, handle stream) { (void)stream; return cudaMemset(p, value, n); }
 
 /* ---- streams, events, graphs ---- */
 

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Training.Configuration;
 
@@ -115,8 +116,16 @@ public sealed record RunConfig
     internal TrainingGraphs GraphsFor(TrainingShape shape) => TrainingGraphs.Create(Setup with { Shape = shape });
 
     /// <summary>
-    /// How the step graph computes. On the CPU, the only provider so far, the runtime has no bfloat16 products, and float16 ones that take several
-    /// times as long as float32, so products round instead.
+    /// How the step graph computes. On the CPU the runtime has no bfloat16 products, and float16 ones that take several times as long as float32, so
+    /// products round instead.
     /// </summary>
-    internal StepSettings Step => new() { Checkpointing = ActivationCheckpointing, Precision = Precision, Rounded = true };
+    internal StepSettings Step => new()
+    {
+        Checkpointing = ActivationCheckpointing,
+        Precision = Precision,
+        Rounded = !Place.IsCuda,
+        Target = Place.IsCuda ? GraphTarget.Cuda : GraphTarget.Kernels,
+    };
+
+    internal Device Place => Runtime.Devices.Device.Parse(Device);
 }

@@ -12,6 +12,6 @@ internal sealed record AuxiliaryGraphs(Graph? Activations, Graph? Sampling)
     public static AuxiliaryGraphs None { get; } = new(null, null);
 
     public static AuxiliaryGraphs Of(RunConfig config) => new(
-        config.Stability.StatisticsEvery > 0 ? ActivationGraph.Create(config.Model, config.Setup.Shape) : null,
-        config.Samples.Every > 0 ? SamplingGraph.Create(config.Model, config.Time) : null);
+        config.Stability.StatisticsEvery > 0 ? TrainingGraphs.ForTarget(ActivationGraph.Create(config.Model, config.Setup.Shape), config.Step.Target) : null,
+        config.Samples.Every > 0 ? TrainingGraphs.ForTarget(SamplingGraph.Create(config.Model, config.Time), config.Step.Target) : null);
 }

@@ -9,11 +9,13 @@ internal sealed class AuxiliarySession : IDisposable
 {
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
-    private readonly Dictionary<string, TensorBuffer> _own = [];
+    private readonly Dictionary<string, MirroredTensor> _own = [];
+    private readonly SessionSettings _settings;
 
     /// <param name="lent">The engine's tensor for an input's name, or null.</param>
     public AuxiliarySession(Graph graph, SessionSettings settings, Func<string, TensorBuffer?> lent)
     {
+        _settings = settings;
         _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
         _bound = _session.Bind();
         foreach (var input in _session.Inputs) _bound.Input(input.Name, lent(input.Name) ?? Own(input));
@@ -21,9 +23,15 @@ internal sealed class AuxiliarySession : IDisposable
     }
 
     /// <summary>One of its own inputs or outputs.</summary>
-    public TensorBuffer this[string name] => _own[name];
+    public TensorBuffer this[string name] => _own[name].Host;
 
-    public void Run() => _bound.Run();
+    public void Run()
+    {
+        foreach (var input in _session.Inputs)
+            if (_own.TryGetValue(input.Name, out var own)) own.Upload();
+        _bound.Run();
+        foreach (var output in _session.Outputs) _own[output.Name].Download();
+    }
 
     public void Dispose()
     {
@@ -32,5 +40,9 @@ internal sealed class AuxiliarySession : IDisposable
         foreach (var buffer in _own.Values) buffer.Dispose();
     }
 
-    private TensorBuffer Own(TensorInfo info) => _own[info.Name] = TensorBuffer.Zeros(info.Type, info.Shape.AsSpan());
+    private TensorBuffer Own(TensorInfo info)
+    {
+        var mirrored = _own[info.Name] = new MirroredTensor(_settings.Device, info.Type, info.Shape.AsSpan());
+        return mirrored.OnDevice;
+    }
 }

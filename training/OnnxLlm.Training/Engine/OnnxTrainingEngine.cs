@@ -10,7 +10,8 @@ namespace OnnxLlm.Training.Engine;
 
 /// <summary>
 /// Runs the training graphs on stock ONNX Runtime. Owns the sessions and the tensors; every state tensor is bound once, as input and output
-/// of the graph that updates it, so a step copies nothing but the token ids.
+/// of the graph that updates it, so a step copies nothing but the token ids and a few
+/// scalars.
 /// </summary>
 internal sealed class OnnxTrainingEngine : ITrainingEngine
 {
@@ -20,14 +21,8 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     private PieceSession _step;
     private PieceSession _evaluation;
 
-    private readonly TensorBuffer _lossScale = TensorBuffer.Zeros(ElementType.Float);
-    private readonly TensorBuffer _reset = TensorBuffer.Zeros(ElementType.Bool, 1);
-    private readonly TensorBuffer _loss = TensorBuffer.Zeros(ElementType.Float);
+    private readonly MirroredTensor _lossScale, _reset, _loss, _learningRate, _updateCount, _inverseLossScale, _gradientNorm;
     private readonly float[] _tokenLosses;
-    private readonly TensorBuffer _learningRate = TensorBuffer.Zeros(ElementType.Float);
-    private readonly TensorBuffer _updateCount = TensorBuffer.Zeros(ElementType.Int64);
-    private readonly TensorBuffer _inverseLossScale = TensorBuffer.Zeros(ElementType.Float);
-    private readonly TensorBuffer _gradientNorm = TensorBuffer.Zeros(ElementType.Float);
 
     private readonly ImmutableArray<ParameterInfo> _parameters;
     private readonly AuxiliarySession? _activations;
@@ -36,7 +31,11 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null, Offload? offload = null)
     {
         (_parameters, _shape, _settings) = (graphs.Parameters, shape, settings);
-        Tensors = new TrainingTensors(graphs, offload?.File);
+        Tensors = new TrainingTensors(graphs, settings.Device, offload?.File);
+        (_lossScale, _loss) = (Scalar(ElementType.Float), Scalar(ElementType.Float));
+        (_learningRate, _gradientNorm, _inverseLossScale) = (Scalar(ElementType.Float), Scalar(ElementType.Float), Scalar(ElementType.Float));
+        _updateCount = Scalar(ElementType.Int64);
+        _reset = new MirroredTensor(settings.Device, ElementType.Bool, 1);
         _tokenLosses = new float[shape.Batch * shape.Time];
         _optimizer = offload is null ? OptimizerSessions.Whole(graphs, settings, Buffer) : OptimizerSessions.InParts(offload.Parts, settings, Buffer, Tensors.Release);
         _step = new PieceSession(graphs.Step, shape, settings, graphs.StepInPlace, Buffer);
@@ -59,23 +58,23 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
     public float Accumulate(MicroBatch batch, bool reset, float lossScale)
     {
         var loss = 0f;
-        _lossScale.Span<float>()[0] = lossScale * GradientScale;
+        _lossScale.Set(lossScale * GradientScale);
         for (var piece = 0; piece < _step.Pieces(batch); piece++)
         {
-            _reset.Span<bool>()[0] = reset && piece == 0;
+            _reset.Set(reset && piece == 0);
             _step.Run(batch, piece);
-            loss += _loss.Span<float>()[0];
+            loss += _loss.Get<float>();
         }
         return loss / GradientScale;
     }
 
     public float Update(double learningRate, long update)
     {
-        _learningRate.Span<float>()[0] = (float)learningRate;
-        _updateCount.Span<long>()[0] = update;
-        _inverseLossScale.Span<float>()[0] = 1 / GradientScale;
+        _learningRate.Set((float)learningRate);
+        _updateCount.Set(update);
+        _inverseLossScale.Set(1 / GradientScale);
         _optimizer.Run();
-        var norm = _gradientNorm.Span<float>()[0];
+        var norm = _gradientNorm.Get<float>();
         Scaler?.Observe(float.IsFinite(norm));
         return norm;
     }
@@ -115,7 +114,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public ImmutableArray<LayerMetrics> Layers(MicroBatch batch)
     {
-        var norms = LayerStatistics.Norms(_parameters, Tensors, _inverseLossScale.Span<float>()[0]);
+        var norms = LayerStatistics.Norms(_parameters, Tensors, _inverseLossScale.Host.Span<float>()[0]);
         if (_activations is null) return norms;
         batch.InputIds.CopyTo(_activations["input_ids"].Span<long>());
         _activations.Run();
@@ -149,15 +148,17 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     private AuxiliarySession? Auxiliary(Graph? graph, SessionSettings settings) => graph is null ? null : new AuxiliarySession(graph, settings, Tensors.Find);
 
+    private MirroredTensor Scalar(ElementType type) => new(_settings.Device, type);
+
     private TensorBuffer Buffer(string name) => name switch
     {
-        "loss_scale" => _lossScale,
-        "lazy_reset_grad" => _reset,
-        "loss" => _loss,
-        "learning_rate" => _learningRate,
-        "step" => _updateCount,
-        "inverse_loss_scale" => _inverseLossScale,
-        "gradient_norm" => _gradientNorm,
+        "loss_scale" => _lossScale.OnDevice,
+        "lazy_reset_grad" => _reset.OnDevice,
+        "loss" => _loss.OnDevice,
+        "learning_rate" => _learningRate.OnDevice,
+        "step" => _updateCount.OnDevice,
+        "inverse_loss_scale" => _inverseLossScale.OnDevice,
+        "gradient_norm" => _gradientNorm.OnDevice,
         _ => Tensors[name],
     };
 }

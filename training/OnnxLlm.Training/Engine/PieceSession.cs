@@ -12,9 +12,9 @@ namespace OnnxLlm.Training.Engine;
 /// </summary>
 internal sealed class PieceSession : IDisposable
 {
-    private readonly TensorBuffer _inputIds;
-    private readonly TensorBuffer _labels;
-    private readonly TensorBuffer _tokenLosses;
+    private readonly MirroredTensor _inputIds;
+    private readonly MirroredTensor _labels;
+    private readonly MirroredTensor _tokenLosses;
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
 
@@ -22,15 +22,15 @@ internal sealed class PieceSession : IDisposable
     public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
     {
         Shape = shape;
-        _inputIds = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
-        _labels = TensorBuffer.Zeros(ElementType.Int64, shape.Batch, shape.Time);
-        _tokenLosses = TensorBuffer.Zeros(ElementType.Float, Tokens);
+        _inputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
+        _labels = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
+        _tokenLosses = new MirroredTensor(settings.Device, ElementType.Float, Tokens);
         _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
         _bound = Binding.Of(_session, inPlace, name => name switch
         {
-            "input_ids" => _inputIds,
-            "labels" => _labels,
-            "token_losses" => _tokenLosses,
+            "input_ids" => _inputIds.OnDevice,
+            "labels" => _labels.OnDevice,
+            "token_losses" => _tokenLosses.OnDevice,
             _ => tensor(name),
         });
     }
@@ -44,14 +44,23 @@ internal sealed class PieceSession : IDisposable
     public static int Rows(int all, int limit) => Enumerable.Range(1, Math.Clamp(limit, 1, all)).Last(rows => all % rows == 0);
 
     /// <summary>Of the piece that was run last.</summary>
-    public ReadOnlySpan<float> TokenLosses => _tokenLosses.Span<float>();
+    public ReadOnlySpan<float> TokenLosses
+    {
+        get
+        {
+            _tokenLosses.Download();
+            return _tokenLosses.Host.Span<float>();
+        }
+    }
 
     public int Pieces(MicroBatch batch) => batch.InputIds.Length / Tokens;
 
     public void Run(MicroBatch batch, int piece)
     {
-        batch.InputIds.AsSpan(piece * Tokens, Tokens).CopyTo(_inputIds.Span<long>());
-        batch.Labels.AsSpan(piece * Tokens, Tokens).CopyTo(_labels.Span<long>());
+        batch.InputIds.AsSpan(piece * Tokens, Tokens).CopyTo(_inputIds.Host.Span<long>());
+        batch.Labels.AsSpan(piece * Tokens, Tokens).CopyTo(_labels.Host.Span<long>());
+        _inputIds.Upload();
+        _labels.Upload();
         _bound.Run();
     }
 

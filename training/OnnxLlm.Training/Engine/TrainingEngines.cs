@@ -3,7 +3,6 @@ using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
-using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.OrtTraining;
 using OnnxLlm.Training.Configuration;
 
@@ -17,8 +16,10 @@ internal static class TrainingEngines
     /// <exception cref="ModelRuntimeException">The native library lacks the engine; the message says where to get it.</exception>
     public static void Require(RunConfig config)
     {
-        Device.Parse(config.Device).Require();
+        config.Place.Require();
+        if (config.Place.IsCuda && config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for the cpu; on a GPU the state stays on the device.");
         if (config.Engine != EngineKind.OrtTraining) return;
+        if (config.Place.IsCuda) throw new TrainingException("device: engine ort-training runs on the cpu here; for a GPU use engine onnx.");
         if (config.Precision != Precision.Fp32 || config.ActivationCheckpointing != ActivationCheckpointing.None)
             throw new TrainingException("precision and activation_checkpointing are for engine onnx; ort-training computes in float32 and keeps everything.");
         if (config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for engine onnx; ort-training keeps its state in memory.");
@@ -40,7 +41,7 @@ internal static class TrainingEngines
     public static ITrainingEngine Open(RunConfig config, TrainingGraphs graphs, string artifacts, string? checkpoint, string offload)
     {
         // The sessions run in turn: workers that went on spinning after an update would take the first layers' processors.
-        var settings = new SessionSettings { Threads = config.Threads, Kernels = config.Kernels, SpinningBetweenRuns = false, MemoryLimit = config.MemoryLimitMb * 1_000_000L };
+        var settings = new SessionSettings { Device = config.Place, Capture = true, Threads = config.Threads, Kernels = config.Kernels, SpinningBetweenRuns = false, MemoryLimit = config.MemoryLimitMb * 1_000_000L };
         if (config.Engine == EngineKind.OrtTraining)
             return new OrtTrainingEngine(from => OrtTrainingSession.Open(OrtTrainingEngine.Files(artifacts, from), settings), checkpoint ?? artifacts, config.Setup);
 

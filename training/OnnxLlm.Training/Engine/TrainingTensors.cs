@@ -4,11 +4,12 @@ using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Training.Engine;
 
 /// <summary>
-/// The tensors of a run in native memory: parameters, their summed gradients, and the optimizer's moments, each under its name in the graphs.
+/// The tensors of a run in the memory of its device: parameters, their summed gradients, and the optimizer's moments, each under its name in the graphs.
 /// A checkpoint holds the parameters and the moments; gradients live for one step. A frozen parameter has neither.
 /// The moments may lie in a mapped file instead, out of working memory except while they are used.
 /// </summary>
@@ -20,22 +21,29 @@ internal sealed class TrainingTensors : IDisposable
     internal static readonly Dictionary<string, string> Metadata = new() { ["format"] = "pt" };
 
     private readonly Dictionary<string, TensorBuffer> _buffers = [];
+    private readonly List<TensorBuffer> _owned = [];
     private readonly ImmutableArray<ParameterInfo> _parameters;
     private readonly ImmutableArray<string> _moments;
     private readonly MappedTensors? _mapped;
 
     /// <summary>Allocates everything as zeros; which moments there are is read off the optimizer graph's inputs.</summary>
+    /// <param name="graphs">What the tensors are for.</param>
+    /// <param name="device">Where they lie.</param>
     /// <param name="offload">File that the moments are kept in instead of memory; null keeps them in memory.</param>
-    public TrainingTensors(TrainingGraphs graphs, string? offload = null)
+    public TrainingTensors(TrainingGraphs graphs, Device device, string? offload)
     {
         _parameters = graphs.Parameters;
         var inputs = graphs.Optimizer.Inputs.Select(i => i.Name).ToHashSet();
-        (string Name, ImmutableArray<long> Shape)[] moments = [.. _parameters.SelectMany(p => p.OptimizerStates.Where(inputs.Contains).Select(name => (name, p.Shape)))];
-        _moments = [.. moments.Select(m => m.Name)];
-        _mapped = offload is null ? null : MappedTensors.Create(offload, moments.Select(m => new SafetensorsEntry(m.Name, ElementType.Float, m.Shape)));
-        foreach (var p in _parameters)
-            foreach (var name in new[] { p.Name, p.GradientBuffer }.Where(name => name == p.Name || inputs.Contains(name))) _buffers[name] = TensorBuffer.Zeros(ElementType.Float, p.Shape.AsSpan());
-        foreach (var (name, shape) in moments) _buffers[name] = _mapped?[name] ?? TensorBuffer.Zeros(ElementType.Float, shape.AsSpan());
+        SafetensorsEntry[] moments = [.. graphs.Groups.SelectMany(g => g.Whole.OptimizerStates.Where(inputs.Contains).Select(name => new SafetensorsEntry(name, ElementType.Float, g.Whole.Shape)))];
+        _mapped = offload is null ? null : MappedTensors.Create(offload, moments);
+        foreach (var p in _parameters.Where(p => !p.Trainable)) Allocate(device, p.Name, p.Shape);
+        foreach (var whole in graphs.Groups.Select(g => g.Whole))
+            foreach (var name in new[] { whole.Name, whole.GradientBuffer }) Allocate(device, name, whole.Shape);
+        foreach (var moment in moments)
+            if (_mapped is null) Allocate(device, moment.Name, moment.Shape);
+            else _buffers[moment.Name] = _mapped[moment.Name];
+        foreach (var group in graphs.Groups) Divide(group);
+        _moments = [.. _parameters.SelectMany(p => p.OptimizerStates).Where(_buffers.ContainsKey)];
     }
 
     public TensorBuffer this[string name] => _buffers[name];
@@ -44,7 +52,13 @@ internal sealed class TrainingTensors : IDisposable
 
     public void Initialize(Initializer initializer)
     {
-        foreach (var p in _parameters) initializer.Fill(p, _buffers[p.Name].Span<float>());
+        foreach (var p in _parameters)
+        {
+            var buffer = _buffers[p.Name];
+            using var copy = buffer.Device.IsCuda ? TensorBuffer.Zeros(ElementType.Float, p.Shape.AsSpan()) : null;
+            initializer.Fill(p, (copy ?? buffer).Span<float>());
+            if (copy is not null) buffer.CopyFrom(copy);
+        }
     }
 
     public void Save(string folder)
@@ -64,8 +78,19 @@ internal sealed class TrainingTensors : IDisposable
 
     public void Dispose()
     {
-        foreach (var buffer in _buffers.Values) buffer.Dispose();
+        foreach (var buffer in _owned) buffer.Dispose();
         _mapped?.Dispose();
+    }
+
+    private void Allocate(Device device, string name, ImmutableArray<long> shape) =>
+        _owned.Add(_buffers[name] = TensorBuffer.Zeros(device, ElementType.Float, shape.AsSpan()));
+
+    /// <summary>The members' tensors are views of those that the optimizer graph knows.</summary>
+    private void Divide(FlatGroup group)
+    {
+        foreach (var (p, offset) in group.Members)
+            foreach (var (own, whole) in FlatGroup.Tensors(p).Zip(FlatGroup.Tensors(group.Whole)))
+                if (own != whole && _buffers.TryGetValue(whole, out var buffer)) _buffers[own] = buffer.View(offset, p.Shape.AsSpan());
     }
 
     private void Write(string path, IEnumerable<string> names) => Safetensors.Write(path, names.Select(Source), Metadata);

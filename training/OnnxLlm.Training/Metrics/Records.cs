@@ -40,6 +40,17 @@ internal sealed record StepMetrics
     /// <summary>Memory that the process has resident, in MB.</summary>
     public double? ResidentMb { get; init; }
 
+    /// <summary>Share of the last moments in which the GPU computed. This and the next three are absent without a GPU, or where its driver does not tell.</summary>
+    public double? GpuUtilization { get; init; }
+
+    /// <summary>Memory of the GPU in use, in MB, by whomever.</summary>
+    public double? GpuMemoryMb { get; init; }
+
+    public double? GpuWatts { get; init; }
+
+    /// <summary>Energy that the GPU took since this process began to train.</summary>
+    public double? GpuJoules { get; init; }
+
     public required double ElapsedSeconds { get; init; }
 
     /// <summary>Steps skipped so far.</summary>

@@ -1,5 +1,6 @@
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Engine;
@@ -67,6 +68,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         using var metrics = MetricsLog.Open(folder.Metrics, state.Step, trackers);
         var parts = new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock)
         {
+            Gpu = GpuMonitor.Open(config.Place),
             Sampler = TextSampler.Open(config, record.Data.Tokenizer),
             FlopsPerToken = FlopCount.PerToken(graphs.Evaluation, (long)config.MicroBatch * config.Time),
         };

@@ -31,7 +31,13 @@ internal static class LayerStatistics
     };
 
     private static double? Norm(IEnumerable<ParameterInfo> parameters, Func<ParameterInfo, TensorBuffer> tensor, float scale = 1) =>
-        Finite.OrNull(scale * Math.Sqrt(parameters.Sum(p => SquaredNorm(tensor(p).Span<float>()))));
+        Finite.OrNull(scale * Math.Sqrt(parameters.Sum(p => SquaredNorm(tensor(p)))));
+
+    private static double SquaredNorm(TensorBuffer tensor)
+    {
+        using var copy = tensor.Device.IsCuda ? tensor.ToHost() : null;
+        return SquaredNorm((copy ?? tensor).Span<float>());
+    }
 
     private static double SquaredNorm(ReadOnlySpan<float> values)
     {

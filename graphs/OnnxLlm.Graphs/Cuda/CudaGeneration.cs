@@ -1,0 +1,123 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using OnnxLlm.Graphs.Generation;
+using OnnxLlm.Graphs.Onnx;
+
+namespace OnnxLlm.Graphs.Cuda;
+
+/// <summary>
+/// A generation model, quantized or not, as the CUDA provider runs it: activations, float weights, scales and cache in 16 bits, for its attention knows
+/// nothing wider; the logits in float32. The names of inputs and outputs stay.
+/// </summary>
+public static class CudaGeneration
+{
+    /// <summary>For any call, prompts above all. Extents are worked out as it runs, which costs a few small copies.</summary>
+    public static ModelProto ForPrompts(ModelProto model, ElementType type) => Narrow(model, type);
+
+    /// <summary>
+    /// For one new token in each row, with a mask [batch, <paramref name="length"/>] and caches of that length: nothing then depends on an extent, every
+    /// node runs on the device, and the whole can be recorded and replayed for each number of rows.
+    /// </summary>
+    public static ModelProto ForTokens(ModelProto model, ElementType type, long length)
+    {
+        var narrow = Narrow(model, type);
+        Keep(narrow.Graph.Output, o => o.Name != GenerationGraph.HiddenStates);
+        foreach (var value in narrow.Graph.Input.Concat(narrow.Graph.Output))
+            foreach (var d in value.Type.TensorType.Shape.Dim)
+                if (Extent(d.DimParam, length) is { } extent) d.DimValue = extent;
+        foreach (var node in narrow.Graph.Node.Where(n => n.OpType == "GatherND")) TakeTheOnlyRow(node);
+        foreach (var node in narrow.Graph.Node.Where(n => n.OpType == "Shape").ToList()) WriteDown(node, narrow.Graph);
+        RemoveUnread(narrow.Graph);
+        return narrow;
+    }
+
+    private static long? Extent(string symbol, long length) => symbol switch
+    {
+        "sequence" => 1,
+        "total" or "past" or "present" => length,
+        _ => null,
+    };
+
+    /// <summary>The choice among a row's new tokens, of which there is one. GatherND stages its offsets through the host, which a replay cannot.</summary>
+    private static void TakeTheOnlyRow(NodeProto node)
+    {
+        node.OpType = "Flatten";
+        node.Input.RemoveAt(1);
+        node.Attribute.Clear();
+        node.Attribute.Add(new AttributeProto { Name = "axis", I = 2, Type = AttributeProto.Types.AttributeType.Int });
+    }
+
+    /// <summary>An extent of an input, [1], that is known now. The runtime looks for constants only where a whole shape is.</summary>
+    private static void WriteDown(NodeProto shape, GraphProto graph)
+    {
+        if (graph.Input.FirstOrDefault(i => i.Name == shape.Input[0]) is not { } input || shape.Attribute.FirstOrDefault(a => a.Name == "start") is not { } start) return;
+        var extent = input.Type.TensorType.Shape.Dim[(int)start.I];
+        if (extent.DimValue == 0) return;
+        graph.Initializer.Add(new TensorProto { Name = shape.Output[0], DataType = (int)ElementType.Int64, Dims = { 1 }, RawData = UnsafeByteOperations.UnsafeWrap(BitConverter.GetBytes(extent.DimValue)) });
+        graph.Node.Remove(shape);
+    }
+
+    private static ModelProto Narrow(ModelProto model, ElementType type)
+    {
+        var copy = model.Clone();
+        var graph = copy.Graph;
+        foreach (var tensor in graph.Initializer.Where(IsFloat)) Narrow(tensor, type);
+        foreach (var tensor in graph.Node.SelectMany(n => n.Attribute).Where(a => a.T is not null && IsFloat(a.T))) Narrow(tensor.T, type);
+        foreach (var value in graph.Input.Concat(graph.Output).Where(v => v.Type.TensorType.ElemType == (int)ElementType.Float)) value.Type.TensorType.ElemType = (int)type;
+        foreach (string output in (string[])[GenerationGraph.Logits, GenerationGraph.HiddenStates])
+            if (graph.Output.Any(o => o.Name == output)) Widen(graph, output);
+        return copy;
+    }
+
+    /// <summary>An output in float32, cast from what computes it.</summary>
+    private static void Widen(GraphProto graph, string output)
+    {
+        string narrow = $"{output}.narrow";
+        foreach (var names in graph.Node.SelectMany(n => new[] { n.Input, n.Output }))
+            for (int i = 0; i < names.Count; i++)
+                if (names[i] == output) names[i] = narrow;
+        var to = new AttributeProto { Name = "to", I = (long)ElementType.Float, Type = AttributeProto.Types.AttributeType.Int };
+        graph.Node.Add(new NodeProto { OpType = "Cast", Name = $"{output}/Cast", Input = { narrow }, Output = { output }, Attribute = { to } });
+        graph.Output.Single(o => o.Name == output).Type.TensorType.ElemType = (int)ElementType.Float;
+    }
+
+    private static bool IsFloat(TensorProto tensor) => tensor.DataType == (int)ElementType.Float;
+
+    private static void Narrow(TensorProto tensor, ElementType type)
+    {
+        var values = tensor.RawData.IsEmpty ? tensor.FloatData.ToArray() : MemoryMarshal.Cast<byte, float>(tensor.RawData.Span);
+        ushort[] narrow = new ushort[values.Length];
+        for (int i = 0; i < narrow.Length; i++) narrow[i] = type == ElementType.Float16 ? BitConverter.HalfToUInt16Bits((Half)values[i]) : Bfloat16(values[i]);
+        tensor.FloatData.Clear();
+        tensor.RawData = UnsafeByteOperations.UnsafeWrap(MemoryMarshal.AsBytes(narrow.AsSpan()).ToArray());
+        tensor.DataType = (int)type;
+    }
+
+    /// <summary>Rounded to the nearest, ties to even.</summary>
+    private static ushort Bfloat16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return (ushort)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+    }
+
+    /// <summary>Nodes, initializers and inputs that no output depends on any more.</summary>
+    private static void RemoveUnread(GraphProto graph)
+    {
+        var read = graph.Output.Select(o => o.Name).ToHashSet();
+        for (int i = graph.Node.Count - 1; i >= 0; i--)
+        {
+            // The nodes are in order, so a node's readers have been seen.
+            if (graph.Node[i].Output.Any(read.Contains)) read.UnionWith(graph.Node[i].Input);
+            else graph.Node.RemoveAt(i);
+        }
+        Keep(graph.Initializer, t => read.Contains(t.Name));
+        Keep(graph.Input, v => read.Contains(v.Name));
+    }
+
+    private static void Keep<T>(Google.Protobuf.Collections.RepeatedField<T> items, Func<T, bool> wanted)
+    {
+        T[] kept = [.. items.Where(wanted)];
+        items.Clear();
+        items.AddRange(kept);
+    }
+}

@@ -1,0 +1,49 @@
+using Google.Protobuf;
+using System.Runtime.InteropServices;
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Cuda;
+using OnnxLlm.Graphs.Generation;
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Tools.Quantization;
+
+namespace OnnxLlm.GpuCheck.Lint;
+
+/// <summary>The generation graphs for CUDA: float and INT8 weights, float16 and bfloat16 activations, for prompts and for single tokens.</summary>
+internal static class GenerationCases
+{
+    private const int Length = 1024;
+
+    public static IEnumerable<(string Name, Func<Finding> Find)> All(params ModelConfig[] configs)
+    {
+        foreach (var config in configs)
+            foreach (bool quantized in (bool[])[false, true])
+            {
+                var model = new Lazy<ModelProto>(() => Model(config, quantized));
+                foreach (var type in (ElementType[])[ElementType.Float16, ElementType.BFloat16])
+                {
+                    string name = $"{config.ModelType} {(quantized ? "int8" : "float")} {type}";
+                    yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(model.Value, type, Length).ToByteArray(), Caches(config)));
+                    yield return ($"{name} prompts", () => GraphLint.Of($"{name} prompts", CudaGeneration.ForPrompts(model.Value, type).ToByteArray(), Caches(config), strict: false));
+                }
+            }
+    }
+
+    private static IEnumerable<(string Input, string Output)> Caches(ModelConfig config) => Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
+    {
+        (GenerationGraph.PastKey(layer), GenerationGraph.PresentKey(layer)), (GenerationGraph.PastValue(layer), GenerationGraph.PresentValue(layer)),
+    });
+
+    private static ModelProto Model(ModelConfig config, bool quantized)
+    {
+        var initializer = new Initializer(config, seed: 1);
+        var parameters = Decoders.Parameters(config).ToDictionary(p => p.Name);
+        var model = GenerationGraph.Export(config, name =>
+        {
+            float[] values = new float[parameters[name].Count];
+            initializer.Fill(parameters[name], values);
+            return new TensorData(ElementType.Float, TensorShape.Of(parameters[name].Shape), MemoryMarshal.AsBytes(values.AsSpan()).ToArray());
+        });
+        return quantized ? WeightQuantizer.Quantize(model, new QuantizationSettings()).Model : model;
+    }
+}

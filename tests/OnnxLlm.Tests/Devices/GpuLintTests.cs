@@ -1,0 +1,85 @@
+using System.Text.Json;
+using OnnxLlm.GpuCheck.Lint;
+
+namespace OnnxLlm.Tests.Devices;
+
+/// <summary>
+/// Every graph that is written for CUDA, run on the real provider over stub libraries: where its nodes are placed, what is copied, which kernels are
+/// launched, and whether it can be captured. Numbers are not looked at.
+/// </summary>
+[Collection(CudaStubTests.Name)]
+public sealed class GpuLintTests(CudaStubs stubs)
+{
+    /// <summary>Kernels that hold a T × T matrix, or that only an operator in the wrong type or form would launch.</summary>
+    private static readonly string[] Unwanted = ["UnfusedSoftmax", "cudnn", "BatchedEx", "GetrfBatched", "Memcpy"];
+
+    [StubFact]
+    public void Graphs_ForCuda_StayOnTheDevice()
+    {
+        var findings = Findings();
+        var refused = Assert.Single(findings, f => f.Graph == "refused");
+        Assert.Contains("CPU EP", refused.Error, StringComparison.Ordinal);
+
+        var graphs = findings.Where(f => f != refused && !f.Graph.EndsWith(" prompts", StringComparison.Ordinal)).ToList();
+        Assert.InRange(graphs.Count, 46, 200);
+        Assert.All(graphs, Check);
+        Assert.All(findings.Where(f => f.Graph.EndsWith(" prompts", StringComparison.Ordinal)), CheckPrompts);
+        Assert.All(findings.Where(f => f.Graph.Contains(" int8 ", StringComparison.Ordinal)), f => Assert.Contains("CUDAExecutionProvider MatMulNBits", f.Nodes.Keys));
+        foreach (string precision in (string[])["Fp16", "Bf16"])
+            Assert.All(graphs.Where(f => f.Graph.EndsWith($"{precision} step", StringComparison.Ordinal)), CheckNarrow);
+        Assert.All(graphs.Where(f => f.Graph.EndsWith(" optimizer", StringComparison.Ordinal) && !f.Graph.StartsWith("Muon", StringComparison.Ordinal)), f =>
+            Assert.True(f.Run!.Launched <= 60, $"{f.Graph} takes {f.Run.Launched} launches"));
+    }
+
+    private static void Check(Finding f)
+    {
+        Assert.True(f.Error is null, $"{f.Graph}: {f.Error}");
+        Assert.NotEmpty(f.Nodes);
+        Assert.All(f.Nodes.Keys, node => Assert.StartsWith("CUDAExecutionProvider ", node, StringComparison.Ordinal));
+        Assert.DoesNotContain(f.Nodes.Keys, node => node.Contains("Memcpy", StringComparison.Ordinal));
+        Assert.Equal((f.Graph, 0L, 0L, 0L), (f.Graph, f.Run!.ToDevice, f.Run.ToHost, f.Run.Synchronised));
+        Assert.NotEqual(0, f.Run.Launched);
+        Assert.DoesNotContain(f.Run.Kernels.Keys, kernel => Unwanted.Any(name => kernel.Contains(name, StringComparison.OrdinalIgnoreCase)));
+
+        // Two runs to learn what memory it takes, one that is recorded and replayed, and the run that was asked for; then one launch for all.
+        Assert.Equal((f.Graph, 1L, 2L), (f.Graph, f.Capture!.Captured, f.Capture.Replayed));
+        Assert.InRange(f.Capture.Launched, 3 * f.Run.Launched, 3 * f.Run.Launched + 10);
+        var replay = f.Replay! with { Kernels = [] };
+        Assert.Equal((f.Graph, 1L, 0L), (f.Graph, replay.Replayed, replay.ToDevice + replay.ToHost + replay.OnDevice + replay.Synchronised + replay.Launched));
+    }
+
+    /// <summary>Only what works out extents is on the host; attention, products and norms are not.</summary>
+    private static void CheckPrompts(Finding f)
+    {
+        Assert.True(f.Error is null, $"{f.Graph}: {f.Error}");
+        string[] onHost = [.. f.Nodes.Keys.Where(node => !node.StartsWith("CUDAExecutionProvider ", StringComparison.Ordinal)).Select(node => node.Split(' ')[1])];
+        Assert.Empty(onHost.Except(["Shape", "Reshape", "Cast", "Squeeze", "Sub", "Range"]));
+        Assert.Contains("CUDAExecutionProvider GroupQueryAttention", f.Nodes.Keys);
+        Assert.Equal((f.Graph, 0L), (f.Graph, f.Run!.ToHost));
+    }
+
+    /// <summary>Two layers: one kernel of attention each, and every product of matrices in 16 bits but the sums of the norms' gradients.</summary>
+    private static void CheckNarrow(Finding f)
+    {
+        Assert.Equal((f.Graph, 2), (f.Graph, f.Run!.Kernels.Where(k => k.Key.Contains("flash_fwd_kernel", StringComparison.Ordinal)).Sum(k => k.Value)));
+        Assert.Equal(2, f.Nodes["CUDAExecutionProvider Attention"]);
+        int single = f.Run.Kernels.Where(k => k.Key.StartsWith("cublasSgemm", StringComparison.Ordinal)).Sum(k => k.Value);
+        Assert.InRange(single, 0, f.Nodes["CUDAExecutionProvider MatMul"]);
+        Assert.Contains(f.Run.Kernels.Keys, k => k.StartsWith("cublasGemm", StringComparison.Ordinal));
+    }
+
+    private List<Finding> Findings()
+    {
+        using var lint = stubs.Start("OnnxLlm.GpuCheck.dll", ["lint"]);
+        var errors = lint.StandardError.ReadToEndAsync();
+        List<Finding> findings = [.. Lines(lint.StandardOutput).Select(line => JsonSerializer.Deserialize<Finding>(line)!)];
+        lint.WaitForExit();
+        Assert.True(lint.ExitCode == 0, errors.Result);
+        return findings;
+    }
+
+    private static IEnumerable<string> Lines(StreamReader reader)
+    {
+        while (reader.ReadLine() is { } line) yield return line;
+    }
+}

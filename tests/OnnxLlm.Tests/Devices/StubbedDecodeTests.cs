@@ -1,0 +1,35 @@
+using System.Text.Json;
+using OnnxLlm.GpuCheck.Measuring;
+
+namespace OnnxLlm.Tests.Devices;
+
+/// <summary>The decode loop on a GPU, as far as it can tell: the cache never leaves the device.</summary>
+[Collection(CudaStubTests.Name)]
+public sealed class StubbedDecodeTests(CudaStubs stubs)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
+
+    /// <summary>In: the ids and the mask. Out: the scores, for which alone it waits. One launch for the whole graph.</summary>
+    [StubFact]
+    public void Step_CopiesIdsMaskAndScores_AndReplaysOneGraph()
+    {
+        long[] few = Decode(10), more = Decode(20);
+        long[] perStep = [.. few.Zip(more, (a, b) => (b - a) / (10 * 6))];      // float16 and INT8, three batches each
+        Assert.Equal([2, 1, 0, 0, 1, 0, 0, 1, 0], perStep);
+    }
+
+    private long[] Decode(int steps)
+    {
+        string report = Path.GetTempFileName();
+        using var decode = stubs.Start("OnnxLlm.GpuCheck.dll", ["decode", "--layers", "1", "--steps", FormattableString.Invariant($"{steps}")], null, ("CUDA_STUB_REPORT", report));
+        var errors = decode.StandardError.ReadToEndAsync();
+        string output = decode.StandardOutput.ReadToEnd();
+        Assert.True(decode.WaitForExit(Patience));
+        Assert.True(decode.ExitCode == 0, errors.Result);
+        var results = output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonSerializer.Deserialize<DecodeResult>(line)!).ToList();
+        Assert.Equal(["float16 1", "float16 16", "float16 64", "INT8 1", "INT8 16", "INT8 64"], results.Select(r => $"{r.Weights} {r.Batch}"));
+        long[] counters = [.. File.ReadAllLines(report).Select(long.Parse)];
+        File.Delete(report);
+        return counters;
+    }
+}
