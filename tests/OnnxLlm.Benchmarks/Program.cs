@@ -6,6 +6,7 @@ using OnnxLlm.Benchmarks.Kernels;
 using OnnxLlm.Benchmarks.Load;
 using OnnxLlm.Benchmarks.Memory;
 using OnnxLlm.Benchmarks.Optimizers;
+using OnnxLlm.Benchmarks.Peers;
 using OnnxLlm.Benchmarks.Precision;
 using OnnxLlm.Benchmarks.Scaling;
 using OnnxLlm.Benchmarks.Serve;
@@ -28,6 +29,8 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
     MemoryCommand.Create(),
     OptimizersCommand.Create(),
     ParityCommand.Create(),
+    PeersCommand.Create(),
+    PeersCommand.CreateWorker(),
     PrecisionCommand.Create(),
     ScalingCommand.Create(),
     ServeCommand.Create(),

@@ -10,17 +10,17 @@ using OnnxLlm.Text;
 
 namespace OnnxLlm.Benchmarks.Models;
 
-/// <summary>A package of quickstart's shape with random weights: as fast as a trained one, and there without training.</summary>
+/// <summary>A package with random weights: as fast as a trained one, and there without training.</summary>
 internal sealed class RandomModel
 {
     private const int Seed = 1, Words = 6000, LongestWord = 8;
 
     private readonly Dictionary<string, (ParameterInfo Parameter, byte[] Bytes)> _weights;
 
-    private RandomModel()
+    private RandomModel(ModelConfig config)
     {
-        var initializer = new Initializer(Config, Seed);
-        _weights = Decoders.Parameters(Config).ToDictionary(parameter => parameter.Name, parameter => (parameter, Fill(initializer, parameter)));
+        var initializer = new Initializer(config, Seed);
+        _weights = Decoders.Parameters(config).ToDictionary(parameter => parameter.Name, parameter => (parameter, Fill(initializer, parameter)));
     }
 
     public static ModelConfig Config { get; } = new()
@@ -36,15 +36,30 @@ internal sealed class RandomModel
         TiedEmbeddings = true,
     };
 
-    /// <summary>Writes the package <c>random</c> into a folder, and returns its path.</summary>
-    public static string Write(string folder)
+    /// <summary>A LLaMA of 124 M parameters, as other runtimes are compared with.</summary>
+    public static ModelConfig Large { get; } = new()
     {
+        Family = ModelFamily.Llama,
+        VocabularySize = 32000,
+        Width = 768,
+        Layers = 12,
+        Heads = 12,
+        KeyValueHeads = 4,
+        FeedForward = 2048,
+        MaxPositions = 2560,
+    };
+
+    /// <summary>Writes the package <c>random</c> into a folder, and returns its path.</summary>
+    /// <param name="config">Null: quickstart's shape.</param>
+    public static string Write(string folder, ModelConfig? config = null)
+    {
+        config ??= Config;
         string tokenizer = Path.Combine(folder, "tokenizer"), package = Path.Combine(folder, "random");
-        BpeTrainer.Train(Text(), new BpeSettings { VocabularySize = Config.VocabularySize }).Save(tokenizer);
-        var model = new RandomModel();
+        BpeTrainer.Train(Text(), new BpeSettings { VocabularySize = Math.Min(config.VocabularySize, Config.VocabularySize) }).Save(tokenizer);
+        var model = new RandomModel(config);
         PackageWriter.Write(package, new PackageContents
         {
-            Config = Config,
+            Config = config,
             Weights = model.Weight,
             WriteSafetensors = path => Safetensors.Write(path, model._weights.Values.Select(Source)),
             TokenizerFolder = tokenizer,
