@@ -38,7 +38,8 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
         var groups = setup.Step.Target == GraphTarget.Cuda ? FlatParameters.Together(trainable, setup.Optimizer) : FlatParameters.Apart(trainable);
         var graphs = new TrainingGraphs(
             setup.Step.Apply(StepGraph(setup, trainable)), setup.Step.Apply(EvaluationGraph(setup.Model, setup.Shape)),
-            ForTarget(OptimizerGraph.Create([.. groups.Select(g => g.Whole)], setup.Optimizer, setup.Step.HasLossScale), setup.Step.Target), parameters) { Groups = groups };
+            ForTarget(OptimizerGraph.Create([.. groups.Select(g => g.Whole)], setup.Optimizer, setup.Step.HasLossScale), setup.Step.Target), parameters)
+        { Groups = groups };
         InPlace.Require(graphs.Step, graphs.StepInPlace);
         InPlace.Require(graphs.Optimizer, graphs.OptimizerInPlace);
         return graphs;

@@ -10,12 +10,27 @@ internal static class LintCases
 {
     private static readonly ModelConfig Gpt2 = new()
     {
-        Family = ModelFamily.Gpt2, VocabularySize = 50304, MaxPositions = 1024, Width = 768, Layers = 2, Heads = 12, KeyValueHeads = 12, FeedForward = 3072, TiedEmbeddings = true,
+        Family = ModelFamily.Gpt2,
+        VocabularySize = 50304,
+        MaxPositions = 1024,
+        Width = 768,
+        Layers = 2,
+        Heads = 12,
+        KeyValueHeads = 12,
+        FeedForward = 3072,
+        TiedEmbeddings = true,
     };
 
     private static readonly ModelConfig Llama = new()
     {
-        Family = ModelFamily.Llama, VocabularySize = 32000, MaxPositions = 1024, Width = 512, Layers = 2, Heads = 8, KeyValueHeads = 4, FeedForward = 1536,
+        Family = ModelFamily.Llama,
+        VocabularySize = 32000,
+        MaxPositions = 1024,
+        Width = 512,
+        Layers = 2,
+        Heads = 8,
+        KeyValueHeads = 4,
+        FeedForward = 1536,
     };
 
     private static readonly ModelConfig Qwen2 = Llama with { Family = ModelFamily.Qwen2, TiedEmbeddings = true };

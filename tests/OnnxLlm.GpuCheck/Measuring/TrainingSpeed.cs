@@ -24,7 +24,15 @@ internal static class TrainingSpeed
     /// <summary>GPT-2 124M, its vocabulary padded to a multiple of 128 as everybody does.</summary>
     internal static readonly ModelConfig Gpt2 = new()
     {
-        Family = ModelFamily.Gpt2, VocabularySize = 50304, MaxPositions = Time, Width = 768, Layers = 12, Heads = 12, KeyValueHeads = 12, FeedForward = 3072, TiedEmbeddings = true,
+        Family = ModelFamily.Gpt2,
+        VocabularySize = 50304,
+        MaxPositions = Time,
+        Width = 768,
+        Layers = 12,
+        Heads = 12,
+        KeyValueHeads = 12,
+        FeedForward = 3072,
+        TiedEmbeddings = true,
     };
 
     public static SpeedResult Measure(Device device, Precision precision, int batch, int steps, TimeProvider time)

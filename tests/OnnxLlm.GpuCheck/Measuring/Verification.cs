@@ -19,7 +19,14 @@ internal static class Verification
 
     private static readonly ModelConfig Llama = new()
     {
-        Family = ModelFamily.Llama, VocabularySize = Vocabulary, MaxPositions = Time, Width = 128, Layers = 2, Heads = 4, KeyValueHeads = 2, FeedForward = 256,
+        Family = ModelFamily.Llama,
+        VocabularySize = Vocabulary,
+        MaxPositions = Time,
+        Width = 128,
+        Layers = 2,
+        Heads = 4,
+        KeyValueHeads = 2,
+        FeedForward = 256,
     };
 
     /// <summary>

@@ -75,7 +75,14 @@ public sealed class CudaGraphTests
         Assert.Equal(4, CudaAttention.Blocks(time));
         var config = new ModelConfig
         {
-            Family = ModelFamily.Llama, VocabularySize = 11, MaxPositions = time, Width = 4 * heads, Layers = 1, Heads = heads, KeyValueHeads = groups, FeedForward = 8,
+            Family = ModelFamily.Llama,
+            VocabularySize = 11,
+            MaxPositions = time,
+            Width = 4 * heads,
+            Layers = 1,
+            Heads = heads,
+            KeyValueHeads = groups,
+            FeedForward = 8,
         };
         var shape = new TrainingShape(1, time);
         using var functions = new TrainingRun(config, shape);
