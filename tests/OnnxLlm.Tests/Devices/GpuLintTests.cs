@@ -11,7 +11,7 @@ namespace OnnxLlm.Tests.Devices;
 public sealed class GpuLintTests(CudaStubs stubs)
 {
     /// <summary>Kernels that hold a T × T matrix, or that only an operator in the wrong type or form would launch.</summary>
-    private static readonly string[] Unwanted = ["UnfusedSoftmax", "cudnn", "BatchedEx", "GetrfBatched", "Memcpy"];
+    private static readonly string[] Unwanted = ["UnfusedSoftmax", "cudnn", "gemmBatched", "Memcpy"];
 
     [StubFact]
     public void Graphs_ForCuda_StayOnTheDevice()
@@ -28,7 +28,7 @@ public sealed class GpuLintTests(CudaStubs stubs)
         foreach (string precision in (string[])["Fp16", "Bf16"])
             Assert.All(graphs.Where(f => f.Graph.EndsWith($"{precision} step", StringComparison.Ordinal)), CheckNarrow);
         Assert.All(graphs.Where(f => f.Graph.EndsWith(" optimizer", StringComparison.Ordinal) && !f.Graph.StartsWith("Muon", StringComparison.Ordinal)), f =>
-            Assert.True(f.Run!.Launched <= 60, $"{f.Graph} takes {f.Run.Launched} launches"));
+            Assert.True(f.Run!.Launched <= 80, $"{f.Graph} takes {f.Run.Launched} launches"));
     }
 
     private static void Check(Finding f)
