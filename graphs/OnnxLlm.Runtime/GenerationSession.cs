@@ -13,7 +13,7 @@ public sealed class GenerationSession : IDisposable
     private readonly GenerationModel _model;
     private readonly KeyValueCache _cache;
     private readonly MirroredTensor _ids, _mask, _logits, _places;
-    private readonly Lazy<MirroredTensor> _allLogits, _hidden;
+    private readonly GrowingTensor _allLogits, _hidden;
     private readonly Dictionary<(int Slot, int Count, Wanted Wanted), BoundSession> _bindings = [];
     private readonly Dictionary<int, BoundSession> _tokenBindings = [];
 
@@ -35,8 +35,8 @@ public sealed class GenerationSession : IDisposable
         _places = new(settings.Device, ElementType.Int64, maxLength);
         for (int place = 0; place < maxLength; place++) _places.Host.Span<long>()[place] = place - maxLength;
         _places.Upload();
-        _allLogits = new(() => new(settings.Device, ElementType.Float, maxLength, 1, VocabularySize));
-        _hidden = new(() => new(settings.Device, ElementType.Float, maxLength, package.Config.Width));
+        _allLogits = new(settings.Device, VocabularySize, maxLength);
+        _hidden = new(settings.Device, package.Config.Width, maxLength);
         Width = package.Config.Width;
         try
         {
@@ -79,14 +79,14 @@ public sealed class GenerationSession : IDisposable
     public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.AllScores);
-        return _allLogits.Value.Host.Span<float>()[..(tokens.Length * VocabularySize)];
+        return _allLogits.For(tokens.Length).Host.Span<float>()[..(tokens.Length * VocabularySize)];
     }
 
     /// <summary>As <see cref="Prefill"/>, but returns [n, D] hidden states, what the scores after each of the tokens are computed from.</summary>
     public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.HiddenStates);
-        return _hidden.Value.Host.Span<float>()[..(tokens.Length * Width)];
+        return _hidden.For(tokens.Length).Host.Span<float>()[..(tokens.Length * Width)];
     }
 
     /// <summary>Appends one token to each of the first slots behind their first <paramref name="pasts"/> positions. Returns [n, V] scores.</summary>
@@ -133,8 +133,8 @@ public sealed class GenerationSession : IDisposable
         _mask.Dispose();
         _logits.Dispose();
         _places.Dispose();
-        if (_allLogits.IsValueCreated) _allLogits.Value.Dispose();
-        if (_hidden.IsValueCreated) _hidden.Value.Dispose();
+        _allLogits.Dispose();
+        _hidden.Dispose();
     }
 
     private void Append(int slot, ReadOnlySpan<int> tokens, int past, Wanted wanted)
@@ -158,14 +158,14 @@ public sealed class GenerationSession : IDisposable
             if (wanted == Wanted.LastScores) bound.Output(GenerationGraph.Logits, _logits.OnDevice.Rows(0, count));
         }
         if (wanted == Wanted.AllScores)
-            bound.Input(GenerationGraph.LogitsAt, _places.OnDevice.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.Value.OnDevice.Rows(0, sequence));
-        if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.Value.OnDevice.View(0, 1, sequence, Width));
+            bound.Input(GenerationGraph.LogitsAt, _places.OnDevice.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.For(sequence).OnDevice.View(0, sequence, 1, VocabularySize));
+        if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.For(sequence).OnDevice.View(0, 1, sequence, Width));
         bound.Input(GenerationGraph.InputIds, _ids.OnDevice.View(0, count, sequence));
         bound.Input(GenerationGraph.AttentionMask, _mask.OnDevice.View(0, count, total));
         Run(bound, count, sequence, total);
         if (wanted == Wanted.LastScores) _logits.Download((long)count * VocabularySize);
-        else if (wanted == Wanted.AllScores) _allLogits.Value.Download((long)sequence * VocabularySize);
-        else _hidden.Value.Download((long)sequence * Width);
+        else if (wanted == Wanted.AllScores) _allLogits.For(sequence).Download((long)sequence * VocabularySize);
+        else _hidden.For(sequence).Download((long)sequence * Width);
     }
 
     /// <summary>One token for each of the first slots, by the model whose extents are fixed: everything is bound once for each number of slots.</summary>

@@ -2,8 +2,8 @@ namespace OnnxLlm.Graphs.Cuda;
 
 /// <summary>
 /// Causal attention on the CUDA provider. Forward is the standard operator, one FlashAttention-2 kernel in 16 bits. No operator gives the log-sum-exp that
-/// a backward pass would want, so it takes the queries block by block, computes the softmax of a block again from all the keys that it sees, and never holds
-/// a T × T matrix. B batch, T time, G key/value heads, R query heads of each, K head size, Q queries of a block, S keys that they see.
+/// a backward pass would want, so it takes the queries block by block, computes the softmax of a block again from all the keys that it sees, and holds no
+/// T × T matrix wherever T can be cut into equal blocks. B batch, T time, G key/value heads, R query heads of each, K head size, Q queries of a block, S keys that they see.
 /// </summary>
 internal static class CudaAttention
 {

@@ -36,11 +36,11 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
 
     private async Task<byte[]?> AskAsync(byte[][] command)
     {
-        await _turn.WaitAsync().ConfigureAwait(false);
+        using var limit = new CancellationTokenSource(Patience, time);
+        await EnterAsync(limit.Token).ConfigureAwait(false);
         try
         {
             if (_failed is { } then && time.GetElapsedTime(then) < Rest) throw new ServingException("Redis is left alone after a failure.");
-            using var limit = new CancellationTokenSource(Patience, time);
             if (_stream is null) await ConnectAsync(limit.Token).ConfigureAwait(false);
             var answer = await ExchangeAsync(command, limit.Token).ConfigureAwait(false);
             _failed = null;
@@ -55,6 +55,19 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
         finally
         {
             _turn.Release();
+        }
+    }
+
+    /// <summary>Waiting for one's turn counts: behind a Redis that is slow no queue of requests builds up.</summary>
+    private async Task EnterAsync(CancellationToken limit)
+    {
+        try
+        {
+            await _turn.WaitAsync(limit).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException late)
+        {
+            throw new ServingException("Redis is busy with other requests.", late);
         }
     }
 

@@ -1,3 +1,4 @@
+using OnnxLlm.GpuCheck.Measuring;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
@@ -8,18 +9,7 @@ namespace OnnxLlm.GpuCheck.Lint;
 /// <summary>Every graph that is written for CUDA, at sizes at which the provider chooses the kernels that it would choose for a real model.</summary>
 internal static class LintCases
 {
-    private static readonly ModelConfig Gpt2 = new()
-    {
-        Family = ModelFamily.Gpt2,
-        VocabularySize = 50304,
-        MaxPositions = 1024,
-        Width = 768,
-        Layers = 2,
-        Heads = 12,
-        KeyValueHeads = 12,
-        FeedForward = 3072,
-        TiedEmbeddings = true,
-    };
+    private static readonly ModelConfig Gpt2 = TrainingSpeed.Gpt2 with { Layers = 2 };
 
     private static readonly ModelConfig Llama = new()
     {
@@ -37,7 +27,9 @@ internal static class LintCases
 
     /// <param name="only">Parts of names; none for all.</param>
     public static IEnumerable<Finding> All(string[] only) =>
-        Training().Concat(GenerationCases.All(Gpt2 with { VocabularySize = 5120 }, Llama with { VocabularySize = 5120 })).Where(c => only.Length == 0 || only.Any(part => c.Name.Contains(part, StringComparison.Ordinal))).Select(c => c.Find());
+        Training().Concat(GenerationCases.All(Gpt2 with { VocabularySize = 5120 }, Llama with { VocabularySize = 5120 }))
+            .Where(c => only.Length == 0 || only.Any(part => c.Name.Contains(part, StringComparison.Ordinal)))
+            .Select(c => c.Find());
 
     private static IEnumerable<(string Name, Func<Finding> Find)> Training()
     {

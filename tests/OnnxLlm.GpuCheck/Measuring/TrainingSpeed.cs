@@ -22,18 +22,7 @@ internal static class TrainingSpeed
     private const int Time = 1024, WarmUp = 5;
 
     /// <summary>GPT-2 124M, its vocabulary padded to a multiple of 128 as everybody does.</summary>
-    internal static readonly ModelConfig Gpt2 = new()
-    {
-        Family = ModelFamily.Gpt2,
-        VocabularySize = 50304,
-        MaxPositions = Time,
-        Width = 768,
-        Layers = 12,
-        Heads = 12,
-        KeyValueHeads = 12,
-        FeedForward = 3072,
-        TiedEmbeddings = true,
-    };
+    internal static readonly ModelConfig Gpt2 = ModelConfig.Preset("gpt2") with { VocabularySize = 50304 };
 
     public static SpeedResult Measure(Device device, Precision precision, int batch, int steps, TimeProvider time)
     {

@@ -19,30 +19,8 @@ public sealed class OrtTrainingParityTests(ITestOutputHelper output)
     private static readonly Dictionary<string, (JsonObject Model, string Frozen)> Families = new()
     {
         ["gpt2"] = (new() { ["model_type"] = "gpt2", ["vocab_size"] = 48, ["n_embd"] = 32, ["n_layer"] = 2, ["n_head"] = 4, ["n_positions"] = 16 }, "transformer.h.0.mlp.*"),
-        ["llama"] = (new()
-        {
-            ["model_type"] = "llama",
-            ["vocab_size"] = 48,
-            ["hidden_size"] = 32,
-            ["num_hidden_layers"] = 2,
-            ["num_attention_heads"] = 4,
-            ["num_key_value_heads"] = 2,
-            ["intermediate_size"] = 48,
-            ["max_position_embeddings"] = 16,
-            ["tie_word_embeddings"] = false,
-        }, "model.embed_tokens.weight"),
-        ["qwen2"] = (new()
-        {
-            ["model_type"] = "qwen2",
-            ["vocab_size"] = 48,
-            ["hidden_size"] = 32,
-            ["num_hidden_layers"] = 2,
-            ["num_attention_heads"] = 4,
-            ["num_key_value_heads"] = 2,
-            ["intermediate_size"] = 48,
-            ["max_position_embeddings"] = 16,
-            ["tie_word_embeddings"] = true,
-        }, "model.layers.1.self_attn.v_proj.*"),
+        ["llama"] = (Rotary("llama", tied: false), "model.embed_tokens.weight"),
+        ["qwen2"] = (Rotary("qwen2", tied: true), "model.layers.1.self_attn.v_proj.*"),
     };
 
     private static readonly Dictionary<string, (OptimizerSettings Settings, float LearningRate)> Optimizers = new()
@@ -78,4 +56,18 @@ public sealed class OrtTrainingParityTests(ITestOutputHelper output)
         Assert.True(run.SmallestNorm > settings.ClipNorm, "The norm was never clipped.");
         Assert.True(difference.Largest <= Tolerance, $"{difference}");
     }
+
+    /// <summary>LLaMA and its later relatives, all of a shape.</summary>
+    private static JsonObject Rotary(string family, bool tied) => new()
+    {
+        ["model_type"] = family,
+        ["vocab_size"] = 48,
+        ["hidden_size"] = 32,
+        ["num_hidden_layers"] = 2,
+        ["num_attention_heads"] = 4,
+        ["num_key_value_heads"] = 2,
+        ["intermediate_size"] = 48,
+        ["max_position_embeddings"] = 16,
+        ["tie_word_embeddings"] = tied,
+    };
 }

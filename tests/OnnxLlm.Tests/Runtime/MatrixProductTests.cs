@@ -1,4 +1,5 @@
 using OnnxLlm.Runtime;
+using OnnxLlm.Runtime.Kernels;
 
 namespace OnnxLlm.Tests.Runtime;
 
@@ -60,6 +61,24 @@ public sealed class MatrixProductTests
         for (int row = 0; row < size.M; row++)
             for (int column = 0; column < size.N; column++)
                 Assert.Equal(size.K * (row % 5) * (column % 7), actual[row * size.N + column]);
+    }
+
+    /// <summary>Parts of the steps are packed at the same time: what one wrote behind its last step would land in the first of the next.</summary>
+    [Fact]
+    public unsafe void PackingTiles_WritesNothingBehindItsSteps()
+    {
+        const int steps = 3, rows = 12;
+        float* source = stackalloc float[steps * rows], tiles = stackalloc float[2 * (int)ProductPacking.Stride(steps + 1, ProductTile.Rows)];
+        for (int i = 0; i < steps * rows; i++) source[i] = i;
+        long stride = ProductPacking.Stride(steps + 1, ProductTile.Rows);
+        new Span<float>(tiles, 2 * (int)stride).Fill(-1);
+        ProductPacking.Tiles<PortableLanes>(source, rows, steps, rows, rows, tiles, stride);
+        for (int tile = 0; tile < 2; tile++)
+            for (int i = 0; i < (steps + 1) * ProductTile.Rows; i++)
+            {
+                var (step, row) = (i / ProductTile.Rows, tile * ProductTile.Rows + i % ProductTile.Rows);
+                Assert.Equal(step < steps ? step * rows + row : -1, tiles[tile * stride + i]);
+            }
     }
 
     [Fact]

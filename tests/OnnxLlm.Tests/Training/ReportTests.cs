@@ -100,9 +100,7 @@ public sealed class ReportTests : IDisposable
     [Fact]
     public void Report_WithTheQuantizedPackage_SaysWhatThatCost()
     {
-        TinyTraining.WriteShards(Data);
-        Train("run");
-        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        var folder = Trained();
         var package = Package("run", """
             {"bits":8,"block":32,"float_bytes":16000000,"quantized_bytes":4000000,"kept_weights":[],
              "quality":{"tokens":32768,"float_perplexity":100,"float_perplexity_error":0.5,"quantized_perplexity":100.02,"quantized_perplexity_error":0.5,"perplexity_loss":0.0002,
@@ -122,9 +120,7 @@ public sealed class ReportTests : IDisposable
     [Fact]
     public void Report_WithAPackageOfAnotherRun_OrOneThatIsNotQuantized_IsRefused()
     {
-        TinyTraining.WriteShards(Data);
-        Train("run");
-        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        var folder = Trained();
         string other = Package("other", "{}"), plain = Package("run", null);
         Assert.Equal($"'{other}' comes from other, not from the run run.", Assert.Throws<TrainingException>(() => HtmlReport.Write(folder, package: other)).Message);
         Assert.Equal($"'{plain}' is not quantized; give the folder that tools quantize wrote.", Assert.Throws<TrainingException>(() => HtmlReport.Write(folder, package: plain)).Message);
@@ -150,9 +146,7 @@ public sealed class ReportTests : IDisposable
     [Fact]
     public void Report_OfARunWithoutALog_IsWrittenAllTheSame()
     {
-        TinyTraining.WriteShards(Data);
-        Train("run");
-        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        var folder = Trained();
         File.Delete(folder.Metrics);
 
         Assert.Contains("not measured", File.ReadAllText(HtmlReport.Write(folder)), StringComparison.Ordinal);
@@ -173,9 +167,7 @@ public sealed class ReportTests : IDisposable
     [Fact]
     public void History_OfAStepTakenTwice_HoldsTheSecondTime()
     {
-        TinyTraining.WriteShards(Data);
-        Train("run");
-        var folder = RunFolder.Open(Path.Combine(_folder, "run"));
+        var folder = Trained();
         File.AppendAllText(folder.Metrics, """{"step":7,"loss":99,"learning_rate":1,"tokens":1,"tokens_per_second":1,"elapsed_seconds":1,"skipped":0}""" + "\n");
 
         Assert.Equal(99, RunHistory.Read(folder).Steps[6].Loss);
@@ -205,6 +197,14 @@ public sealed class ReportTests : IDisposable
             Quantization = quantization is null ? null : System.Text.Json.Nodes.JsonNode.Parse(quantization)!.AsObject(),
         }.Seal(path);
         return path;
+    }
+
+    /// <summary>A run that is over.</summary>
+    private RunFolder Trained()
+    {
+        TinyTraining.WriteShards(Data);
+        Train("run");
+        return RunFolder.Open(Path.Combine(_folder, "run"));
     }
 
     private RunConfig Config(params string[] overrides) =>

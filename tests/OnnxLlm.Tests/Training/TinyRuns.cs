@@ -1,0 +1,64 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Tests.Support;
+using OnnxLlm.Text;
+using OnnxLlm.Training;
+using OnnxLlm.Training.Checkpoints;
+using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Metrics;
+using OnnxLlm.Training.Progress;
+using OnnxLlm.Training.Runs;
+using TrainingRun = OnnxLlm.Training.Runs.TrainingRun;
+
+namespace OnnxLlm.Tests.Training;
+
+/// <summary>Runs of a tiny model, on real shards, checkpoints and ONNX Runtime, in a folder that goes with the test.</summary>
+public abstract class TinyRuns : IDisposable
+{
+    private protected TinyRuns() => TinyTraining.WriteShards(Data);
+
+    private protected string Folder { get; } = Directory.CreateTempSubdirectory("training-").FullName;
+
+    private protected string Data => Path.Combine(Folder, "data");
+
+    public void Dispose()
+    {
+        Directory.Delete(Folder, recursive: true);
+        GC.SuppressFinalize(this);
+    }
+
+    private protected Outcome Start(string run, params string[] overrides) => Start(run, TimeProvider.System, _ => { }, overrides);
+
+    private protected Outcome Start(string run, int stopAt, params string[] overrides)
+    {
+        using var stop = new CancellationTokenSource();
+        return Start(run, TimeProvider.System, report => { if (report.Metrics.Step == stopAt) stop.Cancel(); }, stop.Token, overrides);
+    }
+
+    private protected Outcome Start(string run, TimeProvider clock, Action<StepReport> onStep, params string[] overrides) => Start(run, clock, onStep, default, overrides);
+
+    private protected Outcome Start(string run, TimeProvider clock, Action<StepReport> onStep, CancellationToken stop, params string[] overrides)
+    {
+        var config = ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), [$"data={Data}", "threads=1", .. overrides]);
+        var training = new TrainingRun(RunFolder.Create(Path.Combine(Folder, run)), new RunOptions { Command = "train" }, new TestView(onStep), clock);
+        return training.Start(config, stop);
+    }
+
+    private protected Outcome Resume(string run, bool allowInexact = false, List<string>? notes = null)
+    {
+        var view = new TestView(_ => { });
+        var outcome = new TrainingRun(RunFolder.Open(Path.Combine(Folder, run)), new RunOptions { Command = "resume", AllowInexact = allowInexact }, view, TimeProvider.System).Resume(default);
+        notes?.AddRange(view.Notes);
+        return outcome;
+    }
+
+    private protected Checkpoint Latest(string run) => new CheckpointStore(Path.Combine(Folder, run, "checkpoints"), 2).Latest(_ => { })!;
+
+    private protected List<double> Losses(string run) =>
+        [.. MetricsLog.Lines(Path.Combine(Folder, run, "metrics.jsonl")).Where(l => l.TryGetProperty("learning_rate", out _)).Select(l => l.GetProperty("loss").GetDouble())];
+
+    private protected long TokensOf(string split)
+    {
+        using var shards = TokenShards.Open(Data, split);
+        return shards.Length;
+    }
+}
