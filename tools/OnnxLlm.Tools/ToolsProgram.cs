@@ -43,6 +43,7 @@ public static class ToolsProgram
 
     private static RootCommand Create() => new("Tools around OnnxLlm models.")
     {
+        BenchCommand.Create(),
         CorpusCommand.Create(),
         DoctorCommand.Create(),
         EvaluateCommand.Create(),

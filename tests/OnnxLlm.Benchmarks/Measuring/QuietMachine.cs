@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-
 namespace OnnxLlm.Benchmarks.Measuring;
 
 /// <summary>
@@ -11,9 +8,9 @@ namespace OnnxLlm.Benchmarks.Measuring;
 internal sealed class QuietMachine(TimeProvider time, int threads, TextWriter log)
 {
     private const double QuietShare = 0.95;
-    private const int FirstProbes = 10;
-    private static readonly TimeSpan ProbeTime = TimeSpan.FromSeconds(0.1);
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(30);
+
+    private readonly ArithmeticRate _arithmetic = new(time, threads);
 
     /// <summary>Highest rate seen so far, in 10⁹ floating-point operations per second over all threads.</summary>
     public double PeakRate { get; private set; }
@@ -22,12 +19,11 @@ internal sealed class QuietMachine(TimeProvider time, int threads, TextWriter lo
     public void Wait()
     {
         long begin = time.GetTimestamp();
-        for (int i = 0; PeakRate == 0 && i < FirstProbes; i++)
-            PeakRate = Math.Max(PeakRate, Probe());
+        if (PeakRate == 0) PeakRate = _arithmetic.Peak();
         double rate;
         do
         {
-            rate = Probe();
+            rate = Rate();
             PeakRate = Math.Max(PeakRate, rate);
             if (rate >= QuietShare * PeakRate) return;
         }
@@ -36,55 +32,5 @@ internal sealed class QuietMachine(TimeProvider time, int threads, TextWriter lo
     }
 
     /// <summary>The rate at this moment, by one probe.</summary>
-    public double Rate() => Probe();
-
-    private double Probe()
-    {
-        var operations = new double[threads];
-        long begin = time.GetTimestamp();
-        Thread[] workers = [.. Enumerable.Range(0, threads).Select(i => new Thread(() => operations[i] = Burn(begin)))];
-        foreach (Thread worker in workers) worker.Start();
-        foreach (Thread worker in workers) worker.Join();
-        return operations.Sum() / time.GetElapsedTime(begin).TotalSeconds / 1e9;
-    }
-
-    private double Burn(long begin)
-    {
-        const int rounds = 100_000;
-        double operations = 0;
-        float sink = 0;
-        for (; time.GetElapsedTime(begin) < ProbeTime; operations += rounds * 8 * 2.0 * (Vector512.IsHardwareAccelerated ? 16 : 8))
-            sink += Vector512.IsHardwareAccelerated ? Multiply512(rounds) : Multiply256(rounds);
-        return float.IsNaN(sink) ? 0 : operations; // the sum is used, so the loop stays
-    }
-
-    /// <summary>Eight independent chains: enough to hide the latency of two multiply-add units.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Multiply512(int rounds)
-    {
-        Vector512<float> f = Vector512.Create(0.5f), a = f, b = f, c = f, d = f, e = f, g = f, h = f, k = f;
-        for (int i = 0; i < rounds; i++)
-        {
-            (a, b) = (Vector512.FusedMultiplyAdd(a, f, f), Vector512.FusedMultiplyAdd(b, f, f));
-            (c, d) = (Vector512.FusedMultiplyAdd(c, f, f), Vector512.FusedMultiplyAdd(d, f, f));
-            (e, g) = (Vector512.FusedMultiplyAdd(e, f, f), Vector512.FusedMultiplyAdd(g, f, f));
-            (h, k) = (Vector512.FusedMultiplyAdd(h, f, f), Vector512.FusedMultiplyAdd(k, f, f));
-        }
-        return Vector512.Sum(a + b + c + d + e + g + h + k);
-    }
-
-    /// <inheritdoc cref="Multiply512"/>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Multiply256(int rounds)
-    {
-        Vector256<float> f = Vector256.Create(0.5f), a = f, b = f, c = f, d = f, e = f, g = f, h = f, k = f;
-        for (int i = 0; i < rounds; i++)
-        {
-            (a, b) = (Vector256.FusedMultiplyAdd(a, f, f), Vector256.FusedMultiplyAdd(b, f, f));
-            (c, d) = (Vector256.FusedMultiplyAdd(c, f, f), Vector256.FusedMultiplyAdd(d, f, f));
-            (e, g) = (Vector256.FusedMultiplyAdd(e, f, f), Vector256.FusedMultiplyAdd(g, f, f));
-            (h, k) = (Vector256.FusedMultiplyAdd(h, f, f), Vector256.FusedMultiplyAdd(k, f, f));
-        }
-        return Vector256.Sum(a + b + c + d + e + g + h + k);
-    }
+    public double Rate() => _arithmetic.Probe();
 }

@@ -1,8 +1,9 @@
 using System.Text;
 using OnnxLlm.Benchmarks;
-using OnnxLlm.Benchmarks.Decode;
 using OnnxLlm.Benchmarks.Measuring;
 using OnnxLlm.Benchmarks.Serve;
+using OnnxLlm.Tools;
+using OnnxLlm.Tools.Measuring;
 
 namespace OnnxLlm.Tests.Benchmarks;
 
@@ -32,13 +33,13 @@ public sealed class ServeMeasuringTests
     }
 
     [Fact]
-    public void StreamedBody_Complete_TellsTheGeneratedTokens() => Assert.Equal(7, Tokens(Piece, Piece, Usage, "data: [DONE]"));
+    public void StreamedBody_Complete_TellsTheGeneratedTokens() => Assert.Equal(7, Body(Piece, Piece, Usage, "data: [DONE]").Tokens);
 
     [Theory]
     [InlineData(Piece, Usage)]
     [InlineData(Piece, "data: [DONE]")]
     [InlineData(Piece, """data: {"error":{"message":"broken"}}""")]
-    public void StreamedBody_Incomplete_IsRefused(params string[] events) => Assert.Throws<BenchmarkException>(() => Tokens(events));
+    public void StreamedBody_Incomplete_IsRefused(params string[] events) => Assert.Throws<ToolException>(() => Body(events));
 
     [Fact]
     public void ServeResult_OfRounds_IsTheMedianOfTheirRatiosAndTheSlowestFirstToken()
@@ -65,7 +66,7 @@ public sealed class ServeMeasuringTests
         File.Delete(path);
     }
 
-    private static int Tokens(params string[] events) => StreamedBody.Tokens(new MemoryStream(Encoding.UTF8.GetBytes(string.Concat(events.Select(e => $"{e}\n\n")))));
+    private static StreamedBody Body(params string[] events) => StreamedBody.Read(Encoding.UTF8.GetBytes(string.Concat(events.Select(e => $"{e}\n\n"))));
 
     private static Round<ServeRun> Round(double bare, double served) => new(Run(bare), Run(served));
 

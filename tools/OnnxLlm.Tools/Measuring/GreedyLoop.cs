@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
 using OnnxLlm.Runtime;
 
-namespace OnnxLlm.Benchmarks.Decode;
+namespace OnnxLlm.Tools.Measuring;
 
 /// <summary>
 /// The bare decode loop: forward pass, likeliest token, next forward pass, and nothing else. No server can be faster with this session.
@@ -15,11 +15,16 @@ internal sealed class GreedyLoop(GenerationSession session, int batch, TimeProvi
     public AnswerTime Run(Prompts prompts, int tokens)
     {
         int[][] read = [.. Enumerable.Range(0, batch).Select(_ => prompts.Next())];
+        long[] stamps = new long[tokens];
         long begin = time.GetTimestamp();
         for (int slot = 0; slot < batch; slot++) Read(slot, read[slot]);
-        TimeSpan first = time.GetElapsedTime(begin);
-        for (int i = 1; i < tokens; i++) Step();
-        return new(first.TotalMilliseconds, (time.GetElapsedTime(begin) - first).TotalMilliseconds, tokens);
+        stamps[0] = time.GetTimestamp();
+        for (int i = 1; i < tokens; i++)
+        {
+            Step();
+            stamps[i] = time.GetTimestamp();
+        }
+        return AnswerTime.Of(time, begin, stamps, tokens);
     }
 
     private void Read(int slot, int[] prompt)

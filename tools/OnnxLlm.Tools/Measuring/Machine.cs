@@ -2,7 +2,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
-namespace OnnxLlm.Benchmarks.Measuring;
+namespace OnnxLlm.Tools.Measuring;
 
 /// <summary>What a reader needs to know of the machine; nothing that identifies it.</summary>
 internal sealed record Machine(string Processor, string VectorInstructions, int Cores, double MemoryGiB, string System)

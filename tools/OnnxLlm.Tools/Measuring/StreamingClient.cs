@@ -1,19 +1,19 @@
 using System.Net.Http.Headers;
 using System.Text.Json;
-using OnnxLlm.Benchmarks.Decode;
 
-namespace OnnxLlm.Benchmarks.Serve;
+namespace OnnxLlm.Tools.Measuring;
 
 /// <summary>
 /// One client with one connection. It blocks in the system while it waits, keeps what it reads, and looks at it when the answer is over:
 /// on the processors that it shares with the server it takes hardly more time than a client elsewhere.
 /// </summary>
-internal sealed class StreamingClient(Uri server, string model, int tokens, TimeProvider time) : IDisposable
+internal sealed class StreamingClient(Uri server, string model, int tokens, TimeProvider time, string? key = null) : IDisposable
 {
     private static readonly TimeSpan LongestAnswer = TimeSpan.FromMinutes(2);
 
     private readonly HttpClient _http = new() { BaseAddress = server, Timeout = LongestAnswer };
     private readonly MemoryStream _body = new();
+    private readonly List<(long Length, long Stamp)> _reads = [];
     private readonly byte[] _buffer = new byte[1 << 16];
 
     /// <summary>Sends a prompt and reads the answer to its end. The first token is there when the first bytes of the body are.</summary>
@@ -23,10 +23,12 @@ internal sealed class StreamingClient(Uri server, string model, int tokens, Time
         long begin = time.GetTimestamp();
         using HttpResponseMessage response = _http.Send(request, HttpCompletionOption.ResponseHeadersRead);
         using Stream stream = response.Content.ReadAsStream();
-        if (!response.IsSuccessStatusCode) throw new BenchmarkException($"The server answered {(int)response.StatusCode}: {new StreamReader(stream).ReadToEnd()}");
-        TimeSpan first = Read(stream, begin), whole = time.GetElapsedTime(begin);
-        Check(response);
-        return new(first.TotalMilliseconds, (whole - first).TotalMilliseconds, tokens);
+        if (!response.IsSuccessStatusCode) throw new ToolException($"The server answered {(int)response.StatusCode}: {new StreamReader(stream).ReadToEnd()}");
+        Read(stream);
+        TimeSpan whole = time.GetElapsedTime(begin);
+        StreamedBody body = Checked(response);
+        AnswerTime answer = AnswerTime.Of(time, begin, [_reads[0].Stamp, .. body.Ends.Skip(1).Select(Arrival)], tokens);
+        return answer with { RestMilliseconds = whole.TotalMilliseconds - answer.FirstMilliseconds };
     }
 
     public void Dispose() => _http.Dispose();
@@ -44,29 +46,33 @@ internal sealed class StreamingClient(Uri server, string model, int tokens, Time
             stream_options = new { include_usage = true },
         });
         var content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
-        return new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = content };
+        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = content };
+        if (key is not null) request.Headers.Authorization = new("Bearer", key);
+        return request;
     }
 
-    /// <summary>Keeps all of the stream; returns when its first bytes came.</summary>
-    private TimeSpan Read(Stream stream, long begin)
+    /// <summary>Keeps all of the stream, and how much of it was there when.</summary>
+    private void Read(Stream stream)
     {
         _body.SetLength(0);
-        TimeSpan first = default;
+        _reads.Clear();
         while (stream.Read(_buffer) is var count and > 0)
         {
-            if (_body.Length == 0) first = time.GetElapsedTime(begin);
+            long stamp = time.GetTimestamp();
             _body.Write(_buffer, 0, count);
+            _reads.Add((_body.Length, stamp));
         }
-        return first;
     }
 
+    private long Arrival(int end) => _reads.First(read => read.Length >= end).Stamp;
+
     /// <summary>An answer that was shorter, or came from the cache, would be no measurement.</summary>
-    private void Check(HttpResponseMessage response)
+    private StreamedBody Checked(HttpResponseMessage response)
     {
-        _body.Position = 0;
-        int generated = StreamedBody.Tokens(_body);
-        if (generated != tokens) throw new BenchmarkException($"The server generated {generated} tokens, not {tokens}.");
+        StreamedBody body = StreamedBody.Read(_body.GetBuffer().AsSpan(0, (int)_body.Length));
+        if (body.Tokens != tokens) throw new ToolException($"The server generated {body.Tokens} tokens, not {tokens}.");
         if (response.Headers.TryGetValues("x-cache", out IEnumerable<string>? state) && state.Contains("hit"))
-            throw new BenchmarkException("The server answered from its cache.");
+            throw new ToolException("The server answered from its cache.");
+        return body;
     }
 }
