@@ -16,6 +16,8 @@ namespace OnnxLlm.Runtime;
 public sealed class OrtSession : IDisposable
 {
     private static readonly OrtEnv Environment = CreateEnvironment();
+    private static readonly Lock FirstLoad = new();
+    private static volatile bool _knowsKernels;
 
     private readonly InferenceSession _session;
     private readonly FrozenDictionary<string, TensorInfo> _inputs, _outputs;
@@ -34,7 +36,7 @@ public sealed class OrtSession : IDisposable
     {
         (Device, _captures) = (settings.Device, settings.Capture && settings.Device.IsCuda);
         using SessionOptions options = Options(settings);
-        _session = Try($"ONNX Runtime cannot load {name}", () => load(options));
+        _session = Try($"ONNX Runtime cannot load {name}", () => Load(settings, () => load(options)));
         Inputs = Describe(_session.InputNames, _session.InputMetadata);
         OptionalInputs = Describe([.. _session.OverridableInitializerMetadata.Keys.Order(StringComparer.Ordinal)], _session.OverridableInitializerMetadata);
         Outputs = Describe(_session.OutputNames, _session.OutputMetadata);
@@ -88,6 +90,21 @@ public sealed class OrtSession : IDisposable
         catch (OnnxRuntimeException error)
         {
             throw new ModelRuntimeException($"{what}: {error.Message}", error);
+        }
+    }
+
+    /// <summary>
+    /// The first session with our kernels enters their domain into a table of the process. The runtime looks whether it is there and then adds it, which fails when
+    /// two sessions do so at the same time; so sessions are made one by one until it is there.
+    /// </summary>
+    private static InferenceSession Load(SessionSettings settings, Func<InferenceSession> load)
+    {
+        if (_knowsKernels || !settings.Kernels) return load();
+        lock (FirstLoad)
+        {
+            InferenceSession session = load();
+            _knowsKernels = true;
+            return session;
         }
     }
 
