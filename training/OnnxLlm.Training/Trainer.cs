@@ -39,7 +39,7 @@ internal sealed record TrainerParts(
     public TextSampler? Sampler { get; init; }
 
     /// <summary>Null without a GPU, or where its driver tells nothing.</summary>
-    public GpuMonitor? Gpu { get; init; }
+    public Func<GpuUse>? Gpu { get; init; }
 
     /// <summary>Arithmetic of the model per trained token; 0 where it was not counted.</summary>
     public double FlopsPerToken { get; init; }
@@ -57,6 +57,7 @@ internal sealed partial class Trainer
     private readonly BatchPrefetcher _batches;
     private readonly Pace _pace;
     private readonly ProcessUse _use;
+    private readonly EnergyMeter _energy;
     private TrainingState _state;
     private long? _saved;
 
@@ -69,6 +70,8 @@ internal sealed partial class Trainer
         _batches = new BatchPrefetcher(parts.Data, Plan.End(config, parts.Data.Windows));
         _pace = new Pace(parts.Clock, TimeSpan.FromSeconds(state.ElapsedSeconds));
         _use = ProcessUse.OfThisProcess(parts.Clock, config.Threads);
+        _energy = new EnergyMeter(state.EnergyJoules);
+        if (parts.Gpu?.Invoke() is { } gpu) _energy.Look(_pace.Elapsed, gpu.Watts, gpu.Joules);
         _saved = state.Step > 0 ? state.Step : null;
     }
 
@@ -162,7 +165,7 @@ internal sealed partial class Trainer
     {
         if (_saved == _state.Step) return;
         var bits = NextLossBits();
-        _state = _state with { ElapsedSeconds = _pace.Elapsed.TotalSeconds, NextLossBits = bits };
+        _state = _state with { ElapsedSeconds = _pace.Elapsed.TotalSeconds, EnergyJoules = _energy.Joules, NextLossBits = bits };
         _parts.Checkpoints.Save(_state, WriteModel);
         _saved = _state.Step;
         Tell("checkpoint", "checkpoint saved");
@@ -216,12 +219,15 @@ internal sealed partial class Trainer
     private StepMetrics WithUse(StepMetrics metrics)
     {
         metrics = metrics with { CpuShare = _config.Place.IsCuda ? null : _use.Look(), ResidentMb = ProcessUse.ResidentMb };
-        return _parts.Gpu?.Read() is not { } gpu ? metrics : metrics with
+        if (_parts.Gpu?.Invoke() is not { } gpu) return metrics;
+        _energy.Look(_pace.Elapsed, gpu.Watts, gpu.Joules);
+        return metrics with
         {
             GpuUtilization = gpu.Utilization,
             GpuMemoryMb = gpu.MemoryBytes / 1e6,
             GpuWatts = gpu.Watts,
-            GpuJoules = gpu.Joules,
+            EnergyKwh = _energy.Kwh,
+            Co2Grams = _energy.Kwh * _config.Tracking.Co2GramsPerKwh,
         };
     }
 

@@ -48,12 +48,12 @@ public sealed class StubbedRunnerTests : IDisposable
     {
         Train("watched", 2);
         var last = Lines("watched")[^1];
-        Assert.Equal((0.5, 9e3, 400.0, 1.5), (Number(last, "gpu_utilization"), Math.Round(Number(last, "gpu_memory_mb") / 1.073741824), Number(last, "gpu_watts"), Number(last, "gpu_joules") / 2));
+        Assert.Equal((0.5, 9e3, 400.0, 1.5), (Number(last, "gpu_utilization"), Math.Round(Number(last, "gpu_memory_mb") / 1.073741824), Number(last, "gpu_watts"), Math.Round(Number(last, "energy_kwh") * 3.6e6 / 2, 9)));
         Assert.False(last.TryGetProperty("cpu_share", out var share) && share.ValueKind == JsonValueKind.Number);
 
         var (code, error) = Run("libnvidia-ml.so.1", Arguments("unwatched", 2));
         Assert.True(code == 0, error);
-        Assert.All((string[])["gpu_utilization", "gpu_memory_mb", "gpu_watts", "gpu_joules"], name =>
+        Assert.All((string[])["gpu_utilization", "gpu_memory_mb", "gpu_watts", "energy_kwh"], name =>
             Assert.False(Lines("unwatched")[^1].TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null, name));
     }
 

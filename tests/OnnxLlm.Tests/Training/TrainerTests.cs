@@ -1,3 +1,4 @@
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Training;
 using OnnxLlm.Training.Checkpoints;
@@ -67,9 +68,29 @@ public sealed class TrainerTests : IDisposable
         Assert.Equal(before, Everything());
     }
 
-    private Trainer Create(Action<StepReport> onStep)
+    [Fact]
+    public void Gpu_ThatCountsItsEnergy_IsAddedUpInTheLogAndTheCheckpoint()
     {
-        var config = ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), ["steps=20"]);
+        var joules = 1000.0;
+        var trainer = Create(_ => { }, () => new(null, null, 250, joules += 7200), ["tracking.co2_grams_per_kwh=400"]);
+
+        Assert.Equal(Outcome.Finished, trainer.Train(default));
+
+        var last = MetricsLog.Steps(Metrics).Last();
+        Assert.Equal((250, 20 * 7200 / 3.6e6, 20 * 7200 / 3.6e6 * 400), (last.GpuWatts, last.EnergyKwh, last.Co2Grams));
+        Assert.Equal(20 * 7200, trainer.State.EnergyJoules);
+    }
+
+    [Fact]
+    public void WithoutAGpu_NoEnergyIsLogged()
+    {
+        Assert.Equal(Outcome.Finished, Create(_ => { }, null, ["tracking.co2_grams_per_kwh=400"]).Train(default));
+        Assert.All(MetricsLog.Steps(Metrics), step => Assert.Equal((null, null), (step.EnergyKwh, step.Co2Grams)));
+    }
+
+    private Trainer Create(Action<StepReport> onStep, Func<GpuUse>? gpu = null, params string[] settings)
+    {
+        var config = ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), ["steps=20", .. settings]);
         var windows = TinyTraining.Windows(TinyTraining.Tokens(3000));
         var parts = new TrainerParts(
             _engine,
@@ -78,7 +99,8 @@ public sealed class TrainerTests : IDisposable
             new CheckpointStore(Path.Combine(_folder, "checkpoints"), 1),
             MetricsLog.Open(Metrics, 0),
             new TestView(onStep),
-            TimeProvider.System);
+            TimeProvider.System)
+        { Gpu = gpu };
         return new Trainer(config, parts, new TrainingState { ConfigHash = "" });
     }
 

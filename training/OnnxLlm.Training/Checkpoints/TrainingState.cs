@@ -36,6 +36,9 @@ internal sealed record TrainingState
     /// <summary>Wall clock spent so far, over all processes of the run.</summary>
     public double ElapsedSeconds { get; init; }
 
+    /// <summary>Energy that the GPU took so far, over all processes of the run; null where nothing was measured.</summary>
+    public double? EnergyJoules { get; init; }
+
     /// <summary>Validation loss at exactly this step, where it was measured.</summary>
     public double? ValidationLoss { get; init; }
 

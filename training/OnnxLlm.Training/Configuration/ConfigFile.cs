@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using OnnxLlm.Graphs;
+using OnnxLlm.Training.Engine;
 
 namespace OnnxLlm.Training.Configuration;
 
@@ -18,6 +19,7 @@ internal static class ConfigFile
     {
         var json = Tree(text, name);
         var problems = overrides.Select(o => Override(json, o)).OfType<string>().ToList();
+        if (!json.ContainsKey("model") && json["initial_weights"] is JsonValue from && from.TryGetValue(out string? folder)) json["model"] = StartingWeights.Config(folder).ToJson();
         problems.AddRange(StrictJson.Mistakes<RunConfig>(json));
         if (problems.Count > 0) throw Report(name, problems);
 

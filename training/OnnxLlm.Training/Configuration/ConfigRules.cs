@@ -41,6 +41,7 @@ internal static class ConfigRules
             ("stability.min_delta", t.MinDelta, t.MinDelta >= 0, "0 or more"),
             ("stability.statistics_every", t.StatisticsEvery, t.StatisticsEvery >= 0, "0 or more"),
             ("tracking.peak_gflops", c.Tracking.PeakGflops ?? 1, c.Tracking.PeakGflops is null or > 0, "above 0"),
+            ("tracking.co2_grams_per_kwh", c.Tracking.Co2GramsPerKwh ?? 0, c.Tracking.Co2GramsPerKwh is null or >= 0, "0 or more"),
             ("samples.every", c.Samples.Every, c.Samples.Every >= 0, "0 or more"),
             ("samples.tokens", c.Samples.Tokens, c.Samples.Tokens > 0, "above 0"),
             ("samples.temperature", c.Samples.Temperature, c.Samples.Temperature >= 0, "0 or more"),

@@ -41,6 +41,9 @@ public sealed record RunConfig
     /// <summary>Where the optimizer's state is between updates.</summary>
     public OptimizerOffload OptimizerOffload { get; init; }
 
+    /// <summary>Folder of a trained model whose weights the run begins with: a checkpoint, a model package, or one of Hugging Face's. Fresh ones where absent.</summary>
+    public string? InitialWeights { get; init; }
+
     /// <summary>Patterns of parameter names (* is any text) that are not trained.</summary>
     public ImmutableArray<string> Frozen { get; init; } = [];
 

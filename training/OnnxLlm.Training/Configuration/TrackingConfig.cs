@@ -15,6 +15,9 @@ public sealed record TrackingConfig
     /// <summary>What the machine can do at best, in GFLOP/s; with it, the log says which share of that the model's arithmetic makes (MFU).</summary>
     public double? PeakGflops { get; init; }
 
+    /// <summary>Grams of CO2 for a kilowatt hour of the place's electricity; with it, the log says what the measured energy comes to.</summary>
+    public double? Co2GramsPerKwh { get; init; }
+
     /// <summary>What is wrong with <see cref="Mlflow"/>, or null.</summary>
     internal string? AddressMistake => Mlflow is null ? null
         : !Uri.TryCreate(Mlflow, UriKind.Absolute, out var address) || address.Scheme is not ("http" or "https") ? $"tracking.mlflow: '{Mlflow}' is no http or https address"

@@ -17,6 +17,11 @@ internal static class TrainingEngines
     public static void Require(RunConfig config)
     {
         config.Place.Require();
+        if (config.InitialWeights is { } folder)
+        {
+            using var weights = StartingWeights.Open(folder);
+            weights.Require(config.Setup.Parameters());
+        }
         if (config.Place.IsCuda && config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for the cpu; on a GPU the state stays on the device.");
         if (config.Engine != EngineKind.OrtTraining) return;
         if (config.Place.IsCuda) throw new TrainingException("device: engine ort-training runs on the cpu here; for a GPU use engine onnx.");
@@ -30,11 +35,16 @@ internal static class TrainingEngines
     /// <summary>Writes the graphs that the engine runs, in the form that it runs them in.</summary>
     public static void WriteArtifacts(string folder, RunConfig config, TrainingGraphs graphs)
     {
-        if (config.Engine == EngineKind.OrtTraining) TrainingFolder.WriteOrtTraining(folder, config.Setup, Fresh(config).Source());
-        else TrainingFolder.Write(folder, config.Setup, graphs);
+        if (config.Engine != EngineKind.OrtTraining)
+        {
+            TrainingFolder.Write(folder, config.Setup, graphs);
+            return;
+        }
+        using var weights = config.InitialWeights is { } from ? StartingWeights.Open(from) : null;
+        TrainingFolder.WriteOrtTraining(folder, config.Setup, weights?.Source(config.Setup.Parameters()) ?? Fresh(config).Source());
     }
 
-    /// <summary>The config's engine, with fresh weights, or with what a checkpoint holds.</summary>
+    /// <summary>The config's engine with the weights to begin with, fresh or of another training, or with what a checkpoint holds.</summary>
     /// <param name="artifacts">See <see cref="WriteArtifacts"/>.</param>
     /// <param name="checkpoint">A folder that the engine saved to.</param>
     /// <param name="offload">Working file of an optimizer state that is kept out of memory.</param>
@@ -50,8 +60,13 @@ internal static class TrainingEngines
             Scaler = graphs.HasLossScale ? new LossScaler(config.LossScale) : null,
             Graphs = config.GraphsFor,
         };
-        if (checkpoint is null) engine.Tensors.Initialize(Fresh(config));
-        else engine.Load(checkpoint);
+        if (checkpoint is not null) engine.Load(checkpoint);
+        else if (config.InitialWeights is { } from)
+        {
+            using var weights = StartingWeights.Open(from);
+            engine.Tensors.Fill(weights.Fill);
+        }
+        else engine.Tensors.Initialize(Fresh(config));
         return engine;
     }
 

@@ -50,13 +50,16 @@ internal sealed class TrainingTensors : IDisposable
 
     public TensorBuffer? Find(string name) => _buffers.GetValueOrDefault(name);
 
-    public void Initialize(Initializer initializer)
+    public void Initialize(Initializer initializer) => Fill(initializer.Fill);
+
+    /// <param name="fill">Writes the first values of a parameter, in the processor's memory.</param>
+    public void Fill(Action<ParameterInfo, Span<float>> fill)
     {
         foreach (var p in _parameters)
         {
             var buffer = _buffers[p.Name];
             using var copy = buffer.Device.IsCuda ? TensorBuffer.Zeros(ElementType.Float, p.Shape.AsSpan()) : null;
-            initializer.Fill(p, (copy ?? buffer).Span<float>());
+            fill(p, (copy ?? buffer).Span<float>());
             if (copy is not null) buffer.CopyFrom(copy);
         }
     }

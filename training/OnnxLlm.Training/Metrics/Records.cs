@@ -40,7 +40,7 @@ internal sealed record StepMetrics
     /// <summary>Memory that the process has resident, in MB.</summary>
     public double? ResidentMb { get; init; }
 
-    /// <summary>Share of the last moments in which the GPU computed. This and the next three are absent without a GPU, or where its driver does not tell.</summary>
+    /// <summary>Share of the last moments in which the GPU computed. This and the next four are absent without a GPU, or where its driver does not tell.</summary>
     public double? GpuUtilization { get; init; }
 
     /// <summary>Memory of the GPU in use, in MB, by whomever.</summary>
@@ -48,8 +48,11 @@ internal sealed record StepMetrics
 
     public double? GpuWatts { get; init; }
 
-    /// <summary>Energy that the GPU took since this process began to train.</summary>
-    public double? GpuJoules { get; init; }
+    /// <summary>Energy that the GPU took for the run so far, over all of its processes.</summary>
+    public double? EnergyKwh { get; init; }
+
+    /// <summary>The CO2 of that energy, by <c>tracking.co2_grams_per_kwh</c>, where that is given.</summary>
+    public double? Co2Grams { get; init; }
 
     public required double ElapsedSeconds { get; init; }
 

@@ -22,6 +22,8 @@ internal static class ReportTables
             ("speed", Median(h.Steps, s => s.TokensPerSecond), $"tokens/s, {Median(h.Steps, s => s.ModelGflops)} GFLOP/s: medians"),
             ("time", last is null ? "–" : Numbers.Time(TimeSpan.FromSeconds(last.ElapsedSeconds)), $"{h.Events.Count(IsAlarm)} alarms, {last?.Skipped ?? 0} skipped"),
         ];
+        if (last?.EnergyKwh is { } kwh)
+            tiles = [.. tiles, ("energy", $"{Numbers.Text(kwh, kwh < 10 ? "0.###" : "#,0")} kWh", last.Co2Grams is { } grams ? $"of the GPU, {Numbers.Text(grams / 1e3, "0.###")} kg CO2" : "of the GPU")];
         return $"<section class='tiles'>{string.Concat(tiles.Select(t => $"<div><small>{t.Name}</small><b>{t.Value}</b><small>{t.More}</small></div>"))}</section>";
     }
 

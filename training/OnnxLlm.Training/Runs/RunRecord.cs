@@ -23,6 +23,9 @@ internal sealed record RunRecord
 
     public required DataRecord Data { get; init; }
 
+    /// <summary>SHA-256 of the weights that the run began with; absent where they were fresh.</summary>
+    public string? InitialWeights { get; init; }
+
     public required long Parameters { get; init; }
 
     /// <summary>SHA-256 of the config below; every checkpoint repeats it.</summary>

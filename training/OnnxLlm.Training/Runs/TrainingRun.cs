@@ -49,6 +49,8 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         var store = Store(record.Config);
         store.Clean();
         var latest = Latest(store, record);
+        if (latest is null && record.Config.InitialWeights is { } from && StartingWeights.Hash(from) != record.InitialWeights)
+            throw new TrainingException($"The weights in '{from}' are not those that the run began with, and it has no checkpoint yet.");
         if (latest?.State is { } state && state.Step >= state.PlannedSteps)
         {
             view.Note($"'{folder.Root}' is finished, at step {state.Step}.");
@@ -68,7 +70,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         using var metrics = MetricsLog.Open(folder.Metrics, state.Step, trackers);
         var parts = new TrainerParts(engine, data.Training, data.Validation, Store(config), metrics, view, clock)
         {
-            Gpu = GpuMonitor.Open(config.Place),
+            Gpu = GpuMonitor.Open(config.Place) is { } gpu ? gpu.Read : null,
             Sampler = TextSampler.Open(config, record.Data.Tokenizer),
             FlopsPerToken = FlopCount.PerToken(graphs.Evaluation, (long)config.MicroBatch * config.Time),
         };
@@ -125,6 +127,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         Versions = Provenance.Versions(),
         Machine = Provenance.Machine(),
         Data = data.Record,
+        InitialWeights = config.InitialWeights is { } from ? StartingWeights.Hash(from) : null,
         Parameters = graphs.Parameters.Sum(p => p.Count),
         ConfigHash = RunFolder.HashOf(config),
         Config = config,
