@@ -34,9 +34,23 @@ public sealed class BoundSession : IDisposable
     /// <summary>Binds or rebinds an input.</summary>
     public BoundSession Input(string name, TensorBuffer buffer)
     {
-        Require(_owner.Input(name), buffer);
+        Require(_owner.Input(name), buffer, buffer.Shape.AsSpan());
         using OrtValue value = Value(buffer);
         _binding.BindInput(name, value);
+        _buffers[("input", name)] = buffer;
+        return this;
+    }
+
+    /// <summary>
+    /// Binds or rebinds an input to the first elements of a buffer of the host, read in another shape. Allocates no managed memory, for inputs whose shape changes with
+    /// every run.
+    /// </summary>
+    public unsafe BoundSession Input(string name, TensorBuffer buffer, params ReadOnlySpan<long> shape)
+    {
+        TensorInfo info = _owner.Input(name);
+        Require(info, buffer, shape);
+        if (buffer.Device.IsCuda) return Input(name, buffer.View(0, shape));
+        TensorBinding.BindInput(_binding, info, buffer.Data, buffer.BytesOf(shape), shape);
         _buffers[("input", name)] = buffer;
         return this;
     }
@@ -44,7 +58,7 @@ public sealed class BoundSession : IDisposable
     /// <summary>Binds or rebinds an output; outputs that are not bound are not returned.</summary>
     public BoundSession Output(string name, TensorBuffer buffer)
     {
-        Require(_owner.Output(name), buffer);
+        Require(_owner.Output(name), buffer, buffer.Shape.AsSpan());
         using OrtValue value = Value(buffer);
         _binding.BindOutput(name, value);
         _buffers[("output", name)] = buffer;
@@ -110,10 +124,10 @@ public sealed class BoundSession : IDisposable
     }
 
     /// <summary>A buffer elsewhere would be copied once, when it is bound, and not be looked at again.</summary>
-    private void Require(TensorInfo info, TensorBuffer buffer)
+    private void Require(TensorInfo info, TensorBuffer buffer, ReadOnlySpan<long> shape)
     {
         if (_captured) throw new ModelRuntimeException($"{info.Name} cannot be bound again: what was recorded keeps the addresses of its first run.");
-        info.Require(buffer);
+        info.Require(buffer.Type, shape);
         if (buffer.Device != _owner.Device) throw new ModelRuntimeException($"{info.Name} needs a buffer on {_owner.Device}, got one on {buffer.Device}.");
     }
 

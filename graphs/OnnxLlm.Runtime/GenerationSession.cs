@@ -160,8 +160,7 @@ public sealed class GenerationSession : IDisposable
         if (wanted == Wanted.AllScores)
             bound.Input(GenerationGraph.LogitsAt, _places.OnDevice.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.For(sequence).OnDevice.View(0, sequence, 1, VocabularySize));
         if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.For(sequence).OnDevice.View(0, 1, sequence, Width));
-        bound.Input(GenerationGraph.InputIds, _ids.OnDevice.View(0, count, sequence));
-        bound.Input(GenerationGraph.AttentionMask, _mask.OnDevice.View(0, count, total));
+        bound.Input(GenerationGraph.InputIds, _ids.OnDevice, count, sequence).Input(GenerationGraph.AttentionMask, _mask.OnDevice, count, total);
         Run(bound, count, sequence, total);
         if (wanted == Wanted.LastScores) _logits.Download((long)count * VocabularySize);
         else if (wanted == Wanted.AllScores) _allLogits.For(sequence).Download((long)sequence * VocabularySize);

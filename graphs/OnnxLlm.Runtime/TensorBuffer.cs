@@ -93,9 +93,16 @@ public sealed unsafe class TensorBuffer : IDisposable
     /// <summary>View of the elements from <paramref name="offset"/> on, read in another shape.</summary>
     public TensorBuffer View(long offset, params ReadOnlySpan<long> shape)
     {
-        if (offset < 0 || offset > Count - CountOf(shape))
-            throw new ModelRuntimeException($"Elements {offset} to {offset + CountOf(shape)} are not in a buffer of {Count}.");
+        Require(offset, CountOf(shape));
         return new TensorBuffer(_block, _offset + offset * Type.Size(), false, Type, [.. shape]);
+    }
+
+    /// <summary>Bytes of as many of the first elements as fill a shape.</summary>
+    internal long BytesOf(ReadOnlySpan<long> shape)
+    {
+        long count = CountOf(shape);
+        Require(0, count);
+        return count * Type.Size();
     }
 
     /// <summary>
@@ -138,6 +145,11 @@ public sealed unsafe class TensorBuffer : IDisposable
     {
         if (Device.IsCuda || place.IsCuda) CudaRuntime.Of(Device.IsCuda ? Device : place).Copy(Data, Device, source, place, Bytes);
         else Buffer.MemoryCopy(source, Data, Bytes, Bytes);
+    }
+
+    private void Require(long offset, long count)
+    {
+        if (offset < 0 || offset > Count - count) throw new ModelRuntimeException($"Elements {offset} to {offset + count} are not in a buffer of {Count}.");
     }
 
     private byte* HostData => Device.IsCuda ? throw new ModelRuntimeException($"A buffer on {Device} cannot be read or written from the host; copy it.") : Data;

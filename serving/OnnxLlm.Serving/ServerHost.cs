@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Metrics;
@@ -28,6 +29,8 @@ internal static class ServerHost
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = options.Limits.BodyBytes;
+            kestrel.Limits.RequestHeadersTimeout = options.Limits.HeadPatience;
+            kestrel.Limits.MinRequestBodyDataRate = kestrel.Limits.MinResponseDataRate = new MinDataRate(options.Limits.SlowestClient, options.Limits.BodyPatience);
         });
 
         builder.Services.AddSingleton(options).AddSingleton(models);
@@ -48,7 +51,7 @@ internal static class ServerHost
         services.AddSingleton(CreateKeys).AddSingleton(CreateGuardrails).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
-        services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>();
+        services.AddSingleton<GenerationReader>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<InferEndpoint>();
         services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
     }

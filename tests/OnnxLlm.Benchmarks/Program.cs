@@ -1,5 +1,6 @@
 using System.CommandLine;
 using OnnxLlm.Benchmarks;
+using OnnxLlm.Benchmarks.Arrivals;
 using OnnxLlm.Benchmarks.Data;
 using OnnxLlm.Benchmarks.Decode;
 using OnnxLlm.Benchmarks.Kernels;
@@ -10,6 +11,7 @@ using OnnxLlm.Benchmarks.Peers;
 using OnnxLlm.Benchmarks.Precision;
 using OnnxLlm.Benchmarks.Scaling;
 using OnnxLlm.Benchmarks.Serve;
+using OnnxLlm.Benchmarks.Soak;
 using OnnxLlm.Benchmarks.Train;
 using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
@@ -20,6 +22,7 @@ using OnnxLlm.Tools;
 var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/benchmarks.md.")
 {
     AllCommand.Create(),
+    ArrivalsCommand.Create(),
     DataCommand.Create(),
     DecodeCommand.Create(),
     DecodeCommand.CreateWorker(),
@@ -34,6 +37,7 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
     PrecisionCommand.Create(),
     ScalingCommand.Create(),
     ServeCommand.Create(),
+    SoakCommand.Create(),
     TrainCommand.Create(),
     TrainCommand.CreateWorker(),
 };

@@ -52,7 +52,8 @@ internal static unsafe partial class NativeApi
         throw new ModelRuntimeException(message);
     }
 
-    private static nint Slot(string function) => Table[(int)Marshal.OffsetOf<OrtApi>(function) / sizeof(nint)];
+    /// <summary>The function of this name in the table.</summary>
+    internal static nint Slot(string function) => Table[(int)Marshal.OffsetOf<OrtApi>(function) / sizeof(nint)];
 
     [LibraryImport("onnxruntime")]
     private static partial OrtApiBase* OrtGetApiBase();

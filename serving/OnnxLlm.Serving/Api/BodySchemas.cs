@@ -21,6 +21,12 @@ internal static class BodySchemas
 
     public const string Generate = """{"type":"object","required":["text_input"],"properties":{"text_input":{"type":"string"},"parameters":{"type":"object"}}}""";
 
+    public const string Infer = """
+        {"type":"object","required":["inputs"],"properties":{"id":{"type":"string"},"parameters":{"type":"object"},
+        "inputs":{"type":"array","items":{"type":"object","required":["name","shape","datatype","data"],"properties":{"name":{"enum":["input_ids","attention_mask"]},"shape":{"type":"array","items":{"type":"integer"}},"datatype":{"enum":["INT64","INT32"]},"data":{"type":"array"}}}},
+        "outputs":{"type":"array","items":{"type":"object","required":["name"],"properties":{"name":{"enum":["logits","last_logits"]}}}}}}
+        """;
+
     public const string Tokenize = """{"type":"object","properties":{"model":{"type":"string"},"prompt":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"return_token_strs":{"type":"boolean"}}}""";
 
     public const string Detokenize = """{"type":"object","required":["tokens"],"properties":{"model":{"type":"string"},"tokens":{"type":"array","items":{"type":"integer"}}}}""";

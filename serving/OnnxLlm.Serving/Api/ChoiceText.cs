@@ -22,7 +22,7 @@ internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequ
     public bool IsFinished { get; private set; }
 
     /// <summary>Null where the token shows nothing yet.</summary>
-    public ChoiceDelta? Append(TokenGenerated token)
+    public ChoiceDelta? Append(GeneratedToken token)
     {
         if (request.Alternatives is not null) Note(token);
         var piece = _stream.Append(token.Token);
@@ -64,7 +64,7 @@ internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequ
         return new ChoiceDelta(choice, text, scores, finish);
     }
 
-    private void Note(TokenGenerated token)
+    private void Note(GeneratedToken token)
     {
         var top = token.Score?.Top.Select(t => new ScoredAlternative(Text(t.Token), t.LogProb)) ?? [];
         _scores.Add(new ScoredToken(Text(token.Token), token.Score?.LogProb, [.. top], _decoded));

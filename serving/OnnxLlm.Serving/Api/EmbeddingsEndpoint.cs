@@ -1,7 +1,5 @@
-using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
-using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using OnnxLlm.Serving.Engine;
 
@@ -37,49 +35,21 @@ internal sealed class EmbeddingsEndpoint(GenerationReader reader, ServerOptions 
 
     private static async Task<ApiError?> ReadAsync(HttpContext context, ReadRequest held, Form form)
     {
-        using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        var (events, caller) = (Channel.CreateUnbounded<SequenceEvent>(), Caller.Of(context));
-        Sequence[] sequences = [.. held.Request.Prompts.Select((prompt, i) => Of(prompt, i, caller, events.Writer, cancel.Token))];
-        var admission = held.Lease.Model.Engine.Submit(sequences);
-        if (admission != Admission.Accepted) return admission == Admission.QueueFull ? ApiError.QueueFull() : ApiError.EngineDead();
-        try
-        {
-            foreach (var _ in sequences)
-                if (await events.Reader.ReadAsync(context.RequestAborted).ConfigureAwait(false) is SequenceFailed failed)
-                    throw new ServingException("The engine failed while it read the text.", failed.Fault);
-        }
-        finally
-        {
-            await cancel.CancelAsync().ConfigureAwait(false);
-        }
-
-        caller.Quota?.Charge(held.Request.PromptTokens);
-        RequestRecord.Of(context).Usage = new Usage(held.Request.PromptTokens, 0, 0);
-        await JsonResponse.WriteAsync(context, Answer(held, sequences, form)).ConfigureAwait(false);
-        return null;
+        EmbeddingSum[] embeddings = [.. held.Request.Prompts.Select(_ => new EmbeddingSum())];
+        var refusal = await PromptPass.RunAsync(context, held, embeddings).ConfigureAwait(false);
+        if (refusal is null) await JsonResponse.WriteAsync(context, Answer(held, embeddings, form)).ConfigureAwait(false);
+        return refusal;
     }
 
-    private static Sequence Of(ImmutableArray<int> text, int index, Caller caller, ChannelWriter<SequenceEvent> output, CancellationToken cancelled) => new()
-    {
-        Prompt = text,
-        Choice = index,
-        MaxTokens = 0,
-        Embedding = new EmbeddingSum(),
-        Key = caller.Name,
-        Priority = caller.Priority,
-        Output = output,
-        Cancelled = cancelled,
-    };
-
-    private static JsonObject Answer(ReadRequest held, Sequence[] sequences, Form form) => new()
+    private static JsonObject Answer(ReadRequest held, EmbeddingSum[] embeddings, Form form) => new()
     {
         ["object"] = "list",
         ["model"] = held.Lease.Description.Id,
-        ["data"] = new JsonArray([.. sequences.Select(sequence => new JsonObject
+        ["data"] = new JsonArray([.. embeddings.Select((embedding, index) => new JsonObject
         {
             ["object"] = "embedding",
-            ["index"] = sequence.Choice,
-            ["embedding"] = form.Write(sequence.Embedding!),
+            ["index"] = index,
+            ["embedding"] = form.Write(embedding),
         })]),
         ["usage"] = new JsonObject { ["prompt_tokens"] = held.Request.PromptTokens, ["total_tokens"] = held.Request.PromptTokens },
     };

@@ -20,13 +20,14 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
     public Task ModelAsync(HttpContext context)
     {
         if (Loaded(context) is not { } model) return NotFoundAsync(context);
+        var vocabulary = model.Engine.ModelVocabulary;
         return JsonResponse.WriteAsync(context, new JsonObject
         {
             ["name"] = model.Description.Id,
             ["versions"] = new JsonArray("1"),
             ["platform"] = "onnx_onnxv1",
-            ["inputs"] = new JsonArray(Tensor("text_input", "BYTES", 1)),
-            ["outputs"] = new JsonArray(Tensor("text_output", "BYTES", 1)),
+            ["inputs"] = new JsonArray(Tensor(InferTensors.Ids, "INT64", -1, -1), Tensor(InferTensors.Mask, "INT64", -1, -1)),
+            ["outputs"] = new JsonArray(Tensor(InferTensors.Logits, "FP32", -1, -1, vocabulary), Tensor(InferTensors.LastLogits, "FP32", -1, vocabulary)),
         });
     }
 

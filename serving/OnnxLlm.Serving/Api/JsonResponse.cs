@@ -13,14 +13,10 @@ internal static class JsonResponse
     public static async Task WriteAsync(HttpContext context, JsonNode body)
     {
         context.Response.ContentType = "application/json; charset=utf-8";
-        Append(context, body);
+        using (var writer = Writer(context)) body.WriteTo(writer);
         await context.Response.BodyWriter.FlushAsync(context.RequestAborted).ConfigureAwait(false);
     }
 
-    /// <summary>Adds the text of <paramref name="body"/> to the response without sending it yet.</summary>
-    public static void Append(HttpContext context, JsonNode body)
-    {
-        using var writer = new Utf8JsonWriter(context.Response.BodyWriter, Compact);
-        body.WriteTo(writer);
-    }
+    /// <summary>Adds to the response, without sending it yet, whenever it is flushed.</summary>
+    public static Utf8JsonWriter Writer(HttpContext context) => new(context.Response.BodyWriter, Compact);
 }

@@ -100,7 +100,7 @@ internal sealed class LiveAnswer : Answer
         if (!_request.Echo || _request.ScoresPrompt) yield break;
         foreach (var sequence in Sequences)
         {
-            var pieces = sequence.Prompt.Select(token => _texts[sequence.Choice].Append(new TokenGenerated(sequence.Choice, token, null, IsPrompt: true))?.Text);
+            var pieces = sequence.Prompt.Select(token => _texts[sequence.Choice].Append(new GeneratedToken(token, null, IsPrompt: true))?.Text);
             yield return new ChoiceDelta(sequence.Choice, string.Concat(pieces), [], null);
         }
     }
@@ -124,10 +124,8 @@ internal sealed class LiveAnswer : Answer
         if (text.IsFinished) return null;           // tokens that were on their way when a stop sequence came
         switch (happened)
         {
-            case TokenGenerated token:
-                return Append(text, [token]);
             case TokensGenerated together:
-                return Append(text, together.Tokens);
+                return Append(text, together);
             case SequenceFinished finished:
                 if (finished.Choice % _request.Choices == 0) _shared += finished.Shared;
                 return text.Finish(finished.Reason);
@@ -139,14 +137,14 @@ internal sealed class LiveAnswer : Answer
     }
 
     /// <summary>What tokens that came together show together.</summary>
-    private ChoiceDelta? Append(ChoiceText text, ImmutableArray<TokenGenerated> tokens)
+    private ChoiceDelta? Append(ChoiceText text, TokensGenerated together)
     {
         ChoiceDelta? shown = null;
-        foreach (var token in tokens)
+        foreach (var token in together.Tokens)
         {
             if (text.Append(token) is { } delta) shown = shown?.Then(delta) ?? delta;
             if (!text.IsFinished) continue;
-            _cancels[token.Choice].Cancel();
+            _cancels[together.Choice].Cancel();
             break;
         }
 

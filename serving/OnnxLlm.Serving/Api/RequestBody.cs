@@ -85,7 +85,7 @@ internal sealed class RequestBody(JsonElement root)
     private static string? TryText(JsonElement value) => Unicode(value.GetString);
 
     /// <summary>Null for lone surrogates and bytes that are not UTF-8, which the JSON reader reports only now.</summary>
-    private static string? Unicode(Func<string?> read)
+    public static string? Unicode(Func<string?> read)
     {
         try
         {
@@ -98,7 +98,7 @@ internal sealed class RequestBody(JsonElement root)
     }
 
     /// <summary>A whole number, also when written like 16.0.</summary>
-    private static long? Whole(JsonElement value)
+    public static long? Whole(JsonElement value)
     {
         if (value.ValueKind != JsonValueKind.Number) return null;
         if (value.TryGetInt64(out var integer)) return integer;

@@ -20,6 +20,18 @@ internal sealed record RequestLimits
 
     public int Messages { get; init; } = 4096;
 
+    /// <summary>Numbers that an answer of <c>infer</c> may have: some ten megabytes of JSON.</summary>
+    public long InferValues { get; init; } = 1 << 20;
+
+    /// <summary>Time for a client to send the head of its request.</summary>
+    public TimeSpan HeadPatience { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Time after which a body has to come, and an answer has to be read, at <see cref="SlowestClient"/> at least.</summary>
+    public TimeSpan BodyPatience { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Bytes per second.</summary>
+    public double SlowestClient { get; init; } = 240;
+
     /// <summary>Prompts times choices: all of them have to fit into the queue.</summary>
     public int Sequences { get; init; } = 256;
 }

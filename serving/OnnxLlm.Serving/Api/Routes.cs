@@ -61,6 +61,7 @@ internal static class Routes
             app.MapGet(model, protocol.ModelAsync).Says("A model's inputs and outputs.");
             app.MapGet($"{model}/ready", protocol.ReadyAsync).Says("Whether a model answers.");
             app.MapGet($"{model}/stats", protocol.StatisticsAsync).Says("What a model has done so far.");
+            app.MapPost($"{model}/infer", app.Service<InferEndpoint>().InferAsync).WithMetadata(new Metered()).Says("The scores of tokens.", BodySchemas.Infer);
             app.MapPost($"{model}/generate", generate.WholeAsync).WithMetadata(new Metered()).Says("Continues a text.", BodySchemas.Generate);
             app.MapPost($"{model}/generate_stream", generate.StreamAsync).WithMetadata(new Metered()).Says("Continues a text, piece by piece.", BodySchemas.Generate);
         }

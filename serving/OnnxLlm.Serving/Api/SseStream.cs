@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -7,6 +8,8 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>Server-sent events as OpenAI clients expect them: <c>data:</c> lines with compact JSON.</summary>
 internal sealed class SseStream(HttpContext context)
 {
+    private Utf8JsonWriter? _writer;
+
     /// <summary>Sends the headers, so that clients stop waiting for them.</summary>
     public async Task BeginAsync()
     {
@@ -29,7 +32,10 @@ internal sealed class SseStream(HttpContext context)
     public void Append(JsonNode data)
     {
         Write("data: "u8);
-        JsonResponse.Append(context, data);
+        _writer ??= JsonResponse.Writer(context);
+        _writer.Reset(context.Response.BodyWriter);
+        data.WriteTo(_writer);
+        _writer.Flush();
         Write("\n\n"u8);
     }
 

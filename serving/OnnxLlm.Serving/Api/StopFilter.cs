@@ -17,6 +17,7 @@ internal sealed class StopFilter(ImmutableArray<string> stops)
     public string Append(string piece)
     {
         if (IsStopped) return "";
+        if (stops.IsEmpty) return piece;
         var text = _held + piece;
         var stop = FirstStop(text);
         IsStopped = stop >= 0;

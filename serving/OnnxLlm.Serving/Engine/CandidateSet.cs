@@ -7,6 +7,7 @@ namespace OnnxLlm.Serving.Engine;
 internal sealed class CandidateSet(int vocabularySize)
 {
     private readonly Candidate[] _candidates = new Candidate[vocabularySize];
+    private readonly int[] _best = new int[vocabularySize];
 
     private readonly record struct Candidate(float Weight, int Token);
 
@@ -23,7 +24,8 @@ internal sealed class CandidateSet(int vocabularySize)
     /// <summary>The k best, and what they weigh.</summary>
     private (int Kept, double Total) TakeBest(ReadOnlySpan<float> weights, int k)
     {
-        var best = BestTokens.Select(weights, k);
+        var best = _best.AsSpan(0, k);
+        BestTokens.Select(weights, best);
         for (var i = 0; i < best.Length; i++) _candidates[i] = new Candidate(weights[best[i]], best[i]);
         return (best.Length, Weight(best.Length));
     }

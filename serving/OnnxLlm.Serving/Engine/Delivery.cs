@@ -11,7 +11,7 @@ internal sealed class Delivery(TimeProvider time, TimeSpan pace)
     private long _last = time.GetTimestamp();
     private bool _urgent;
 
-    public void Add(Sequence sequence, TokenGenerated token)
+    public void Add(Sequence sequence, GeneratedToken token)
     {
         if (sequence.Outbox.Count == 0) _waiting.Add(sequence);
         sequence.Outbox.Add(token);
@@ -43,7 +43,7 @@ internal sealed class Delivery(TimeProvider time, TimeSpan pace)
     {
         var outbox = sequence.Outbox;
         if (outbox.Count == 0) return;
-        sequence.Output.TryWrite(outbox.Count == 1 ? outbox[0] : new TokensGenerated(sequence.Choice, [.. outbox]));
+        sequence.Output.TryWrite(new TokensGenerated(sequence.Choice, [.. outbox]));
         outbox.Clear();
     }
 }

@@ -5,6 +5,9 @@ namespace OnnxLlm.Serving.Engine;
 /// <summary>Turns what the loop does into time stamps and metrics. It decides nothing.</summary>
 internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
 {
+    private readonly CounterCell _decodes = metrics.Executions.Of("decode");
+    private readonly CounterCell _prefills = metrics.Executions.Of("prefill");
+
     public void Arrived(Sequence sequence) => sequence.Times.Arrived = time.GetTimestamp();
 
     public void Planned(StepPlan plan)
@@ -13,11 +16,11 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
         if (plan.Decode.Count > 0)
         {
             metrics.BatchSize.Observe(plan.Decode.Count);
-            metrics.Executions.Add(1, "decode");
+            _decodes.Add(1);
         }
 
         if (plan.Prefill is not { } chunk) return;
-        metrics.Executions.Add(1, "prefill");
+        _prefills.Add(1);
         if (chunk.Start == chunk.Sequence.Shared) Admitted(chunk.Sequence);
     }
 

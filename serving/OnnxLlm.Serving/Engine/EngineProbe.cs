@@ -26,7 +26,7 @@ internal sealed class EngineProbe(InferenceEngine engine, TimeProvider time)
         {
             SequenceEvent answer;
             do answer = await output.Reader.ReadAsync(cancellation).AsTask().WaitAsync(Patience, time, cancellation).ConfigureAwait(false);
-            while (answer is TokenGenerated or TokensGenerated);
+            while (answer is TokensGenerated);
         }
         catch (TimeoutException)
         {

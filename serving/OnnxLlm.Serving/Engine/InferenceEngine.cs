@@ -25,6 +25,7 @@ internal sealed class InferenceEngine : IDisposable
     private readonly int _vocabulary;
     private readonly int[] _tokens;
     private readonly int[] _pasts;
+    private readonly List<Sample> _samples = [];
     private int _queued;
     private int _running;
     private bool _stopping;
@@ -53,7 +54,10 @@ internal sealed class InferenceEngine : IDisposable
     /// <summary>Elements of a hidden state.</summary>
     public int Width => _runner.Width;
 
-    /// <summary>The model gives hidden states.</summary>
+    /// <summary>Scores of a row, those of the padding included.</summary>
+    public int ModelVocabulary => _runner.VocabularySize;
+
+    /// <summary>The model gives hidden states and the scores of all tokens.</summary>
     public bool GivesAll => _runner.GivesAll;
 
     /// <summary>Sequences that may be decoded together at present.</summary>
@@ -153,7 +157,8 @@ internal sealed class InferenceEngine : IDisposable
 
     private List<Sample> Run(StepPlan plan)
     {
-        var samples = new List<Sample>(plan.Decode.Count + 1);
+        var samples = _samples;
+        samples.Clear();
         foreach (var transfer in plan.Transfers) transfer.Run(_runner);
         if (plan.Prefill is { } chunk) Prefill(chunk, samples);
         if (plan.Draft.Length > 0) Verify(plan.Decode[0], plan.Draft, samples);
@@ -163,9 +168,9 @@ internal sealed class InferenceEngine : IDisposable
 
     private void Prefill(PrefillChunk chunk, List<Sample> samples)
     {
-        if (chunk.Sequence.Embedding is { } embedding)
+        if (chunk.Sequence.Reader is { } reader)
         {
-            embedding.Add(_runner.Hidden(chunk.Slot, chunk.Tokens, chunk.Start), _runner.Width);
+            reader.Read(_runner, chunk);
             return;
         }
 
@@ -235,7 +240,7 @@ internal sealed class InferenceEngine : IDisposable
         {
             if (sequence.IsEnd(token)) continue;
             _observer.Generated(sequence);
-            _delivery.Add(sequence, new TokenGenerated(sequence.Choice, token, score));
+            _delivery.Add(sequence, new GeneratedToken(token, score));
         }
 
         foreach (var sequence in ended)
@@ -252,11 +257,11 @@ internal sealed class InferenceEngine : IDisposable
     {
         var sequence = chunk.Sequence;
         if (chunk.Start == 0)
-            _delivery.Add(sequence, new TokenGenerated(sequence.Choice, sequence.Prompt[0], null, IsPrompt: true));
+            _delivery.Add(sequence, new GeneratedToken(sequence.Prompt[0], null, IsPrompt: true));
         for (var next = chunk.Start + 1; next <= chunk.Start + chunk.Length && next < sequence.Prompt.Length; next++)
         {
             var score = LogProbs.Score(Row(logits, next - chunk.Start - 1)[.._vocabulary], sequence.Prompt[next], sequence.Alternatives ?? 0);
-            _delivery.Add(sequence, new TokenGenerated(sequence.Choice, sequence.Prompt[next], score, IsPrompt: true));
+            _delivery.Add(sequence, new GeneratedToken(sequence.Prompt[next], score, IsPrompt: true));
         }
     }
 

@@ -7,6 +7,7 @@ namespace OnnxLlm.Serving.Engine;
 internal sealed class KvCachePool(int slots)
 {
     private readonly List<Sequence> _occupants = [];
+    private Sequence[]? _decoded;
 
     public int Slots => slots;
 
@@ -22,6 +23,12 @@ internal sealed class KvCachePool(int slots)
 
     public IReadOnlyList<Sequence> Occupants => _occupants;
 
+    /// <summary>Those of the first <see cref="Decoding"/> slots, in order; the same object until they change.</summary>
+    public IReadOnlyList<Sequence> Decoded => _decoded ??= [.. _occupants.Take(Decoding)];
+
+    /// <summary>The occupants of which something is true.</summary>
+    public Sequence[] FindAll(Predicate<Sequence> match) => _occupants.Exists(match) ? [.. _occupants.FindAll(match)] : [];
+
     public int SlotOf(Sequence sequence) => _occupants.IndexOf(sequence);
 
     public void Add(Sequence sequence)
@@ -31,11 +38,16 @@ internal sealed class KvCachePool(int slots)
     }
 
     /// <summary>The prompt being read is complete: its sequence joins the decoded ones, in the slot it already has.</summary>
-    public void Promote() => Decoding++;
+    public void Promote()
+    {
+        Decoding++;
+        _decoded = null;
+    }
 
     /// <summary>Frees the slot of <paramref name="sequence"/> and lists the copies that close the hole.</summary>
     public IEnumerable<Transfer> Remove(Sequence sequence)
     {
+        _decoded = null;
         var hole = _occupants.IndexOf(sequence);
         var moves = new List<Transfer>();
         if (hole < Decoding)
@@ -52,7 +64,7 @@ internal sealed class KvCachePool(int slots)
     public void Clear()
     {
         _occupants.Clear();
-        Decoding = 0;
+        (Decoding, _decoded) = (0, null);
     }
 
     /// <summary>Moves the occupant of <paramref name="last"/> into the hole; the hole is then there.</summary>

@@ -1,15 +1,16 @@
 namespace OnnxLlm.Serving.Engine;
 
 /// <summary>
-/// Keeps running streams smooth. It learns from the steps how long a decode and a prompt token take, sizes the piece of a prompt that is read between
-/// two decodes so that the pause stays short, and, given a target for the time between two tokens, lowers the number of sequences decoded together until
+/// Keeps running streams smooth. It learns from the steps how long a decode takes, sizes the piece of a prompt that is read between
+/// two decodes so that the pause is a part of that, and, given a target for the time between two tokens, lowers the number of sequences decoded together until
 /// 95 of 100 steps keep it. It is told the times; it has no clock.
 /// </summary>
 /// <param name="target">Seconds between two tokens; 0 for no target.</param>
 internal sealed class LatencyGovernor(int slots, int largestChunk, double target)
 {
-    private const int SmallestChunk = 16;
+    private const int SmallestChunk = 8;                    // shorter ones take as long: the weights have to be read for one token as well
     private const double ShortestPause = 0.005;
+    private const double PauseShare = 0.6;                  // of a decode: time between two tokens stays well below twice the usual
     private const double Weight = 0.2;                      // of the newest step in the running means
     private const double Comfort = 0.8;                     // below this part of the target one more sequence is tried
 
@@ -17,7 +18,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private readonly double[] _steps = new double[20];
     private int _count;
     private double _decode;
-    private double _promptToken;
+    private double _chunk = SmallestChunk;
 
     /// <summary>Sequences that may run together now.</summary>
     public int Cap { get; private set; } = slots;
@@ -25,9 +26,8 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     /// <summary>Prompt tokens that may be read before the next decode of <paramref name="decoding"/> sequences.</summary>
     public int Chunk(int decoding)
     {
-        if (decoding == 0 || _promptToken == 0) return largestChunk;
-        var pause = Math.Max(Math.Max(_decode, target - _decode), ShortestPause);
-        return Math.Clamp((int)(pause / _promptToken), Math.Min(SmallestChunk, largestChunk), largestChunk);
+        if (decoding == 0) return largestChunk;
+        return Math.Clamp((int)_chunk, Math.Min(SmallestChunk, largestChunk), largestChunk);
     }
 
     /// <summary>Takes in a step.</summary>
@@ -37,7 +37,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     {
         if (read > 0)
         {
-            _promptToken = Mean(_promptToken, Math.Max(0, seconds - (decoded > 0 ? _decode : 0)) / read);
+            if (decoded > 0 && _decode > 0) Learn(read, seconds - _decode);
             return;
         }
 
@@ -46,6 +46,17 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         if (target <= 0) return;
         _steps[_count++] = seconds;
         if (_count == _steps.Length) Judge(decoded);
+    }
+
+    /// <summary>
+    /// Scales the chunk by how far the pause was from what it may be. A chunk does not take time in proportion to its tokens, so this goes by steps, and what was
+    /// shorter than a chunk, as the end of a prompt, says nothing.
+    /// </summary>
+    private void Learn(int read, double pause)
+    {
+        if (read < (int)_chunk) return;
+        var allowed = Math.Max(Math.Max(PauseShare * _decode, target - _decode), ShortestPause);
+        _chunk = Math.Clamp(read * Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.5, 2), SmallestChunk, Math.Max(SmallestChunk, largestChunk));
     }
 
     private void Judge(int decoded)

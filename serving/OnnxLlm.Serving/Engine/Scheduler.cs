@@ -16,6 +16,8 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     private readonly WaitingLine _line = new();
     private readonly PrefixCache _prefixes = prefixes ?? new(0, 1, int.MaxValue);
     private readonly List<Transfer> _transfers = [];
+    private Predicate<Sequence>? _abandon;
+    private StepPlan _again = new([], null, []);
     private int _swapped;
 
     public int Waiting => _line.Count;
@@ -47,22 +49,21 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     /// <summary>The next step. Cancelled sequences are gone from it, their slots free.</summary>
     public StepPlan Plan()
     {
-        _line.RemoveAll(Abandon);
+        _line.RemoveAll(_abandon ??= Abandon);
         Retire(sequence => sequence.Cancelled.IsCancellationRequested);
         Admit();
         var chunk = NextChunk();
-        var plan = new StepPlan([.. _transfers], chunk, [.. _pool.Occupants.Take(_pool.Decoding)]) { Draft = chunk is null ? Guess() : [] };
-        _transfers.Clear();
-        return plan;
+        var draft = chunk is null ? Guess() : [];
+        return _transfers.Count == 0 && chunk is null && draft.Length == 0 ? Again() : Take(chunk, draft);
     }
 
     /// <summary>Takes over what the step did: positions written, tokens chosen. Sequences that end free their slots here.</summary>
     /// <returns>The sequences that ended.</returns>
     public IReadOnlyList<Sequence> Commit(StepPlan plan, IReadOnlyList<Sample> samples)
     {
-        foreach (var sequence in plan.Decode) sequence.Advance(plan.Draft.Length == 0 ? 1 : samples.Count);
+        for (var i = 0; i < plan.Decode.Count; i++) plan.Decode[i].Advance(plan.Draft.Length == 0 ? 1 : samples.Count);
         if (plan.Prefill is { } chunk) Commit(chunk);
-        foreach (var sample in samples) sample.Sequence.Append(sample.Token);
+        for (var i = 0; i < samples.Count; i++) samples[i].Sequence.Append(samples[i].Token);
         return Retire(sequence => sequence.IsOver);
     }
 
@@ -78,6 +79,20 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
 
     /// <summary>Empties the waiting line.</summary>
     public IReadOnlyList<Sequence> TakeWaiting() => _line.TakeAll();
+
+    private StepPlan Take(PrefillChunk? chunk, int[] draft)
+    {
+        var plan = new StepPlan([.. _transfers], chunk, _pool.Decoded) { Draft = draft };
+        _transfers.Clear();
+        return plan;
+    }
+
+    /// <summary>Nearly every step is like the one before: the same sequences get a token each. It needs no plan of its own.</summary>
+    private StepPlan Again()
+    {
+        var decoded = _pool.Decoded;
+        return _again.Decode == decoded ? _again : _again = new StepPlan([], null, decoded);
+    }
 
     private void Commit(PrefillChunk chunk)
     {
@@ -101,7 +116,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     private bool MakeRoomFor(Sequence next)
     {
         if (_pool.Decoding == 0 || _pool.Count > Limit || _swapped >= _pool.Slots) return false;
-        var victim = _pool.Occupants.Take(_pool.Decoding).Reverse().MinBy(sequence => sequence.Priority)!;
+        var victim = _pool.Decoded.Reverse().MinBy(sequence => sequence.Priority)!;
         if (victim.Priority >= next.Priority) return false;
         victim.SwappedTo = _prefixes.NextId();
         _transfers.Add(Transfer.Save(_pool.SlotOf(victim), victim.SwappedTo.Value, victim.Past));
@@ -174,9 +189,9 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         return new PrefillChunk(sequence, _pool.Decoding, sequence.Past, length);
     }
 
-    private Sequence[] Retire(Func<Sequence, bool> isOver)
+    private Sequence[] Retire(Predicate<Sequence> isOver)
     {
-        Sequence[] over = [.. _pool.Occupants.Where(isOver)];
+        var over = _pool.FindAll(isOver);
         foreach (var sequence in over)
         {
             if (sequence.IsKept) _prefixes.Keep(_pool.SlotOf(sequence), sequence.Tokens[..sequence.Past], sequence.Salt, _transfers);

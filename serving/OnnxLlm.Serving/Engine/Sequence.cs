@@ -37,11 +37,11 @@ internal sealed class Sequence
     /// <summary>Score the prompt's tokens as well.</summary>
     public bool ScoresPrompt { get; init; }
 
-    /// <summary>Takes the hidden states of the prompt; null where nobody asks for them.</summary>
-    public EmbeddingSum? Embedding { get; init; }
+    /// <summary>Takes what the model makes of the prompt; null where only an answer is wanted.</summary>
+    public PromptReader? Reader { get; init; }
 
     /// <summary>Every token of the prompt must be read, whoever has read the same before.</summary>
-    public bool ReadsAll => ScoresPrompt || Embedding is not null;
+    public bool ReadsAll => ScoresPrompt || Reader is not null;
 
     /// <summary>Its next tokens may be guessed: what is chosen depends on the scores and the position alone, not on the tokens chosen just before.</summary>
     public bool MayBeGuessed => !Sampling.HasPenalty && Constrained is null && Generated >= MinTokens;
@@ -81,7 +81,7 @@ internal sealed class Sequence
     public bool IsKept => !IsProbe && Fault is null;
 
     /// <summary>Prompt and answer so far.</summary>
-    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens ??= [.. Prompt]);
+    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens ??= Begin());
 
     public int Generated { get; private set; }
 
@@ -98,15 +98,15 @@ internal sealed class Sequence
     public bool IsProbe { get; init; }
 
     /// <summary>Tokens that have not left the engine yet; <see cref="Delivery"/>'s.</summary>
-    public List<TokenGenerated> Outbox { get; } = [];
+    public List<GeneratedToken> Outbox { get; } = [];
 
     public SequenceTimes Times { get; } = new();
 
     /// <summary>How often each token was generated; kept only where a penalty needs it.</summary>
-    public IReadOnlyDictionary<int, int> Counts => _counts;
+    public Dictionary<int, int> Counts => _counts;
 
     /// <summary>The distinct tokens of prompt and answer.</summary>
-    public IReadOnlyCollection<int> Seen => _seen ??= [.. Prompt];
+    public HashSet<int> Seen => _seen ??= [.. Prompt];
 
     public void Advance(int positions) => Past += positions;
 
@@ -126,7 +126,7 @@ internal sealed class Sequence
         }
 
         LastToken = token;
-        (_tokens ??= [.. Prompt]).Add(token);
+        (_tokens ??= Begin()).Add(token);
         Generated++;
         if (Sampling.HasPenalty) Count(token);
         Constrained?.Append(token);
@@ -138,6 +138,14 @@ internal sealed class Sequence
 
     /// <summary>Ends a sequence that asked for no tokens at all, once its prompt is scored.</summary>
     public void FinishPrompt() => Finish = FinishReason.Length;
+
+    /// <summary>The prompt, with room for the answer, so that the list never grows.</summary>
+    private List<int> Begin()
+    {
+        var tokens = new List<int>(Prompt.Length + MaxTokens);
+        tokens.AddRange(Prompt.AsSpan());
+        return tokens;
+    }
 
     private void Count(int token)
     {

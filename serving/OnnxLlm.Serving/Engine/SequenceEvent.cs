@@ -18,10 +18,10 @@ internal enum FinishReason
 internal abstract record SequenceEvent(int Choice);
 
 /// <summary>A token of the answer, or of the prompt when its scores were asked for.</summary>
-internal sealed record TokenGenerated(int Choice, int Token, TokenScore? Score, bool IsPrompt = false) : SequenceEvent(Choice);
+internal readonly record struct GeneratedToken(int Token, TokenScore? Score, bool IsPrompt = false);
 
-/// <summary>Tokens of one sequence that left the engine together, in order.</summary>
-internal sealed record TokensGenerated(int Choice, ImmutableArray<TokenGenerated> Tokens) : SequenceEvent(Choice);
+/// <summary>Tokens of one sequence that left the engine together, in order; at least one.</summary>
+internal sealed record TokensGenerated(int Choice, ImmutableArray<GeneratedToken> Tokens) : SequenceEvent(Choice);
 
 /// <param name="Shared">Prompt tokens that did not have to be read.</param>
 internal sealed record SequenceFinished(int Choice, FinishReason Reason, int Shared = 0) : SequenceEvent(Choice);

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace OnnxLlm.Serving.Metrics;
 
-/// <summary>Builds one scrape in the Prometheus text exposition format, version 0.0.4. Every line carries the label <c>model_name</c>.</summary>
+/// <summary>Builds one scrape in the Prometheus text exposition format, version 0.0.4. Every line about a model carries the label <c>model_name</c>.</summary>
 internal sealed class PrometheusText
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,7 +23,7 @@ internal sealed class PrometheusText
     /// <param name="labels">Already as text, comma separated, may be empty.</param>
     public void Line(string name, string labels, double value)
     {
-        var comma = labels.Length > 0 ? "," : "";
+        var comma = labels.Length > 0 && _model.Length > 0 ? "," : "";
         _text.Append(CultureInfo.InvariantCulture, $"{name}{{{_model}{comma}{labels}}} {Number(value)}\n");
     }
 

@@ -121,10 +121,11 @@ internal sealed class ServingMetrics
     public void Gauge(string name, string help, Func<double> read, Func<string>? labels = null) =>
         _instruments.Add(new Gauge(name, help, read, labels));
 
-    /// <summary>One scrape: each instrument once, with the lines of every model.</summary>
+    /// <summary>One scrape: the process, then each instrument once, with the lines of every model.</summary>
     public static string Write(params IReadOnlyList<(string Model, ServingMetrics Metrics)> models)
     {
         var text = new PrometheusText();
+        ProcessMetrics.Write(text);
         for (var i = 0; i < models[0].Metrics._instruments.Count; i++)
         {
             models[0].Metrics._instruments[i].Head(text);

@@ -36,10 +36,11 @@ internal sealed class ServerProcess : IDisposable
     }
 
     /// <summary>Returns once the server listens, which it does after its first forward pass.</summary>
-    public static ServerProcess Start(string model, int threads)
+    /// <param name="more">Further options of its command line.</param>
+    public static ServerProcess Start(string model, int threads, params string[] more)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Serving.dll");
-        string[] arguments = ["--model", model, "--urls", "http://127.0.0.1:0", "--threads", threads.ToString(CultureInfo.InvariantCulture)];
+        string[] arguments = ["--model", model, "--urls", "http://127.0.0.1:0", "--threads", threads.ToString(CultureInfo.InvariantCulture), .. more];
         Process process = Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true })!;
         try
         {

@@ -3,16 +3,27 @@ using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
 
-/// <summary>Two replicas behind nginx, with the configuration of <c>deploy/nginx</c>.</summary>
+/// <summary>Two replicas behind a load balancer, with the configuration of <c>deploy</c>.</summary>
 public sealed class BalancerTests
 {
     [Needs("nginx")]
-    public async Task Replica_ThatDrains_LosesNoRequest()
+    public Task Replica_ThatDrainsBehindNginx_LosesNoRequest() => DrainAsync(Balancer.Nginx);
+
+    [Needs("haproxy")]
+    public Task Replica_ThatDrainsBehindHaproxy_LosesNoRequest() => DrainAsync(Balancer.Haproxy);
+
+    [Needs("nginx")]
+    public Task Replica_ThatIsKilledBehindNginx_LosesOnlyItsStreams() => KillAsync(Balancer.Nginx);
+
+    [Needs("haproxy")]
+    public Task Replica_ThatIsKilledBehindHaproxy_LosesOnlyItsStreams() => KillAsync(Balancer.Haproxy);
+
+    private static async Task DrainAsync(Func<Uri, Uri, Balancer> start)
     {
         using var package = new ServedPackage(maxPositions: 512);
         using var first = Start(package);
         using var second = Start(package);
-        using var balancer = new Balancer(first.Address(), second.Address());
+        using var balancer = start(first.Address(), second.Address());
         first.IgnoreLog();
         second.IgnoreLog();
         await balancer.ReadyAsync();
@@ -27,19 +38,43 @@ public sealed class BalancerTests
                 Interlocked.Increment(ref answered);
             }
         })).ToArray();
-        await GrowAsync(20);
+        await UntilAsync(clients, () => Volatile.Read(ref answered) >= 20);
         first.Terminate();
         Assert.Equal(0, await Task.Run(first.ExitCode));
-        await GrowAsync(20);
+        var before = Volatile.Read(ref answered);
+        await UntilAsync(clients, () => Volatile.Read(ref answered) >= before + 20);
         await leave.CancelAsync();
         await Task.WhenAll(clients);
+    }
 
-        async Task GrowAsync(int requests)
+    /// <summary>What had begun to be streamed by the killed replica breaks off; nothing else is lost.</summary>
+    private static async Task KillAsync(Func<Uri, Uri, Balancer> start)
+    {
+        using var package = new ServedPackage(maxPositions: 512);
+        using var first = Start(package);
+        using var second = Start(package);
+        using var balancer = start(first.Address(), second.Address());
+        first.IgnoreLog();
+        second.IgnoreLog();
+        await balancer.ReadyAsync();
+
+        using var leave = new CancellationTokenSource();
+        int answered = 0, broken = 0;
+        var clients = Enumerable.Range(0, 8).Select(client => Task.Run(async () =>
         {
-            var goal = Volatile.Read(ref answered) + requests;
-            while (Volatile.Read(ref answered) < goal && !clients.Any(client => client.IsFaulted)) await Task.Delay(TimeSpan.FromMilliseconds(10));
-            if (clients.FirstOrDefault(client => client.IsFaulted) is { } broken) await broken;
-        }
+            while (!leave.IsCancellationRequested)
+            {
+                if (await IsWholeAsync(balancer.Http, stream: client % 2 == 0)) Interlocked.Increment(ref answered);
+                else Interlocked.Increment(ref broken);
+            }
+        })).ToArray();
+        await UntilAsync(clients, () => Volatile.Read(ref answered) >= 20);
+        Assert.Equal(0, broken);
+        first.Process.Kill();
+        await UntilAsync(clients, () => Volatile.Read(ref answered) >= 60);
+        await leave.CancelAsync();
+        await Task.WhenAll(clients);
+        Assert.InRange(broken, 0, clients.Length / 2);          // every second client streams, and has one stream at a time
     }
 
     [Needs("nginx")]
@@ -49,7 +84,7 @@ public sealed class BalancerTests
         using var server = Start(package);
         var address = server.Address();
         server.IgnoreLog();
-        using var balancer = new Balancer(address, address);
+        using var balancer = Balancer.Nginx(address, address);
         await balancer.ReadyAsync();
         using var response = await balancer.Http.SendAsync(Request(stream: true, tokens: 8000), HttpCompletionOption.ResponseHeadersRead);
         using var lines = new StreamReader(await response.Content.ReadAsStreamAsync());
@@ -70,6 +105,26 @@ public sealed class BalancerTests
         else Assert.Contains("\"completion_tokens\":100", text, StringComparison.Ordinal);
     }
 
+    /// <summary>False for a stream that broke off. Whatever else goes wrong is thrown.</summary>
+    private static async Task<bool> IsWholeAsync(HttpClient http, bool stream)
+    {
+        try
+        {
+            await AskAsync(http, stream);
+            return true;
+        }
+        catch (Exception lost) when (stream && lost is HttpRequestException or IOException or Xunit.Sdk.EndsWithException)
+        {
+            return false;
+        }
+    }
+
+    private static async Task UntilAsync(Task[] clients, Func<bool> there)
+    {
+        while (!there() && !clients.Any(client => client.IsFaulted)) await Task.Delay(TimeSpan.FromMilliseconds(10));
+        if (clients.FirstOrDefault(client => client.IsFaulted) is { } broken) await broken;
+    }
+
     private static HttpRequestMessage Request(bool stream, int tokens) => new(HttpMethod.Post, "/v1/completions")
     {
         Content = new StringContent($$"""{"model":"package","prompt":"Once","max_tokens":{{tokens}},"ignore_eos":true,"stream":{{(stream ? "true" : "false")}}}""", Encoding.UTF8, "application/json"),
@@ -77,36 +132,49 @@ public sealed class BalancerTests
 
     private sealed class Balancer : IDisposable
     {
-        private readonly BackgroundProgram _nginx;
+        private readonly BackgroundProgram _program;
 
-        public Balancer(Uri first, Uri second)
+        private Balancer(string name, int port, Func<string, string[]> arguments)
         {
-            var port = FreePort.Find();
-            _nginx = new BackgroundProgram("nginx", folder => ["-p", folder, "-c", Configure(folder, port, first, second), "-g", "daemon off;"]);
+            _program = new BackgroundProgram(name, arguments);
             Http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = ServerProcess.Patience };
         }
 
         public HttpClient Http { get; }
 
-        public Task ReadyAsync() => _nginx.UntilAsync(async () => (await Http.GetAsync("/health/ready")).IsSuccessStatusCode);
+        public static Balancer Nginx(Uri first, Uri second)
+        {
+            var port = FreePort.Find();
+            return new Balancer("nginx", port, folder => ["-p", folder, "-g", "daemon off;", "-c", Configure(
+                folder, "nginx.conf", ("server-a:8080", first.Authority), ("server-b:8080", second.Authority), ("listen 8000", $"listen 127.0.0.1:{port}"), ("/tmp/", $"{folder}/"), ("worker_processes auto", "worker_processes 1"))]);
+        }
+
+        public static Balancer Haproxy(Uri first, Uri second)
+        {
+            var port = FreePort.Find();
+            return new Balancer("haproxy", port, folder => ["-db", "-f", Configure(
+                folder, "haproxy.cfg", ("server-a:8080", first.Authority), ("server-b:8080", second.Authority), ("bind :8000", $"bind 127.0.0.1:{port}"))]);
+        }
+
+        public Task ReadyAsync() => _program.UntilAsync(async () => (await Http.GetAsync("/health/ready")).IsSuccessStatusCode);
 
         public void Dispose()
         {
             Http.Dispose();
-            _nginx.Dispose();
+            _program.Dispose();
         }
 
         /// <summary>The file of the repository with this test's addresses and folder.</summary>
-        private static string Configure(string folder, int port, Uri first, Uri second)
+        private static string Configure(string folder, string name, params (string There, string Here)[] changes)
         {
-            var text = File.ReadAllText(Repository.PathOf("deploy", "nginx", "nginx.conf"));
-            foreach (var (there, here) in new[] { ("server-a:8080", first.Authority), ("server-b:8080", second.Authority), ("listen 8000", $"listen 127.0.0.1:{port}"), ("/tmp/", $"{folder}/"), ("worker_processes auto", "worker_processes 1") })
+            var text = File.ReadAllText(Repository.PathOf("deploy", Path.GetFileNameWithoutExtension(name), name));
+            foreach (var (there, here) in changes)
             {
                 Assert.Contains(there, text, StringComparison.Ordinal);
                 text = text.Replace(there, here, StringComparison.Ordinal);
             }
 
-            var path = Path.Combine(folder, "nginx.conf");
+            var path = Path.Combine(folder, name);
             File.WriteAllText(path, text);
             return path;
         }

@@ -75,7 +75,7 @@ public sealed class InferenceEngineTests
         engine.Submit([Create([1], 5, output: output)]);
         var events = new List<SequenceEvent>();
         while (events.LastOrDefault() is not SequenceFinished) events.Add(await output.Reader.ReadAsync().AsTask().WaitAsync(Patience));
-        Assert.IsType<TokenGenerated>(events[0]);
+        Assert.Single(Assert.IsType<TokensGenerated>(events[0]).Tokens);
         Assert.Equal(4, Assert.IsType<TokensGenerated>(events[1]).Tokens.Length);
         Assert.Equal(3, events.Count);
     }
@@ -173,7 +173,7 @@ public sealed class InferenceEngineTests
             events.AddRange(Arrived(output));
         }
 
-        var scores = events.OfType<TokenGenerated>().Select(e => e.Score?.LogProb).ToArray();
+        var scores = events.OfType<TokensGenerated>().SelectMany(e => e.Tokens).Select(token => token.Score?.LogProb).ToArray();
         Assert.Equal(3, scores.Length);
         Assert.Null(scores[0]);
         Assert.Equal(Math.Log(0.75), scores[1]!.Value, 1e-6);
@@ -258,7 +258,7 @@ public sealed class InferenceEngineTests
     private static List<SequenceEvent> Arrived(Channel<SequenceEvent> output)
     {
         var events = new List<SequenceEvent>();
-        while (output.Reader.TryRead(out var e)) events.AddRange(e is TokensGenerated together ? together.Tokens : [e]);
+        while (output.Reader.TryRead(out var e)) events.AddRange(e is TokensGenerated together ? together.Tokens.Select(token => together with { Tokens = [token] }) : [e]);
         return events;
     }
 }

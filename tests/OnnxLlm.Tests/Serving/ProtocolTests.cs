@@ -15,7 +15,8 @@ public sealed class ProtocolTests
         await using var server = await TestServer.StartAsync();
         Assert.Equal("onnxllm", (string?)(await GetAsync(server, "/v2"))["name"]);
         var model = await GetAsync(server, Model);
-        Assert.Equal((TestServer.ModelId, "BYTES"), ((string?)model["name"], (string?)model["inputs"]![0]!["datatype"]));
+        Assert.Equal((TestServer.ModelId, "input_ids", "INT64"), ((string?)model["name"], (string?)model["inputs"]![0]!["name"], (string?)model["inputs"]![0]!["datatype"]));
+        Assert.Equal([-1, -1, TestServer.Tokenizer.VocabularySize], model["outputs"]![0]!["shape"]!.AsArray().Select(size => (int)size!));
         Assert.True((bool)(await GetAsync(server, $"{Model}/versions/1/ready"))["ready"]!);
         var index = await server.PostAsync("/v2/repository/index", []);
         Assert.Equal("READY", (string?)index[0]!["state"]);

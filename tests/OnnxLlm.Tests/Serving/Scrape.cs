@@ -6,7 +6,7 @@ namespace OnnxLlm.Tests.Serving;
 /// <summary>A strict reader of the Prometheus text format, as far as the server uses it.</summary>
 internal static partial class Scrape
 {
-    /// <summary>Values by name and labels, without the label <c>model_name</c> that all of them carry.</summary>
+    /// <summary>Values by name and labels, without the label <c>model_name</c> that all of them carry but those of the process.</summary>
     public static Dictionary<string, double> Parse(string text)
     {
         var values = new Dictionary<string, double>();
@@ -33,6 +33,6 @@ internal static partial class Scrape
     [GeneratedRegex(@"^# (HELP [a-z0-9_]+ .+|TYPE [a-z0-9_]+ (counter|gauge|histogram))$")]
     private static partial Regex Comment();
 
-    [GeneratedRegex("""^([a-z0-9_]+)\{model_name="org/toy"((?:,[a-z_]+="[^"]*")*)\} (\S+)$""")]
+    [GeneratedRegex("""^([a-z0-9_]+)\{(?:model_name="org/toy")?((?:,[a-z_]+="[^"]*")*)\} (\S+)$""")]
     private static partial Regex Sample();
 }

@@ -37,7 +37,6 @@ internal static class SequenceFactory
         {
             switch (await events.ReadAsync().AsTask().WaitAsync(Patience))
             {
-                case TokenGenerated generated: tokens.Add(generated.Token); break;
                 case TokensGenerated together: tokens.AddRange(together.Tokens.Select(token => token.Token)); break;
                 case SequenceFinished finished: return ([.. tokens], finished.Reason);
                 case SequenceFailed failed: throw new InvalidOperationException("The sequence failed.", failed.Fault);

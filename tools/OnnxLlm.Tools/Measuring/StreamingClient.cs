@@ -1,6 +1,3 @@
-using System.Net.Http.Headers;
-using System.Text.Json;
-
 namespace OnnxLlm.Tools.Measuring;
 
 /// <summary>
@@ -35,18 +32,7 @@ internal sealed class StreamingClient(Uri server, string model, int tokens, Time
 
     private HttpRequestMessage Request(int[] prompt)
     {
-        byte[] body = JsonSerializer.SerializeToUtf8Bytes(new
-        {
-            model,
-            prompt,
-            max_tokens = tokens,
-            temperature = 0,
-            ignore_eos = true,
-            stream = true,
-            stream_options = new { include_usage = true },
-        });
-        var content = new ByteArrayContent(body) { Headers = { ContentType = new MediaTypeHeaderValue("application/json") } };
-        var request = new HttpRequestMessage(HttpMethod.Post, "/v1/completions") { Content = content };
+        HttpRequestMessage request = CompletionRequest.Greedy(model, prompt, tokens, stream: true);
         if (key is not null) request.Headers.Authorization = new("Bearer", key);
         return request;
     }

@@ -1,0 +1,35 @@
+using System.Globalization;
+using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Tools.Measuring;
+
+namespace OnnxLlm.Benchmarks.Arrivals;
+
+/// <summary>The section of docs/benchmarks.md.</summary>
+internal static class ArrivalsReport
+{
+    public static string Section(ArrivalsResult result, int rounds, int threads, string model, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
+        ## Serving: running streams while a long prompt arrives
+
+        {now:yyyy-MM-dd}. {Machine.Current}. {model}
+        Some clients stream answers over HTTP; then another one sends a prompt of {ArrivalsSuite.LongPrompt} tokens, which is read in pieces between their tokens. Milliseconds between two pieces of a stream as its reader
+        sees them, over all streams together, before and during that. Medians of {rounds} rounds; threads of the forward pass: {threads}. Other programs took at most {result.OthersShare:P1} of the machine during a run.
+
+        | streams | quiet: median | 95 of 100 | with the prompt: median | 95 of 100 | ratio of the latter | long prompt's first token, s |
+        |---|---|---|---|---|---|---|
+        {string.Join("\n", result.Streams.Select(streams => Row(result, streams)))}
+
+        {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
+
+        Every forward pass reads all weights, so a pass for a piece of the prompt takes at least as long as one that decodes a single stream: alone, a stream cannot stay below 2.
+        """);
+
+    private static string Row(ArrivalsResult result, int streams)
+    {
+        return string.Create(CultureInfo.InvariantCulture,
+            $"| {streams} | {Of(run => Half(run.Quiet)):F1} | {Of(run => ArrivalsRun.Late(run.Quiet)):F1} | {Of(run => Half(run.Busy)):F1} | {Of(run => ArrivalsRun.Late(run.Busy)):F1} | **{Of(run => run.Ratio):F2}** | {Of(run => run.PromptMilliseconds / 1e3):F1} |");
+
+        double Of(Func<ArrivalsRun, double> figure) => result.Median(streams, figure);
+    }
+
+    private static double Half(IEnumerable<double> gaps) => Summary.Of(gaps).Median;
+}

@@ -1,0 +1,73 @@
+using System.Threading.Channels;
+using Microsoft.Extensions.Logging.Abstractions;
+using OnnxLlm.Runtime;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Tests.Support;
+using static OnnxLlm.Tests.Serving.SequenceFactory;
+
+namespace OnnxLlm.Tests.Serving;
+
+/// <summary>
+/// What a token costs the loop in managed memory. The bounds are what has to be there: a token that leaves the engine takes a place of 16 bytes in
+/// an array; all tokens that leave together take an array of 24 bytes, an event of 32, and a place of 8 in the queue to their reader, twice that while it grows.
+/// </summary>
+public sealed class EngineAllocationTests
+{
+    private const int Warm = 64, Measured = 1024, Place = 16, Event = 24 + 32 + 2 * 8;
+
+    [Theory]
+    [InlineData(1, 0)]
+    [InlineData(8, 0)]
+    [InlineData(8, 16)]
+    public async Task Loop_PerToken_AllocatesOnlyWhatLeaves(int sequences, int togetherAtMost)
+    {
+        var model = new NoiseModel(slots: 8, maxLength: 2048);
+        var (passes, begin, end, clock) = (0, 0L, 0L, new SteppedClock());
+        model.BeforePass = () =>
+        {
+            if (++passes == sequences + Warm) begin = GC.GetAllocatedBytesForCurrentThread();
+            if (passes == sequences + Warm + Measured) end = GC.GetAllocatedBytesForCurrentThread();
+            clock.Now++;
+        };
+        using var engine = new InferenceEngine(model, new() { DeliveryPace = TimeSpan.FromMilliseconds(togetherAtMost) }, new ServingMetrics(), clock, NullLogger.Instance);
+        Channel<SequenceEvent>[] outputs = [.. Enumerable.Range(0, sequences).Select(_ => Channel.CreateUnbounded<SequenceEvent>(new() { SingleReader = true }))];
+        Assert.Equal(Admission.Accepted, engine.Submit([.. outputs.Select((output, i) => Create([i], Warm + Measured + 2 * sequences, output: output))]));
+        await Task.WhenAll(outputs.Select(output => CollectAsync(output.Reader)));
+        var perToken = (end - begin) / (double)(Measured * sequences);
+        Assert.InRange(perToken, 0, Place + (double)Event / Math.Max(1, togetherAtMost));
+    }
+
+    [Fact]
+    public void Session_DecodingAToken_AllocatesNothing()
+    {
+        using var package = new ServedPackage();
+        using var session = new GenerationSession(ModelPackage.Open(package.Folder), 4, 128, new SessionSettings { Threads = 1 });
+        int[] tokens = [1, 2], pasts = [1, 1];
+        for (var slot = 0; slot < 2; slot++) session.Prefill(slot, [5], 0);
+        Decode(20);
+        var begin = GC.GetAllocatedBytesForCurrentThread();
+        Decode(100);
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - begin);
+
+        void Decode(int steps)
+        {
+            for (var i = 0; i < steps; i++)
+            {
+                session.Decode(tokens, pasts);
+                pasts[0]++;
+                pasts[1]++;
+            }
+        }
+    }
+
+    /// <summary>A millisecond a step.</summary>
+    private sealed class SteppedClock : TimeProvider
+    {
+        public long Now { get; set; }
+
+        public override long TimestampFrequency => 1000;
+
+        public override long GetTimestamp() => Now;
+    }
+}
