@@ -33,13 +33,16 @@ public sealed class Graph
         Nodes.Select(n => n.Function).OfType<Function>().SelectMany(f => f.Define().Functions.Append(f)).Distinct();
 
     /// <summary>The same graph with other nodes for some of its own, each with the outputs of the one it replaces. The builder is not to be used afterwards.</summary>
-    internal Graph With(Func<Node, Node> replace)
+    internal Graph With(Func<Node, Node> replace) => With(Nodes.Select(replace), []);
+
+    /// <summary>The same inputs and outputs, and some more, of other nodes.</summary>
+    internal Graph With(IEnumerable<Node> nodes, IEnumerable<(string Name, Value Value)> moreOutputs)
     {
-        Node[] nodes = [.. Nodes.Select(replace)];
-        foreach (var node in nodes)
+        Node[] all = [.. nodes];
+        foreach (var node in all)
             foreach (var output in node.Outputs)
                 output.Producer = node;
-        return new Graph(Name, Inputs, Outputs, nodes) { Opset = Opset };
+        return new Graph(Name, Inputs, [.. Outputs, .. moreOutputs], all) { Opset = Opset };
     }
 
     /// <summary>Everything the values are computed from, and they themselves.</summary>

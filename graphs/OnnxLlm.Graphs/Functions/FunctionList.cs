@@ -14,6 +14,7 @@ public static class FunctionList
         RotaryEmbedding.Forward, ScatterAddRows.Forward,
         CausalAttention.Forward, CausalAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
+        LinearCrossEntropy.Forward, LinearCrossEntropy.TokenLoss,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         After.Forward, SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
         Adam.Forward, Momentum.Forward, AdaGrad.Forward, RmsProp.Forward, NewtonSchulz.Forward,

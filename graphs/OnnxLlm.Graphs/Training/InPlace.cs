@@ -16,19 +16,21 @@ internal static class InPlace
     public static IEnumerable<string> Violations(Graph graph, IEnumerable<(string Input, string Output)> pairs)
     {
         var readers = graph.Nodes.SelectMany(n => n.Inputs.OfType<Value>().Distinct().Select(v => (v, n))).ToLookup(p => p.v, p => p.n);
-        return pairs.SelectMany(pair => Violations(graph, pair.Input, pair.Output, readers));
+        var outputs = graph.Outputs.ToDictionary(o => o.Name, o => o.Value);
+        return pairs.GroupBy(pair => pair.Input).SelectMany(pairs => pairs.SelectMany(pair =>
+            Violations([graph.Inputs.Single(v => v.Name == pair.Input), .. pairs.Select(p => outputs[p.Output]).Where(v => v != outputs[pair.Output])], pair, outputs, readers)));
     }
 
-    private static IEnumerable<string> Violations(Graph graph, string input, string output, ILookup<Value, Node> readers)
+    /// <param name="others">The input and what else lies in its memory: what a later writer leaves there is of no concern to an earlier one.</param>
+    private static IEnumerable<string> Violations(
+        IEnumerable<Value> others, (string Input, string Output) pair, Dictionary<string, Value> outputs, ILookup<Value, Node> readers)
     {
-        var buffer = graph.Inputs.Single(v => v.Name == input);
-        var result = graph.Outputs.Single(o => o.Name == output).Value;
-        if (result.Producer is not { } writer) return [$"'{output}' is not computed."];
-
-        Node[] others = [.. readers[buffer].Where(n => n != writer)];
-        var needed = others.Length == 0 ? [] : Ancestors(writer);
-        return others.Where(n => !needed.Contains(n)).Select(n => $"{n} may read '{input}' after {writer.Op} has written '{output}'.")
-            .Concat(InsideFunction(writer, buffer, result));
+        if (outputs[pair.Output].Producer is not { } writer) return [$"'{pair.Output}' is not computed."];
+        var needed = Ancestors(writer);
+        Value[] before = [.. others.Where(v => v.Producer is not { } later || !Ancestors(later).Contains(writer))];
+        return before.SelectMany(v => readers[v]).Where(n => n != writer && !needed.Contains(n))
+            .Select(n => $"{n} may read '{pair.Input}' after {writer.Op} has written '{pair.Output}'.")
+            .Concat(before.SelectMany(v => InsideFunction(writer, v, outputs[pair.Output])));
     }
 
     /// <summary>The writer may be run as its body: the same must then hold inside.</summary>

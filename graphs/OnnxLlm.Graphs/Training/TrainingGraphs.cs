@@ -21,7 +21,11 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     public IEnumerable<ParameterInfo> Trainable => Parameters.Where(p => p.Trainable);
 
     /// <summary>Inputs and outputs of the step graph that are bound to one buffer each.</summary>
-    public IEnumerable<(string Input, string Output)> StepInPlace => Trainable.Select(p => (p.GradientBuffer, p.GradientOutput));
+    public IEnumerable<(string Input, string Output)> StepInPlace =>
+        from p in Trainable
+        from output in new[] { p.GradientOutput, LinearLosses.WithoutEmbedding(p.GradientOutput) }
+        where Step.Outputs.Any(o => o.Name == output)
+        select (p.GradientBuffer, output);
 
     /// <summary>Inputs and outputs of the optimizer graph that are bound to one buffer each.</summary>
     public IEnumerable<(string Input, string Output)> OptimizerInPlace => OptimizerGraph.InPlace(Optimizer);

@@ -25,15 +25,14 @@ internal readonly unsafe struct Accumulate : IElementwise<Accumulate.Arguments>
 
     private static void Compute(ref KernelContext context)
     {
-        KernelTensor buffer = context.Input(0), reset = context.Input(2);
-        if (reset.Count != 1) throw new ModelRuntimeException($"reset must be one value, it has {reset.Count}");
+        KernelTensor buffer = context.Input(0);
         Arguments arguments = new()
         {
             Width = context.Width,
             Buffer = buffer.Floats,
             Gradient = context.Input(1, buffer).Floats,
             Result = context.Output(0, buffer),
-            Reset = *(bool*)reset.Data,
+            Reset = context.Flag(2),
             Count = buffer.Count,
         };
         context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, KernelContext.Parts(arguments.Count), &arguments);

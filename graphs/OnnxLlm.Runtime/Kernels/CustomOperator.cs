@@ -177,6 +177,7 @@ internal static unsafe class CustomOperator
     {
         Reuse.FirstForFirst => &FirstForFirst,
         Reuse.FirstForSecond => &FirstForSecond,
+        Reuse.FirstForThird => &FirstForThird,
         Reuse.SecondAndThirdForFirstAndSecond => &SecondAndThirdForFirstAndSecond,
         _ => &ParameterAndMoments,
     };
@@ -186,6 +187,9 @@ internal static unsafe class CustomOperator
 
     [UnmanagedCallersOnly]
     private static nuint FirstForSecond(int** inputs, int** outputs) => Map(inputs, outputs, [0], [1]);
+
+    [UnmanagedCallersOnly]
+    private static nuint FirstForThird(int** inputs, int** outputs) => Map(inputs, outputs, [0], [2]);
 
     [UnmanagedCallersOnly]
     private static nuint SecondAndThirdForFirstAndSecond(int** inputs, int** outputs) => Map(inputs, outputs, [1, 2], [0, 1]);

@@ -17,6 +17,7 @@ internal enum Reuse
     None,
     FirstForFirst,
     FirstForSecond,
+    FirstForThird,
     SecondAndThirdForFirstAndSecond,
     ParameterAndMoments,
 }

@@ -72,6 +72,12 @@ internal unsafe ref struct KernelContext(nint native, KernelState* state)
         return tensor.Count == 1 ? *tensor.Floats : throw new ModelRuntimeException($"input {index} must be a scalar, it has {Text(tensor)}");
     }
 
+    internal readonly bool Flag(int index)
+    {
+        KernelTensor tensor = Input(index);
+        return tensor.Count == 1 ? *(bool*)tensor.Data : throw new ModelRuntimeException($"input {index} must be one truth value, it has {Text(tensor)}");
+    }
+
     /// <summary>Memory of an output of this shape; its content is undefined, or that of the input whose memory it takes over.</summary>
     internal readonly float* Output(int index, params ReadOnlySpan<long> shape)
     {

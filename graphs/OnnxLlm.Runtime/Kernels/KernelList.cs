@@ -13,6 +13,7 @@ public static class KernelList
     {
         (Reuse.FirstForFirst, 0) => 0,
         (Reuse.FirstForSecond, 1) => 0,
+        (Reuse.FirstForThird, 2) => 0,
         (Reuse.SecondAndThirdForFirstAndSecond, 0 or 1) => output + 1,
         (Reuse.ParameterAndMoments, 0) => 0,
         (Reuse.ParameterAndMoments, 1 or 2) => output + 1,
@@ -23,7 +24,7 @@ public static class KernelList
     [
         Accumulate.Kernel, AdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,
         RmsNorm.Kernel, RmsNormGrad.Kernel, LayerNorm.Kernel, LayerNormGrad.Kernel,
-        SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel,
+        SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel, LinearCrossEntropy.Kernel, LinearTokenLoss.Kernel,
         Gelu.Kernel, GeluGrad.Kernel, SwiGlu.Kernel, SwiGluGrad.Kernel,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel,

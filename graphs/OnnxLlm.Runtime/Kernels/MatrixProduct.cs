@@ -51,10 +51,8 @@ internal static unsafe class MatrixProduct
     private static void ComputeAccumulated(ref KernelContext context)
     {
         ProductArguments arguments = Factors(ref context, 1);
-        KernelTensor reset = context.Input(3);
-        if (reset.Count != 1) throw new ModelRuntimeException($"reset must be one value, it has {reset.Count}");
         float* buffer = context.Input(0, [arguments.M, arguments.N]);
-        arguments.Start = *(bool*)reset.Data ? null : buffer;
+        arguments.Start = context.Flag(3) ? null : buffer;
         arguments.StartStride = arguments.N;
         Multiply(ref context, &arguments);
     }
@@ -74,8 +72,12 @@ internal static unsafe class MatrixProduct
     private static void Multiply(ref KernelContext context, ProductArguments* x)
     {
         x->C = context.Output(0, [x->M, x->N]);
-        if (x->M == 0 || x->N == 0) return;
+        if (x->M > 0 && x->N > 0) Run(ref context, x);
+    }
 
+    /// <summary>Computes a product of known operands and result, none of them empty.</summary>
+    internal static void Run(ref KernelContext context, ProductArguments* x)
+    {
         // A left operand stored by steps must be packed in any case; where it is the smaller one, it is packed before and the right one in blocks.
         x->LeftFirst = x->TransposeA && x->N > x->M;
         long size = x->LeftFirst ? x->M : x->N, width = x->LeftFirst ? ProductTile.Rows : TileWidth(x->Width), most = Math.Min(x->K, MostSteps);

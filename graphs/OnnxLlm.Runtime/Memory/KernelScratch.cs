@@ -9,25 +9,34 @@ namespace OnnxLlm.Runtime.Memory;
 internal static class KernelScratch
 {
     /// <summary>As in the kernel of products: what is packed of one operand at a time, and rows and steps of a part's left operand.</summary>
-    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256;
+    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256, ChunkRows = 256;
 
     public static long Peak(IEnumerable<Graph> graphs, int threads)
     {
-        var largest = new long[threads + 1];
+        var largest = new long[threads + 2];
         foreach (var node in graphs.SelectMany(g => g.Nodes))
             foreach (var (i, floats) in Blocks(node, threads).OrderDescending().Index()) largest[i] = Math.Max(largest[i], floats);
         return largest.Sum() * sizeof(float);
     }
 
-    /// <summary>Blocks, in floats, that a node has at the same time: what it shares between its threads, and what each thread has of its own.</summary>
+    /// <summary>Blocks, in floats, that a node has at the same time: what it shares between its threads, at most two, and what each thread has of its own.</summary>
     private static IEnumerable<long> Blocks(Node n, int threads) => n.Function?.Name switch
     {
         "MatrixProduct" or "BiasedProduct" => [Packed(n, 0), .. Enumerable.Repeat(PartRows * Depth, threads)],
         "AccumulatedProduct" => [Packed(n, 1), .. Enumerable.Repeat(PartRows * Depth, threads)],
+        "LinearCrossEntropy" => Chunk(n[1].Shape, n[2].Shape, threads),
+        "LinearTokenLoss" => Chunk(n[0].Shape, n[1].Shape, threads),
         "CausalAttention" => Enumerable.Repeat(2 * Head(n), threads),
         "CausalAttentionGrad" => Enumerable.Repeat(5 * Head(n), threads),
         _ => [],
     };
+
+    /// <summary>The logits of a chunk of rows, and of its products what is packed of the hidden states or, at most 2048 tokens at a time, of the logits or the weight.</summary>
+    private static IEnumerable<long> Chunk(TensorShape x, TensorShape weight, int threads)
+    {
+        long rows = Math.Min(x[0].Value, ChunkRows), tokens = weight[0].Value, packed = Math.Max(rows, Math.Min(rows, weight[1].Value)) * Math.Min(MostSteps, Math.Max(tokens, weight[1].Value));
+        return [rows * tokens, Math.Min(packed, MostFloats), .. Enumerable.Repeat(PartRows * Depth, threads)];
+    }
 
     /// <summary>Of the operand that is packed before, as much as is packed at a time; the factors are the inputs <paramref name="first"/> and the next.</summary>
     private static long Packed(Node n, int first)

@@ -40,6 +40,7 @@ internal static class KernelWorks
         Product("MatrixProduct", "forward", 1024, 3072, 768, 0, 0),
         Product("MatrixProduct", "gradient of the left factor", 1024, 768, 3072, 0, 1),
         Product("MatrixProduct", "head", 1024, 50304, 768, 0, 1),
+        Linear("LinearCrossEntropy", products: 3), Linear("LinearTokenLoss", products: 1),
         Product("BiasedProduct", "forward", 1024, 3072, 768, 0, 0),
         Product("AccumulatedProduct", "gradient of a weight", 768, 3072, 1024, 1, 0),
     ];
@@ -73,11 +74,26 @@ internal static class KernelWorks
         };
     }
 
+    /// <summary>The output layer of the same model with its loss, and with two products more its gradients.</summary>
+    private static KernelWork Linear(string function, int products)
+    {
+        const long rows = 1024, width = 768, tokens = 50304;
+        TensorShape[] shapes = products == 3 ? [[tokens, width], [rows, width], [tokens, width]] : [[rows, width], [tokens, width]];
+        double bytes = 4.0 * tokens * width;
+        return new(
+            function, $"{rows} x {width} by {tokens} tokens",
+            shapes, x => products == 3 ? [.. x, Labels(x[1]), x[0].Graph.Scalar(0.01, x[0]), False(x[0].Graph)] : [.. x, Labels(x[0])],
+            products == 3 ? 2 * bytes : bytes, products == 3 ? bytes : 0, products * 2.0 * rows * width * tokens)
+        {
+            Beyond = "what products need, the logits of 256 rows at a time, which are written and read, and two exponentials for each",
+        };
+    }
+
     private static Value[] Scalars(Value like, params double[] values) => [.. values.Select(v => like.Graph.Scalar(v, like))];
 
     private static Value False(GraphBuilder g) => g.Constant(TensorData.Of(ElementType.Bool, [1], false));
 
-    private static Value Labels(Value logits) => logits.Graph.Int64s([.. Enumerable.Range(0, (int)LossRows).Select(i => 7L * i % Vocabulary)]);
+    private static Value Labels(Value rows) => rows.Graph.Int64s([.. Enumerable.Range(0, (int)rows.Shape[0].Value).Select(i => 7L * i % Vocabulary)]);
 
     /// <summary>Every row once, in an order that jumps.</summary>
     private static Value Ids(Value rows) => rows.Graph.Int64s([.. Enumerable.Range(0, (int)Rows).Select(i => 4099L * i % Rows)]);

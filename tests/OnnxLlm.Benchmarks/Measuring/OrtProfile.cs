@@ -8,7 +8,7 @@ internal sealed record OperatorTime(string Operator, int Calls, double Milliseco
 /// <summary>Reads the JSON trace that ONNX Runtime's profiler writes; only kernel events count, not the session's own.</summary>
 internal static class OrtProfile
 {
-    private static readonly HashSet<string> Products = ["MatMul", "Gemm", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "FusedMatMul", "FusedGemm"];
+    private static readonly HashSet<string> Products = ["MatMul", "Gemm", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "LinearCrossEntropy", "FusedMatMul", "FusedGemm"];
 
     public static IReadOnlyList<OperatorTime> Read(IEnumerable<string> paths) =>
         [.. paths.SelectMany(Kernels).GroupBy(kernel => kernel.Operator)

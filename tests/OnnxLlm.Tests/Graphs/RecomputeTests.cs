@@ -63,7 +63,7 @@ public sealed class RecomputeTests
         using var model = new RecordedModel("llama-tiny");
         var graph = StepGraph(model, ActivationCheckpointing.Block);
         var order = graph.Nodes.Select((n, i) => (n, i)).ToDictionary(p => p.n, p => p.i);
-        int forwardEnds = order[graph.Nodes.Single(n => n.Op == "SoftmaxCrossEntropy")];
+        int forwardEnds = order[graph.Nodes.Single(n => n.Op == "LinearCrossEntropy")];
         var kept = graph.Nodes.Where(n => order[n] > forwardEnds).SelectMany(n => n.Inputs).OfType<Value>()
             .Where(v => v.Producer is { } p && order[p] < forwardEnds && p.Scope.Length > 0).Distinct();
 

@@ -54,6 +54,21 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
             () => [TensorBuffer.Of(Logits, Rows, Columns), TensorBuffer.Of(Targets, Rows)],
             () => [LossReference.TokenLoss(Logits, Targets)],
             1e-5),
+        ["LinearCrossEntropy"] = new(
+            KernelHarness.Node("LinearCrossEntropy"),
+            () => [
+                TensorBuffer.Of(LinearLoss.Buffer, LinearLoss.Tokens, LinearLoss.Width), TensorBuffer.Of(LinearLoss.X, LinearLoss.Rows, LinearLoss.Width),
+                TensorBuffer.Of(LinearLoss.Weight, LinearLoss.Tokens, LinearLoss.Width), TensorBuffer.Of(LinearLoss.Targets, LinearLoss.Rows),
+                TensorBuffer.Of([0.25f]), TensorBuffer.Of([false], 1)],
+            () => LinearLoss.CrossEntropy(0.25),
+            1e-5),
+        ["LinearTokenLoss"] = new(
+            KernelHarness.Node("LinearTokenLoss"),
+            () => [
+                TensorBuffer.Of(LinearLoss.X, LinearLoss.Rows, LinearLoss.Width), TensorBuffer.Of(LinearLoss.Weight, LinearLoss.Tokens, LinearLoss.Width),
+                TensorBuffer.Of(LinearLoss.Targets, LinearLoss.Rows)],
+            () => [LinearLoss.TokenLoss()],
+            1e-5),
         ["Gelu"] = new(KernelHarness.Node("Gelu"), () => [Of(X)], () => [[.. X.Select(x => ActivationReference.Gelu(x))]], 3e-7),
         ["GeluGrad"] = new(
             KernelHarness.Node("GeluGrad"), () => [Of(Y), Of(X)], () => [[.. Y.Zip(X, (dy, x) => dy * ActivationReference.GeluSlope(x))]], 5e-7),

@@ -119,6 +119,7 @@ public sealed class KernelTests
         {
             Reuse.FirstForFirst => [(0, 0)],
             Reuse.FirstForSecond => [(0, 1)],
+            Reuse.FirstForThird => [(0, 2)],
             Reuse.SecondAndThirdForFirstAndSecond => [(1, 0), (2, 1)],
             _ => [],
         };

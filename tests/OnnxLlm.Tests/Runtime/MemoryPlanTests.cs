@@ -75,13 +75,13 @@ public sealed class MemoryPlanTests
             MemoryPlan.Of(Graphs(kind, 16)).Items.Single(i => i.Name == "activations of a step").Bytes;
     }
 
-    /// <summary>Two threads: products pack at most 256 rows of 64, since a gradient packs the smaller of its factors; attention's gradient needs five times a head's keys in each thread.</summary>
+    /// <summary>Two threads: products pack at most 256 rows of 64, since a gradient packs the smaller of its factors; the loss has a chunk of 256 rows of 64 logits beside that; attention's gradient needs five times a head's keys in each thread.</summary>
     [Fact]
     public void Scratch_IsTheLargestBlocks_OfWhateverNodeNeedsThem()
     {
         var step = Graphs(ActivationCheckpointing.None, 1).Step;
-        long packed = 256 * 64, part = 96 * 256, attention = 5 * 64 * 16;
-        Assert.Equal(4 * (2 * part + packed), KernelScratch.Peak([step], threads: 2));
+        long packed = 256 * 64, logits = 256 * 64, part = 96 * 256, attention = 5 * 64 * 16;
+        Assert.Equal(4 * (2 * part + packed + logits), KernelScratch.Peak([step], threads: 2));
         Assert.True(attention < packed);
     }
 

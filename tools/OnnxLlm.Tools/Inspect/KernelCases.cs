@@ -41,6 +41,7 @@ internal static class KernelCases
         Loss("SoftmaxCrossEntropy", "no row ignored", ignoredEvery: 0),
         .. Rows("TokenLoss", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3)]),
         Loss("TokenLoss", "all rows ignored", ignoredEvery: 1),
+        .. Linear(),
         .. Rows("After", (n, d) => [[n, d], [n, d]], x => x),
         new("After", "of another shape, signal not a number", [[3, 4, 5], [2]], 1, (g, x) => Call("After", [x[0], g.Log(x[1] - 3)])),
         .. Rows("SquaredNorm", (n, d) => [[n, d]], x => x, (n, d) => n * d),
@@ -74,6 +75,24 @@ internal static class KernelCases
         }
         select test;
 
+    /// <summary>Sizes on both sides of a chunk of 256 rows, a part of 512 tokens and a vector; more rows than width and less.</summary>
+    private static IEnumerable<KernelCase> Linear() =>
+        from size in new (long N, long D, long V)[] { (1, 1, 1), (5, 3, 9), (20, 33, 130), (261, 10, 37), (300, 270, 33), (3, 5, 1030) }
+        let name = $"{size.N}x{size.D}, {size.V} tokens"
+        let sum = size.N + size.D + size.V    // one sum after the other
+        from test in new KernelCase[]
+        {
+            new("LinearTokenLoss", name, [[size.N, size.D], [size.V, size.D]], sum, (_, x) => Call("LinearTokenLoss", [x[0], x[1], Labels(x[0], size.V, 3)])),
+            CrossEntropy(name, size, sum, ignoredEvery: 3, reset: false),
+            CrossEntropy($"{name}, reset", size, sum, ignoredEvery: 0, reset: true),
+            CrossEntropy($"{name}, all rows ignored", size, sum, ignoredEvery: 1, reset: false),
+        }
+        select test;
+
+    private static KernelCase CrossEntropy(string form, (long N, long D, long V) size, long longestSum, int ignoredEvery, bool reset) => new(
+        "LinearCrossEntropy", form, [[size.V, size.D], [size.N, size.D], [size.V, size.D]], longestSum, (g, x) => Call(
+            "LinearCrossEntropy", [.. x, Labels(x[1], size.V, ignoredEvery), g.Scalar(0.25, x[0]), GradientCases.Bools(g, [1], reset)]));
+
     private static KernelCase Accumulated(
         string name, (long M, long N, long K) size, TensorShape[] factors, (string, AttributeValue)[] transposed, bool reset) => new(
         "AccumulatedProduct", $"{name}{(reset ? ", reset" : "")}", [[size.M, size.N], .. factors], size.K,
@@ -100,12 +119,10 @@ internal static class KernelCases
         Call(function, function == "TokenLoss" ? [x[0], Labels(x[0], ignoredEvery)] : [x[0], Labels(x[0], ignoredEvery), g.Scalar(0.25, x[0])]));
 
     /// <summary>A label for every row of the logits, the ignored one for one row in so many (0: none).</summary>
-    private static Value Labels(Value logits, int ignoredEvery)
-    {
-        long rows = logits.Shape[0].Value, vocabulary = logits.Shape[1].Value;
-        long[] labels = [.. Enumerable.Range(0, (int)rows).Select(i => ignoredEvery > 0 && i % ignoredEvery == 0 ? -100 : (7 * i + 3) % vocabulary)];
-        return logits.Graph.Int64s(labels);
-    }
+    private static Value Labels(Value logits, int ignoredEvery) => Labels(logits, logits.Shape[1].Value, ignoredEvery);
+
+    private static Value Labels(Value rows, long vocabulary, int ignoredEvery) => rows.Graph.Int64s(
+        [.. Enumerable.Range(0, (int)rows.Shape[0].Value).Select(i => ignoredEvery > 0 && i % ignoredEvery == 0 ? -100 : (7 * i + 3) % vocabulary)]);
 
     /// <summary>An id for every row; they repeat.</summary>
     private static Value Ids(Value rows, int count) => rows.Graph.Int64s([.. Enumerable.Range(0, (int)rows.Shape[0].Value).Select(i => (long)(5 * i % count))]);
