@@ -27,9 +27,9 @@ internal static unsafe class LinearCrossEntropy
         try
         {
             double total = 0;
-            for (long row = 0; row < x.Shape[0]; row += LogitsChunk.MostRows, before = sum)
+            for (long row = 0; row < x.Shape[0]; row += chunk.Rows, before = sum)
             {
-                chunk.Compute(ref context, x.Floats + row * chunk.D, Math.Min(LogitsChunk.MostRows, x.Shape[0] - row));
+                chunk.Compute(ref context, x.Floats + row * chunk.D, x.Shape[0] - row);
                 for (long i = 0; i < chunk.Rows; i++)
                     if (labels[row + i] != Labels.Ignored) total += chunk.Loss(i, labels[row + i]);
                 chunk.Differentiate(ref context, labels + row, scale);
@@ -50,7 +50,15 @@ internal static unsafe class LinearCrossEntropy
         MatrixProduct.Run(ref context, &inner);
         ProductArguments outer = new()
         {
-            Width = chunk.Width, M = chunk.V, N = chunk.D, K = chunk.Rows, A = chunk.Logits, B = chunk.X, C = sum, Start = before, StartStride = chunk.D,
+            Width = chunk.Width,
+            M = chunk.V,
+            N = chunk.D,
+            K = chunk.Rows,
+            A = chunk.Logits,
+            B = chunk.X,
+            C = sum,
+            Start = before,
+            StartStride = chunk.D,
         };
         MatrixProduct.Run(ref context, &outer);
     }

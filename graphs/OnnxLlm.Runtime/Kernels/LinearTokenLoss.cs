@@ -20,9 +20,9 @@ internal static unsafe class LinearTokenLoss
         LogitsChunk chunk = LogitsChunk.Rent(context.Width, x, weight);
         try
         {
-            for (long row = 0; row < x.Shape[0]; row += LogitsChunk.MostRows)
+            for (long row = 0; row < x.Shape[0]; row += chunk.Rows)
             {
-                chunk.Compute(ref context, x.Floats + row * chunk.D, Math.Min(LogitsChunk.MostRows, x.Shape[0] - row));
+                chunk.Compute(ref context, x.Floats + row * chunk.D, x.Shape[0] - row);
                 for (long i = 0; i < chunk.Rows; i++)
                     losses[row + i] = labels[row + i] == Labels.Ignored ? 0 : chunk.Loss(i, labels[row + i]);
             }

@@ -9,15 +9,15 @@ namespace OnnxLlm.Runtime.Kernels;
 /// </summary>
 internal unsafe struct LogitsChunk
 {
-    /// <summary>Enough rows that reading the weight is hidden behind the arithmetic, few enough that the logits are small beside the weight.</summary>
-    internal const long MostRows = 256;
+    /// <summary>Rows are enough that reading the weight is hidden behind the arithmetic; more where their logits are few (16 MB).</summary>
+    private const long FewestRows = 256, MostFloats = 1 << 22;
 
     /// <summary>Tokens whose exponentials one part sums up, and those that share a maximum.</summary>
     internal const long TokensPerPart = 512;
     private const long TokensPerMaximum = 8;
 
     internal VectorWidth Width;
-    internal long V, D, Rows;
+    internal long V, D, Rows, MostRows;
     internal float* Weight, X, Logits;
 
     /// <summary>[parts, rows]: of the tokens of each part at first, then those of all tokens in front.</summary>
@@ -28,12 +28,15 @@ internal unsafe struct LogitsChunk
 
     internal readonly long Parts => ProductPacking.Panels(V, TokensPerPart);
 
+    /// <summary>Rows of a chunk; it depends on the sizes alone, so that sums do.</summary>
+    internal static long RowsOf(long rows, long tokens) => Math.Min(rows, Math.Max(FewestRows, MostFloats / tokens / FewestRows * FewestRows));
+
     internal static LogitsChunk Rent(VectorWidth width, in KernelTensor x, in KernelTensor weight)
     {
         if (x.Rank != 2 || weight.Rank != 2 || x.Shape[1] != weight.Shape[1]) throw new ModelRuntimeException("x must be [N, D] and the weight [V, D]");
         if (x.Count == 0 || weight.Count == 0) throw new ModelRuntimeException("there are no logits");
         LogitsChunk chunk = new() { Width = width, V = weight.Shape[0], D = weight.Shape[1], Weight = weight.Floats };
-        long most = Math.Min(x.Shape[0], MostRows);
+        long most = chunk.MostRows = RowsOf(x.Shape[0], chunk.V);
         chunk.Logits = Scratch.Rent(most * (chunk.V + 2 * chunk.Parts + 1));
         chunk.Maxima = chunk.Logits + most * chunk.V;
         chunk.Sums = chunk.Maxima + most * chunk.Parts;
@@ -43,11 +46,11 @@ internal unsafe struct LogitsChunk
 
     internal readonly void Return() => Scratch.Return(Logits);
 
-    /// <summary>The logits of rows, and the sums of their exponentials.</summary>
-    internal void Compute(ref KernelContext context, float* x, long rows)
+    /// <summary>The logits of the next rows of x, of which <paramref name="left"/> are left, and the sums of their exponentials.</summary>
+    internal void Compute(ref KernelContext context, float* x, long left)
     {
         X = x;
-        Rows = rows;
+        Rows = Math.Min(MostRows, left);
         ProductArguments product = new() { Width = Width, M = V, N = Rows, K = D, A = Weight, B = X, C = Logits, TransposeB = true };
         MatrixProduct.Run(ref context, &product);
         LogitsChunk chunk = this;

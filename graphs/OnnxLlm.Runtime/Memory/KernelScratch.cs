@@ -1,4 +1,5 @@
 using OnnxLlm.Graphs;
+using OnnxLlm.Runtime.Kernels;
 
 namespace OnnxLlm.Runtime.Memory;
 
@@ -9,7 +10,7 @@ namespace OnnxLlm.Runtime.Memory;
 internal static class KernelScratch
 {
     /// <summary>As in the kernel of products: what is packed of one operand at a time, and rows and steps of a part's left operand.</summary>
-    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256, ChunkRows = 256;
+    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256;
 
     public static long Peak(IEnumerable<Graph> graphs, int threads)
     {
@@ -31,11 +32,12 @@ internal static class KernelScratch
         _ => [],
     };
 
-    /// <summary>The logits of a chunk of rows, and of its products what is packed of the hidden states or, at most 2048 tokens at a time, of the logits or the weight.</summary>
+    /// <summary>The logits of a chunk of rows, and what its products pack: rows of x, or of logits or weight as many steps as are packed at a time.</summary>
     private static IEnumerable<long> Chunk(TensorShape x, TensorShape weight, int threads)
     {
-        long rows = Math.Min(x[0].Value, ChunkRows), tokens = weight[0].Value, packed = Math.Max(rows, Math.Min(rows, weight[1].Value)) * Math.Min(MostSteps, Math.Max(tokens, weight[1].Value));
-        return [rows * tokens, Math.Min(packed, MostFloats), .. Enumerable.Repeat(PartRows * Depth, threads)];
+        long tokens = weight[0].Value, width = weight[1].Value, rows = LogitsChunk.RowsOf(x[0].Value, tokens);
+        long packed = Math.Min(MostFloats, Math.Max(rows * width, Math.Min(rows, width) * Math.Min(MostSteps, tokens)));
+        return [rows * tokens, packed, .. Enumerable.Repeat(PartRows * Depth, threads)];
     }
 
     /// <summary>Of the operand that is packed before, as much as is packed at a time; the factors are the inputs <paramref name="first"/> and the next.</summary>

@@ -35,6 +35,23 @@ public sealed class InPlaceTests
         Assert.Contains("in late may read 'w' after Sub has written 'w.out'", violation, StringComparison.Ordinal);
     }
 
+    /// <summary>One buffer written twice: the first result is an output too, and input of the second writer.</summary>
+    [Theory]
+    [InlineData(false, 0)]
+    [InlineData(true, 1)]
+    public void BufferWrittenTwice_IsSafe_UnlessTheFirstResultIsReadElsewhere(bool read, int expected)
+    {
+        var g = new GraphBuilder();
+        var w = g.Parameter("w", [2, 2]);
+        var first = w - g.Input("dw", ElementType.Float, [2, 2]);
+        g.Output("w.first", first);
+        g.Output("w.out", g.Neg(first));
+        if (read) g.Output("y", g.Exp(first));
+        string[] violations = [.. InPlace.Violations(g.Build(), [("w", "w.out"), ("w", "w.first")])];
+        Assert.Equal(expected, violations.Length);
+        Assert.All(violations, v => Assert.Contains("after Neg has written 'w.out'", v, StringComparison.Ordinal));
+    }
+
     [Fact]
     public void FunctionBody_IsLookedInto()
     {

@@ -94,6 +94,31 @@ public sealed class TrainingGraphsTests
     }
 
     [Theory]
+    [InlineData("gpt2-tiny", 1)]
+    [InlineData("llama-tiny", 0)]
+    [InlineData("qwen2-tiny", 1)]
+    public void Loss_IsFusedWithTheOutputLayer_SoNoGraphHoldsLogits(string name, int tied)
+    {
+        using var model = new RecordedModel(name);
+        var graphs = Create(model.Config);
+        Assert.Single(graphs.Step.Nodes, n => n.Op == "LinearCrossEntropy");
+        Assert.Single(graphs.Evaluation.Nodes, n => n.Op == "LinearTokenLoss");
+        var made = graphs.Step.Nodes.Concat(graphs.Evaluation.Nodes).SelectMany(n => n.Outputs);
+        Assert.DoesNotContain(made, v => v.Shape.Equals([Shape.Rows, model.Config.VocabularySize]));
+
+        // A tied table's gradient lies in its buffer while the embedding's part is still to come.
+        Assert.Equal(graphs.Trainable.Count() + tied, graphs.StepInPlace.Count());
+    }
+
+    [Fact]
+    public void Loss_OverAFrozenOutputLayer_StaysAFunctionOfLogits()
+    {
+        using var model = new RecordedModel("llama-tiny");
+        var graphs = TrainingGraphs.Create(new TrainingSetup { Model = model.Config, Shape = Shape, Optimizer = new(), Frozen = ["lm_head.weight"] });
+        Assert.Single(graphs.Step.Nodes, n => n.Op == "SoftmaxCrossEntropy");
+    }
+
+    [Theory]
     [MemberData(nameof(RecordedModel.NamesAndKernels), MemberType = typeof(RecordedModel))]
     public void MicroBatches_OfUnequalTokens_SumToTheGradientOfTheWhole(string name, bool kernels)
     {

@@ -75,9 +75,9 @@ internal static class KernelCases
         }
         select test;
 
-    /// <summary>Sizes on both sides of a chunk of 256 rows, a part of 512 tokens and a vector; more rows than width and less.</summary>
+    /// <summary>One chunk of rows and two, one part of 512 tokens and several, sizes off the vectors; more rows than width and less.</summary>
     private static IEnumerable<KernelCase> Linear() =>
-        from size in new (long N, long D, long V)[] { (1, 1, 1), (5, 3, 9), (20, 33, 130), (261, 10, 37), (300, 270, 33), (3, 5, 1030) }
+        from size in new (long N, long D, long V)[] { (1, 1, 1), (5, 3, 9), (20, 33, 130), (257, 3, 16400), (300, 270, 33), (3, 5, 1030) }
         let name = $"{size.N}x{size.D}, {size.V} tokens"
         let sum = size.N + size.D + size.V    // one sum after the other
         from test in new KernelCase[]
