@@ -12,7 +12,7 @@ public static class FunctionList
         Gelu.Forward, Gelu.Backward,
         SwiGlu.Forward, SwiGlu.Backward,
         RotaryEmbedding.Forward, ScatterAddRows.Forward,
-        CausalAttention.Forward, CausalAttention.Backward,
+        CausalAttention.Forward, CausalAttention.Backward, PackedAttention.Forward, PackedAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
         LinearCrossEntropy.Forward, LinearCrossEntropy.TokenLoss,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,

@@ -16,6 +16,14 @@ internal static unsafe class CausalAttention
         Integers = ["heads", "kv_heads"],
     };
 
+    /// <summary>The same of queries, keys and values in one tensor, as one projection makes them.</summary>
+    internal static readonly Kernel Packed = new("PackedAttention", &ComputePacked)
+    {
+        Inputs = Kernel.AllFloat(1),
+        Outputs = Kernel.AllFloat(2),
+        Integers = ["heads", "kv_heads"],
+    };
+
     internal struct Arguments
     {
         internal VectorWidth Width;
@@ -37,8 +45,28 @@ internal static unsafe class CausalAttention
             O = context.Output(0, q),
             Lse = context.Output(1, [shape.B, shape.H, shape.T]),
         };
-        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, shape.B * shape.H, &arguments, uneven: true);
+        Run(ref context, &arguments);
     }
+
+    private static void ComputePacked(ref KernelContext context)
+    {
+        KernelTensor qkv = context.Input(0);
+        AttentionShape shape = AttentionShape.OfPacked(ref context, qkv);
+        Arguments arguments = new()
+        {
+            Width = context.Width,
+            Shape = shape,
+            Q = qkv.Floats,
+            K = qkv.Floats + shape.H * shape.K,
+            V = qkv.Floats + (shape.H + shape.G) * shape.K,
+            O = context.Output(0, [shape.B, shape.T, shape.OutputStride]),
+            Lse = context.Output(1, [shape.B, shape.H, shape.T]),
+        };
+        Run(ref context, &arguments);
+    }
+
+    private static void Run(ref KernelContext context, Arguments* arguments) => context.ParallelFor(
+        (delegate* unmanaged<Arguments*, nint, void>)&Part, arguments->Shape.B * arguments->Shape.H, arguments, uneven: true);
 
     [UnmanagedCallersOnly]
     private static void Part(Arguments* arguments, nint part)

@@ -16,6 +16,15 @@ internal static unsafe class CausalAttentionGrad
         Integers = ["heads", "kv_heads"],
     };
 
+    /// <summary>The same of queries, keys and values in one tensor; their gradients go into one like it.</summary>
+    internal static readonly Kernel Packed = new("PackedAttentionGrad", &ComputePacked)
+    {
+        Inputs = Kernel.AllFloat(4),
+        Outputs = Kernel.AllFloat(1),
+        SameShape = [1],
+        Integers = ["heads", "kv_heads"],
+    };
+
     internal struct Arguments
     {
         internal VectorWidth Width;
@@ -41,8 +50,34 @@ internal static unsafe class CausalAttentionGrad
             Dk = context.Output(1, k),
             Dv = context.Output(2, k),
         };
-        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, shape.B * shape.G, &arguments, uneven: true);
+        Run(ref context, &arguments);
     }
+
+    private static void ComputePacked(ref KernelContext context)
+    {
+        KernelTensor qkv = context.Input(1);
+        AttentionShape shape = AttentionShape.OfPacked(ref context, qkv);
+        long keys = shape.H * shape.K, values = (shape.H + shape.G) * shape.K;
+        float* gradient = context.Output(0, qkv);
+        Arguments arguments = new()
+        {
+            Width = context.Width,
+            Shape = shape,
+            Do = context.Input(0, [shape.B, shape.T, shape.OutputStride]),
+            Q = qkv.Floats,
+            K = qkv.Floats + keys,
+            V = qkv.Floats + values,
+            O = context.Input(2, [shape.B, shape.T, shape.OutputStride]),
+            Lse = context.Input(3, [shape.B, shape.H, shape.T]),
+            Dq = gradient,
+            Dk = gradient + keys,
+            Dv = gradient + values,
+        };
+        Run(ref context, &arguments);
+    }
+
+    private static void Run(ref KernelContext context, Arguments* arguments) => context.ParallelFor(
+        (delegate* unmanaged<Arguments*, nint, void>)&Part, arguments->Shape.B * arguments->Shape.G, arguments, uneven: true);
 
     [UnmanagedCallersOnly]
     private static void Part(Arguments* arguments, nint part)

@@ -27,6 +27,6 @@ public static class KernelList
         SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel, LinearCrossEntropy.Kernel, LinearTokenLoss.Kernel,
         Gelu.Kernel, GeluGrad.Kernel, SwiGlu.Kernel, SwiGluGrad.Kernel,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
-        After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel,
+        After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel, CausalAttention.Packed, CausalAttentionGrad.Packed,
     ];
 }

@@ -34,7 +34,7 @@ internal static unsafe class TiledAttention
         AttentionCopies.Pack(block.Values, paddedT, paddedK, block.KeyPanels);
         AttentionCopies.CopyIn<T>(arguments->V + key, shape.KeyStride, shape.T, shape.K, block.Values, paddedT, paddedK);
         for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += width)
-            Forward<T>(arguments, block, shape.Query(batch, head) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, head) + block.FirstQuery);
+            Forward<T>(arguments, block, batch, head);
         Scratch.Return(scratch);
     }
 
@@ -54,14 +54,16 @@ internal static unsafe class TiledAttention
         };
     }
 
-    private static void Forward<T>(CausalAttention.Arguments* arguments, in Block block, long query, long lse) where T : unmanaged, ILanes<T>
+    private static void Forward<T>(CausalAttention.Arguments* arguments, in Block block, long batch, long head) where T : unmanaged, ILanes<T>
     {
         AttentionShape shape = arguments->Shape;
         int width = AttentionTile.Width<T>();
-        long rows = Math.Min(width, shape.T - block.FirstQuery), end = block.FirstQuery + width;
+        long rows = Math.Min(width, shape.T - block.FirstQuery), end = block.FirstQuery + width, lse = shape.Lse(batch, head) + block.FirstQuery;
+        float* query = arguments->Q + shape.Query(batch, head) + block.FirstQuery * shape.QueryStride;
+        float* output = arguments->O + shape.Output(batch, head) + block.FirstQuery * shape.OutputStride;
 
         // The rows of queries pass through the output's scratch on their way to being transposed.
-        AttentionCopies.CopyIn<T>(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Output, width, block.PaddedK);
+        AttentionCopies.CopyIn<T>(query, shape.QueryStride, rows, shape.K, block.Output, width, block.PaddedK);
         AttentionCopies.Transpose(block.Output, width, block.PaddedK, block.PaddedK, block.Query, width, shape.Scale * Exponential.Log2E);
         new Span<float>(block.Maximum, width).Fill(float.NegativeInfinity);
         NativeMemory.Clear(block.Sum, (nuint)width * sizeof(float));
@@ -73,7 +75,7 @@ internal static unsafe class TiledAttention
         for (long lane = 0; lane < width; lane += T.Count)
             Scale(block.Output + lane, block.PaddedK, T.All(1) / T.Load(block.Sum + lane));
         AttentionCopies.Transpose(block.Output, block.PaddedK, width, width, block.Query, block.PaddedK, 1);
-        AttentionCopies.Copy<T>(block.Query, block.PaddedK, 1, arguments->O + query, shape.QueryStride, rows, shape.K);
+        AttentionCopies.Copy<T>(block.Query, block.PaddedK, 1, output, shape.OutputStride, rows, shape.K);
     }
 
     /// <summary>Lets the queries see <paramref name="count"/> more keys.</summary>

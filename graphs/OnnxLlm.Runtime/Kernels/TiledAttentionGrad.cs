@@ -36,7 +36,7 @@ internal static unsafe class TiledAttentionGrad
         NativeMemory.Clear(block.Dk, (nuint)(2 * paddedT * paddedK * sizeof(float)));
         for (long query = head * shape.Group; query < (head + 1) * shape.Group; query++)
             for (block.FirstQuery = 0; block.FirstQuery < shape.T; block.FirstQuery += Queries)
-                Backward<T>(arguments, block, shape.Query(batch, query) + block.FirstQuery * shape.QueryStride, shape.Lse(batch, query) + block.FirstQuery);
+                Backward<T>(arguments, block, batch, query);
         AttentionCopies.Copy<T>(block.Dk, paddedK, shape.Scale, arguments->Dk + key, shape.KeyStride, shape.T, shape.K);
         AttentionCopies.Copy<T>(block.Dv, paddedK, 1, arguments->Dv + key, shape.KeyStride, shape.T, shape.K);
         Scratch.Return(scratch);
@@ -67,19 +67,20 @@ internal static unsafe class TiledAttentionGrad
     }
 
     /// <summary>One block of queries against all keys that they see.</summary>
-    private static void Backward<T>(CausalAttentionGrad.Arguments* arguments, in Block block, long query, long lse) where T : unmanaged, ILanes<T>
+    private static void Backward<T>(CausalAttentionGrad.Arguments* arguments, in Block block, long batch, long head) where T : unmanaged, ILanes<T>
     {
         AttentionShape shape = arguments->Shape;
-        long rows = Math.Min(Queries, shape.T - block.FirstQuery), width = block.PaddedK;
+        long rows = Math.Min(Queries, shape.T - block.FirstQuery), width = block.PaddedK, lse = shape.Lse(batch, head) + block.FirstQuery;
+        long query = shape.Query(batch, head) + block.FirstQuery * shape.QueryStride, output = shape.Output(batch, head) + block.FirstQuery * shape.OutputStride;
         AttentionCopies.CopyIn<T>(arguments->Q + query, shape.QueryStride, rows, shape.K, block.Query, Queries, width);
-        AttentionCopies.CopyIn<T>(arguments->Do + query, shape.QueryStride, rows, shape.K, block.Output, Queries, width);
+        AttentionCopies.CopyIn<T>(arguments->Do + output, shape.OutputStride, rows, shape.K, block.Output, Queries, width);
         AttentionCopies.Transpose(block.Query, Queries, width, width, block.QueryTransposed, Queries, shape.Scale * Exponential.Log2E);
         AttentionCopies.Transpose(block.Output, Queries, width, width, block.OutputTransposed, Queries, 1);
         NativeMemory.Clear(block.Lse, 2 * Queries * sizeof(float));
         for (long row = 0; row < rows; row++)
         {
             block.Lse[row] = arguments->Lse[lse + row] * Exponential.Log2E;
-            block.Along[row] = RowMath.Dot<T>(block.Output + row * width, arguments->O + query + row * shape.QueryStride, shape.K);
+            block.Along[row] = RowMath.Dot<T>(block.Output + row * width, arguments->O + output + row * shape.OutputStride, shape.K);
         }
         for (long first = 0; first < block.FirstQuery + Queries; first += Keys)
             Backward<T>(block, first);

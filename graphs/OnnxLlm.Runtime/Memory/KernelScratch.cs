@@ -27,8 +27,10 @@ internal static class KernelScratch
         "AccumulatedProduct" => [Packed(n, 1), .. Enumerable.Repeat(PartRows * Depth, threads)],
         "LinearCrossEntropy" => Chunk(n[1].Shape, n[2].Shape, threads),
         "LinearTokenLoss" => Chunk(n[0].Shape, n[1].Shape, threads),
-        "CausalAttention" => Enumerable.Repeat(2 * Head(n), threads),
-        "CausalAttentionGrad" => Enumerable.Repeat(5 * Head(n), threads),
+        "CausalAttention" => Enumerable.Repeat(2 * Head(n[1].Shape, Groups(n)), threads),
+        "CausalAttentionGrad" => Enumerable.Repeat(5 * Head(n[2].Shape, Groups(n)), threads),
+        "PackedAttention" => Enumerable.Repeat(2 * Head(n[0].Shape, n.Attributes.Int("heads", 1) + 2 * Groups(n)), threads),
+        "PackedAttentionGrad" => Enumerable.Repeat(5 * Head(n[1].Shape, n.Attributes.Int("heads", 1) + 2 * Groups(n)), threads),
         _ => [],
     };
 
@@ -49,10 +51,8 @@ internal static class KernelScratch
         return size * steps / ((size * steps + MostFloats - 1) / MostFloats);
     }
 
-    /// <summary>Keys of one head; gradients and scores of a few queries are small beside several of them.</summary>
-    private static long Head(Node n)
-    {
-        var keys = n[n.Function!.Name == "CausalAttention" ? 1 : 2].Shape;
-        return keys[1].Value * (keys[2].Value / n.Attributes.Int("kv_heads", 1));
-    }
+    private static long Groups(Node n) => n.Attributes.Int("kv_heads", 1);
+
+    /// <summary>Keys of one of the <paramref name="heads"/> in a tensor; gradients and scores of a few queries are small beside several of them.</summary>
+    private static long Head(TensorShape keys, long heads) => keys[1].Value * (keys[2].Value / heads);
 }

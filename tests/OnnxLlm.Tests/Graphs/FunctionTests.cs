@@ -29,7 +29,7 @@ public sealed class FunctionTests
 
     [Fact]
     public void Functions_WithoutGradient_AreTheDeclaredOnes() => Assert.Equal(
-        ["RmsNormGrad", "LayerNormGrad", "GeluGrad", "SwiGluGrad", "CausalAttentionGrad", "TokenLoss",
+        ["RmsNormGrad", "LayerNormGrad", "GeluGrad", "SwiGluGrad", "CausalAttentionGrad", "PackedAttention", "PackedAttentionGrad", "TokenLoss",
             "LinearCrossEntropy", "LinearTokenLoss", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "After", "Accumulate", "AdamW", "Sgd", "Adam", "Momentum", "AdaGrad", "RmsProp", "NewtonSchulz"],
         FunctionList.All.Where(f => f.Gradient is null).Select(f => f.Name));
 

@@ -44,7 +44,7 @@ public sealed class RecomputeTests
         using var model = new RecordedModel("gpt2-tiny");
         var executed = Executed(StepGraph(model, kind), kernels: true);
         int layers = model.Config.Layers;
-        Assert.Equal((attention * layers, gelu * layers, norm * 2 * layers + 1), (executed["CausalAttention"], executed["Gelu"], executed["LayerNorm"]));
+        Assert.Equal((attention * layers, gelu * layers, norm * 2 * layers + 1), (executed["PackedAttention"], executed["Gelu"], executed["LayerNorm"]));
     }
 
     /// <summary>Without our kernels, the functions' bodies are merged no more than the functions.</summary>

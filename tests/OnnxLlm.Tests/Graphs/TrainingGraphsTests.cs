@@ -1,4 +1,5 @@
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Autodiff;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Graphs.Training;
@@ -108,6 +109,17 @@ public sealed class TrainingGraphsTests
 
         // A tied table's gradient lies in its buffer while the embedding's part is still to come.
         Assert.Equal(graphs.Trainable.Count() + tied, graphs.StepInPlace.Count());
+    }
+
+    [Theory]
+    [InlineData("gpt2-tiny", ActivationCheckpointing.None)]
+    [InlineData("gpt2-tiny", ActivationCheckpointing.Selective)]
+    [InlineData("gpt2-tiny", ActivationCheckpointing.Block)]
+    public void Attention_OverOneProjection_NeitherSplitsNorJoins(string name, ActivationCheckpointing kind)
+    {
+        using var model = new RecordedModel(name);
+        var graphs = TrainingGraphs.Create(model.Config, Shape, new(), new StepSettings { Checkpointing = kind });
+        Assert.DoesNotContain(graphs.Step.Nodes.Concat(graphs.Evaluation.Nodes), n => n.Op is "Split" or "Concat" && n.Output.Type == ElementType.Float);
     }
 
     [Fact]

@@ -53,6 +53,16 @@ public sealed class AttentionKernelTests
         Assert.Equal(data.Backward(null, 1), data.Backward(null, 3));
     }
 
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Packed_AnyShapeAndWidth_GivesTheBitsOfTheSeparateTensors(int shape, string width)
+    {
+        var data = new Data(Shapes[shape]);
+        float[][] forward = data.Forward(width, 2), backward = data.Backward(width, 2);
+        Assert.Equal(forward, data.PackedForward(width));
+        Assert.Equal(data.Pack(backward[0], backward[1], backward[2]), data.PackedBackward(width, forward)[0]);
+    }
+
     [Fact]
     public void Forward_HugeScores_StaysFinite()
     {
@@ -91,6 +101,22 @@ public sealed class AttentionKernelTests
                 Node("CausalAttentionGrad"), width, threads,
                 Queries(Output), Queries(Q), Keys(K), Keys(V), Queries(forward[0]), TensorBuffer.Of(forward[1], Shape.Batch, Shape.Heads, Shape.Time));
         }
+
+        public float[][] PackedForward(string? width) => KernelHarness.Run(Node("PackedAttention"), width, 2, Packed());
+
+        public float[][] PackedBackward(string? width, float[][] forward) => KernelHarness.Run(
+            Node("PackedAttentionGrad"), width, 2,
+            Queries(Output), Packed(), Queries(forward[0]), TensorBuffer.Of(forward[1], Shape.Batch, Shape.Heads, Shape.Time));
+
+        /// <summary>Queries, keys and values of every position side by side.</summary>
+        public float[] Pack(float[] q, float[] k, float[] v)
+        {
+            int queries = Shape.Heads * Shape.Size, keys = Shape.KeyHeads * Shape.Size;
+            return [.. Enumerable.Range(0, Shape.Batch * Shape.Time).SelectMany(row => q[(row * queries)..((row + 1) * queries)]
+                .Concat(k[(row * keys)..((row + 1) * keys)]).Concat(v[(row * keys)..((row + 1) * keys)]))];
+        }
+
+        private TensorBuffer Packed() => TensorBuffer.Of(Pack(Q, K, V), Shape.Batch, Shape.Time, (Shape.Heads + 2 * Shape.KeyHeads) * Shape.Size);
 
         private OneNode Node(string op) => KernelHarness.Node(op, ("heads", Shape.Heads), ("kv_heads", Shape.KeyHeads));
 

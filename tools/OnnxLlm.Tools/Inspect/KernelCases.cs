@@ -35,6 +35,13 @@ internal static class KernelCases
             (string, AttributeValue)[] heads = [("heads", s.H), ("kv_heads", s.G)];
             return Call("CausalAttentionGrad", [.. x, .. Call("CausalAttention", x[1..], heads)], heads);
         })),
+        .. AttentionSizes.Select(s => new KernelCase(
+            "PackedAttention", Name(s), [Packed(s)], s.T * s.K, (_, x) => Call("PackedAttention", x, ("heads", s.H), ("kv_heads", s.G)))),
+        .. AttentionSizes.Select(s => new KernelCase("PackedAttentionGrad", Name(s), [[s.B, s.T, s.H * s.K], Packed(s)], s.T * s.K, (_, x) =>
+        {
+            (string, AttributeValue)[] heads = [("heads", s.H), ("kv_heads", s.G)];
+            return Call("PackedAttentionGrad", [.. x, .. Call("PackedAttention", x[1..], heads)], heads);
+        })),
         .. Rows("ScatterAddRows", (n, d) => [[9, d], [n, d]], x => [x[0], Ids(x[1], 9), x[1]]),
         .. Rows("SoftmaxCrossEntropy", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3), x[0].Graph.Scalar(0.25, x[0])]),
         Loss("SoftmaxCrossEntropy", "all rows ignored", ignoredEvery: 1),
@@ -142,6 +149,8 @@ internal static class KernelCases
 
     private static ImmutableArray<TensorShape> AttentionShapes((long B, long T, long H, long G, long K) s) =>
         [[s.B, s.T, s.H * s.K], [s.B, s.T, s.G * s.K], [s.B, s.T, s.G * s.K]];
+
+    private static TensorShape Packed((long B, long T, long H, long G, long K) s) => [s.B, s.T, (s.H + 2 * s.G) * s.K];
 
     private static string Name((long B, long T, long H, long G, long K) s) => $"B{s.B} T{s.T} H{s.H} G{s.G} K{s.K}";
 }
