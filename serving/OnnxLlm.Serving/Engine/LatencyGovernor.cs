@@ -8,7 +8,7 @@ namespace OnnxLlm.Serving.Engine;
 /// <param name="target">Seconds between two tokens; 0 for no target.</param>
 internal sealed class LatencyGovernor(int slots, int largestChunk, double target)
 {
-    private const int SmallestChunk = 8;                    // shorter ones take as long: the weights have to be read for one token as well
+    private const int SmallestChunk = 4;                    // shorter ones take as long: the weights have to be read for one token as well
     private const double ShortestPause = 0.005;
     private const double PauseShare = 0.6;                  // of a decode: time between two tokens stays well below twice the usual
     private const double Weight = 0.2;                      // of the newest step in the running means

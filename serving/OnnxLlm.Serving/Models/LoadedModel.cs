@@ -1,3 +1,4 @@
+using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
@@ -45,6 +46,7 @@ internal sealed class LoadedModel(ServedModel description, InferenceEngine engin
         engine.Dispose();
         cache.Dispose();
         description.Constraints.Dispose();
+        NativeHeap.ReturnFreed();
     }
 }
 

@@ -46,7 +46,9 @@ public sealed class ServeMeasuringTests
     {
         var result = new ServeResult([Round(10, 9), Round(20, 12), Round(40, 32)]);
 
-        Assert.Equal(["RESULT serve_stream_ratio 0.8 goal >= 0.8 met", "RESULT serve_first_token_ms 30 goal <= 200 met"], result.Goals.Select(goal => $"{goal}"));
+        Assert.Equal(
+            ["RESULT serve_stream_ratio 0.8 goal >= 0.8 met", "RESULT serve_first_token_ms 30 goal <= 200 met", "RESULT serve_overhead_us_per_token 1.11E+04 goal <= 50 missed"],
+            result.Goals.Select(goal => $"{goal}"));
     }
 
     [Fact]

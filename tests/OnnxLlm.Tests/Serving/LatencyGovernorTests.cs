@@ -34,7 +34,7 @@ public sealed class LatencyGovernorTests
     [Theory]
     [InlineData(0.050, 0, 40)]                  // 0.6 × 50 ms = 10 ms + 40 tokens
     [InlineData(0.400, 0, 128)]
-    [InlineData(0.005, 0, 8)]                   // cannot be had: not even an empty pass is that short
+    [InlineData(0.005, 0, 4)]                   // cannot be had: not even an empty pass is that short
     [InlineData(0.050, 0.095, 70)]              // a target leaves 45 ms for the pause
     public void Chunk_WhileOthersAreDecoded_PausesThemForAPartOfADecode(double decode, double target, int expected)
     {
@@ -54,6 +54,6 @@ public sealed class LatencyGovernorTests
         var before = governor.Chunk(3);
         governor.Observe(3, 2, 0.061);
         Assert.Equal(before, governor.Chunk(3));
-        Assert.Equal(8, new LatencyGovernor(8, 128, 0).Chunk(1));       // before anything is known the pause is short
+        Assert.Equal(4, new LatencyGovernor(8, 128, 0).Chunk(1));       // before anything is known the pause is short
     }
 }

@@ -1,0 +1,40 @@
+using System.Runtime.InteropServices;
+
+namespace OnnxLlm.Runtime;
+
+/// <summary>
+/// How the C library keeps memory, for processes in which models come and go. Left to itself, GNU's keeps what was freed, in pieces for every thread that ever
+/// allocated; and once a large block was freed it takes the next ones from there as well, and clears them, so that caches which are only reserved become resident.
+/// Does nothing where the C library is another.
+/// </summary>
+public static partial class NativeHeap
+{
+    private const int MmapThreshold = -3, LargeBlock = 1 << 20;
+
+    /// <summary>From now on large blocks are pages of the system's own, zero until they are written, and gone when they are freed.</summary>
+    public static void KeepLargeBlocksApart() => Try(() => SetOption(MmapThreshold, LargeBlock));
+
+    /// <summary>Gives memory that was freed back to the system. Takes milliseconds.</summary>
+    public static void ReturnFreed() => Try(() => Trim(0));
+
+    private static void Try(Func<int> call)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        try
+        {
+            _ = call();
+        }
+        catch (Exception missing) when (missing is EntryPointNotFoundException or DllNotFoundException)
+        {
+            // Another C library, with other habits.
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "mallopt")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int SetOption(int option, int value);
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Trim(nuint keep);
+}
