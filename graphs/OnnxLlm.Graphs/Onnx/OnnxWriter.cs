@@ -22,6 +22,15 @@ public static class OnnxWriter
         return model;
     }
 
+    /// <summary>Stores the definition of a function in a model whose nodes use it.</summary>
+    public static void Define(ModelProto model, Function function)
+    {
+        FunctionProto definition = WriteFunction(function);
+        model.Functions.Add(definition);
+        foreach (string domain in definition.OpsetImport.Select(o => o.Domain).Append(Function.Domain).Except(model.OpsetImport.Select(o => o.Domain)).ToList())
+            model.OpsetImport.Add(new OperatorSetIdProto { Domain = domain, Version = 1 });
+    }
+
     private static GraphProto WriteGraph(Graph graph, WeightSource? weights)
     {
         var names = new NameAuthority(graph);

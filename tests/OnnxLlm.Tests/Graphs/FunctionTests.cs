@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Runtime.Kernels;
 using OnnxLlm.Tools.Inspect;
@@ -7,7 +8,7 @@ namespace OnnxLlm.Tests.Graphs;
 /// <summary>Kernel ≡ function body; the body, in double precision, is the specification.</summary>
 public sealed class FunctionTests
 {
-    public static TheoryData<string> Cases => [.. KernelCases.All.Select(c => c.ToString())];
+    public static TheoryData<string> Cases => [.. KernelCases.All.Where(c => c.Reference == ElementType.Double).Select(c => c.ToString())];
 
     public static TheoryData<string> KernelNames => [.. KernelCases.All.Where(c => KernelList.Names.Contains(c.Function)).Select(c => c.ToString())];
 
@@ -30,7 +31,7 @@ public sealed class FunctionTests
     [Fact]
     public void Functions_WithoutGradient_AreTheDeclaredOnes() => Assert.Equal(
         ["RmsNormGrad", "LayerNormGrad", "GeluGrad", "SwiGluGrad", "CausalAttentionGrad", "PackedAttention", "PackedAttentionGrad", "TokenLoss",
-            "LinearCrossEntropy", "LinearTokenLoss", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "After", "Accumulate", "AdamW", "Sgd", "Adam", "Momentum", "AdaGrad", "RmsProp", "NewtonSchulz"],
+            "LinearCrossEntropy", "LinearTokenLoss", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "QuantizedProduct", "After", "Accumulate", "AdamW", "Sgd", "Adam", "Momentum", "AdaGrad", "RmsProp", "NewtonSchulz"],
         FunctionList.All.Where(f => f.Gradient is null).Select(f => f.Name));
 
     private static void Check(string name, bool kernels)

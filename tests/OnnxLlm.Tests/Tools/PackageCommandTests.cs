@@ -170,7 +170,7 @@ public sealed class PackageCommandTests : IDisposable
     [InlineData("error: @data is not a model package: it has no manifest.json.", "evaluate", "--model", "@data", "--data", "@data/shards")]
     [InlineData("error: @data is not a model package: it has no manifest.json.", "quantize", "--model", "@data", "--out", "@x", "--data", "@data/shards")]
     [InlineData("error: shard folder '@nowhere' does not exist", "quantize", "--model", "@models/tiny", "--out", "@x", "--data", "@nowhere")]
-    [InlineData("error: The block size must be 16, 32, 64, 128 or 256, not 48.", "quantize", "--model", "@models/tiny", "--out", "@x", "--data", "@data/shards", "--block", "48")]
+    [InlineData("error: The block size must be 32, 64, 128 or 256, not 48.", "quantize", "--model", "@models/tiny", "--out", "@x", "--data", "@data/shards", "--block", "48")]
     [InlineData("error: --model and --out are the same folder; the float model is kept, so choose another for --out.", "quantize", "--model", "@models/tiny", "--out", "@models/../models/tiny/", "--data", "@data/shards")]
     [InlineData("error: Windows must hold from 1 to the model's 32 tokens, not 64.", "evaluate", "--model", "@models/tiny", "--data", "@data/shards", "--context", "64")]
     [InlineData("error: The stride must be from 1 to the window of 32 tokens, got 40.", "evaluate", "--model", "@models/tiny", "--data", "@data/shards", "--stride", "40")]

@@ -35,10 +35,10 @@ public sealed class Stories15m : IDisposable
         File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Recorded", "stories15m.json")), JsonSerializerOptions.Web)!;
 
     /// <summary>The first token and the likeliest after it, decoded one by one.</summary>
-    internal static int[] Greedy(string folder, int count)
+    internal static int[] Greedy(string folder, int count, bool kernels = true)
     {
         var package = ModelPackage.Open(folder);
-        using var session = new GenerationSession(package, 1, package.Config.MaxPositions, new SessionSettings { Spinning = false });
+        using var session = new GenerationSession(package, 1, package.Config.MaxPositions, new SessionSettings { Spinning = false, Kernels = kernels });
         int[] ids = [1, .. new int[count - 1]];
         for (int i = 1; i < count; i++) ids[i] = new LogitRow(session.Decode(ids.AsSpan(i - 1, 1), [i - 1])).Best;
         return ids;

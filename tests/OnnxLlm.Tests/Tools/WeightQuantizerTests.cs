@@ -17,7 +17,7 @@ public sealed class WeightQuantizerTests
         { "MatMul", 72, 33, 32 },
         { "MatMul", 300, 20, 128 },
         { "Transpose", 64, 48, 32 },
-        { "Transpose", 100, 24, 16 },
+        { "Transpose", 100, 24, 64 },
         { "Gemm", 72, 40, 32 },
     };
 
@@ -44,9 +44,11 @@ public sealed class WeightQuantizerTests
     [Fact]
     public void Quantize_Product_WritesAccuracyLevel4()
     {
-        var node = Assert.Single(WeightQuantizer.Quantize(WeightModels.Product(64, 32), Blocks32).Model.Graph.Node);
-        Assert.Equal(("MatMulNBits", "com.microsoft"), (node.OpType, node.Domain));
-        var attributes = node.Attribute.ToDictionary(a => a.Name, a => a.I);
+        ModelProto model = WeightQuantizer.Quantize(WeightModels.Product(64, 32), Blocks32).Model;
+        var node = Assert.Single(model.Graph.Node);
+        var definition = Assert.Single(Assert.Single(model.Functions, f => (f.Domain, f.Name) == (node.Domain, node.OpType)).Node);
+        Assert.Equal(("MatMulNBits", "com.microsoft"), (definition.OpType, definition.Domain));
+        var attributes = node.Attribute.Concat(definition.Attribute.Where(a => a.RefAttrName.Length == 0)).ToDictionary(a => a.Name, a => a.I);
         Assert.Equal((64, 32, 8, 32, 4), (attributes["K"], attributes["N"], attributes["bits"], attributes["block_size"], attributes["accuracy_level"]));
     }
 
@@ -124,7 +126,7 @@ public sealed class WeightQuantizerTests
 
     [Fact]
     public void Quantize_QuantizedModel_IsRefused() =>
-        Refused(WeightQuantizer.Quantize(WeightModels.Product(64, 64), Blocks32).Model, "The model is already quantized: node 'MatMul' is a MatMulNBits.");
+        Refused(WeightQuantizer.Quantize(WeightModels.Product(64, 64), Blocks32).Model, "The model is already quantized: node 'MatMul' is a QuantizedProduct.");
 
     [Fact]
     public void Quantize_WeightThatIsNotANumber_IsRefused()
@@ -149,13 +151,13 @@ public sealed class WeightQuantizerTests
         Assert.Throws<ToolException>(() => WeightQuantizer.Quantize(WeightModels.Product(64, 64), Blocks32 with { Block = 48 }));
 
     [Fact]
-    public void After_NodeWithoutAccuracyLevel_IsADefect()
+    public void After_NodeWithTheWrongBlock_IsADefect()
     {
         var model = WeightModels.Product(64, 32);
         var result = WeightQuantizer.Quantize(model, Blocks32);
-        result.Model.Graph.Node[0].Attribute.RemoveAt(4);
+        result.Model.Graph.Node[0].Attribute.Single(a => a.Name == "block_size").I = 64;
         var defect = Assert.Throws<ToolException>(() => QuantizationConditions.After(model, result));
-        Assert.Contains("lacks its accuracy level", defect.Message, StringComparison.Ordinal);
+        Assert.Contains("the wrong shape", defect.Message, StringComparison.Ordinal);
     }
 
     private static void Refused(ModelProto model, string message) =>

@@ -15,5 +15,8 @@ internal sealed record KernelCase(
     /// <summary>The inputs are uniform between these.</summary>
     public (double Low, double High) Range { get; init; } = (-2, 2);
 
+    /// <summary>What the body is computed in for comparison. Single only where it uses an operator that the runtime has in no other precision.</summary>
+    public ElementType Reference { get; init; } = ElementType.Double;
+
     public override string ToString() => $"{Function}, {Form}";
 }

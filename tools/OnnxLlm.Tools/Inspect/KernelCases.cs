@@ -14,7 +14,7 @@ internal static class KernelCases
 
     internal static ImmutableArray<KernelCase> All { get; } =
     [
-        .. Products(),
+        .. Products(), .. QuantizedProducts(),
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
@@ -99,6 +99,23 @@ internal static class KernelCases
     private static KernelCase CrossEntropy(string form, (long N, long D, long V) size, long longestSum, int ignoredEvery, bool reset) => new(
         "LinearCrossEntropy", form, [[size.V, size.D], [size.N, size.D], [size.V, size.D]], longestSum, (g, x) => Call(
             "LinearCrossEntropy", [.. x, Labels(x[1], size.V, ignoredEvery), g.Scalar(0.25, x[0]), GradientCases.Bools(g, [1], reset)]));
+
+    /// <summary>
+    /// Groups of every size, rows of weights that fill no tile, a last block that is padded, blocks of one and of several chunks. Activations are whole numbers
+    /// of which every block has one of ±127: the body rounds those exactly.
+    /// </summary>
+    private static IEnumerable<KernelCase> QuantizedProducts() =>
+        from m in new long[] { 1, 2, 3, 4, 7, 8, 20 }
+        from size in new (long N, long K, long Block)[] { (1, 32, 32), (5, 96, 32), (67, 300, 32), (130, 256, 128), (33, 260, 64) }
+        let blocks = (size.K + size.Block - 1) / size.Block
+        select new KernelCase("QuantizedProduct", $"{m}x{size.N}x{size.K} in blocks of {size.Block}", [[m, size.K], [size.N, blocks, size.Block], [size.N, blocks]], size.K, (g, x) =>
+        {
+            var a = g.Emit("Clip", [g.Emit("Floor", [x[0] * 400], x[0].Type, x[0].Shape), g.Scalar(-127, x[0]), g.Scalar(127, x[0])], x[0].Type, x[0].Shape);
+            return Call("QuantizedProduct", [a, g.Cast(x[1] * 63 + 128, ElementType.UInt8), x[2]], ("K", size.K), ("N", size.N), ("block_size", size.Block));
+        })
+        {
+            Reference = ElementType.Float,
+        };
 
     private static KernelCase Accumulated(
         string name, (long M, long N, long K) size, TensorShape[] factors, (string, AttributeValue)[] transposed, bool reset) => new(

@@ -13,7 +13,7 @@ internal static class KernelCheck
     /// <summary>The largest difference, relative to the largest element of the output. Two NaNs agree, as do equal infinities.</summary>
     internal static Measurement Measure(KernelCase kernelCase, bool kernels)
     {
-        double[][] expected = Run(kernelCase, ElementType.Double, kernels: false);
+        double[][] expected = Run(kernelCase, kernelCase.Reference, kernels: false);
         double[][] actual = Run(kernelCase, ElementType.Float, kernels);
         double error = expected.Zip(actual, Difference).Max();
         double tolerance = (MathF.BitIncrement(1f) - 1) * (Roundings + 2 * Math.Sqrt(kernelCase.LongestSum));

@@ -41,7 +41,7 @@ internal static class ModelCard
             - Measured on {q.Tokens:N0} {(q.IsOwnText ? "tokens that the float model wrote itself" : "held-out tokens")} in windows of {q.Context}, {q.Stride} apart, the same for both models. ± is one standard error, taking tokens as independent.
             - Speeds are medians of alternated rounds with one sequence, on the machine that quantized; others will differ.
 
-            Weights: {report.Bits} bits, symmetric, one scale for {report.Block} weights, `MatMulNBits` with accuracy level {report.AccuracyLevel}. {report.QuantizedWeights.Length} weights were quantized, {Kept(report)}.
+            Weights: {report.Bits} bits, symmetric, one scale for {report.Block} weights, in the layout of `MatMulNBits` (accuracy level {report.AccuracyLevel} where no kernel of ours runs). {report.QuantizedWeights.Length} weights were quantized, {Kept(report)}.
 
             """).ReplaceLineEndings("\n");
     }

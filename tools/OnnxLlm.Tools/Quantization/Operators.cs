@@ -1,23 +1,20 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Graphs.Onnx;
 
 namespace OnnxLlm.Tools.Quantization;
 
-/// <summary>The nodes that replace a product or a lookup, in ONNX Runtime's extension set; their outputs keep the names that the old nodes gave.</summary>
+/// <summary>The nodes that replace a product or a lookup; their outputs keep the names that the old nodes gave.</summary>
 internal static class Operators
 {
-    public const string Domain = "com.microsoft";
-
-    /// <summary>
-    /// Activations are rounded to 8 bits per block as well. Always written: level 0, the runtime's own choice, is some 60 times slower for one token.
-    /// </summary>
-    public const long AccuracyLevel = 4;
+    private const string Microsoft = "com.microsoft";
 
     public static IEnumerable<NodeProto> Product(NodeProto old, BlockMatrix matrix, string values, string scales)
     {
         string? bias = old.OpType == "Gemm" && old.Input.Count > 2 && old.Input[2].Length > 0 ? old.Input[2] : null;
         string result = bias is null ? old.Output[0] : $"{old.Output[0]}.product";
-        yield return Node("MatMulNBits", old.Name, Domain, [old.Input[0], values, scales], result,
-            ("K", matrix.Columns), ("N", matrix.Rows), ("bits", 8), ("block_size", matrix.Block), ("accuracy_level", AccuracyLevel));
+        yield return Node(QuantizedProduct.Name, old.Name, Function.Domain, [old.Input[0], values, scales], result,
+            (QuantizedProduct.Columns, matrix.Columns), (QuantizedProduct.Rows, matrix.Rows), (QuantizedProduct.Block, matrix.Block));
         if (bias is not null) yield return Node("Add", $"{old.Name}.bias", "", [result, bias], old.Output[0]);
     }
 
@@ -31,7 +28,7 @@ internal static class Operators
             yield return Constant($"{table}.shape", matrix.Rows, matrix.Columns);
             yield return Node("Reshape", table, "", [values, $"{table}.shape"], table);
         }
-        yield return Node("GatherBlockQuantized", old.Name, Domain, [table, old.Input[1], scales], old.Output[0],
+        yield return Node("GatherBlockQuantized", old.Name, Microsoft, [table, old.Input[1], scales], old.Output[0],
             ("gather_axis", 0), ("quantize_axis", 1), ("block_size", matrix.Block), ("bits", 8));
     }
 

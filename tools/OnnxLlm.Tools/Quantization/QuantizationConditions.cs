@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Graphs.Onnx;
 
 namespace OnnxLlm.Tools.Quantization;
@@ -8,7 +9,7 @@ internal static class QuantizationConditions
     public static void Before(ModelProto model)
     {
         var graph = model.Graph;
-        if (graph.Node.FirstOrDefault(n => n.OpType is "MatMulNBits" or "GatherBlockQuantized") is { } quantized)
+        if (graph.Node.FirstOrDefault(n => n.OpType is QuantizedProduct.Name or "MatMulNBits" or "GatherBlockQuantized") is { } quantized)
             throw new ToolException($"The model is already quantized: node '{quantized.Name}' is a {quantized.OpType}.");
         if (graph.Node.FirstOrDefault(n => n.Attribute.Any(a => a.G is not null)) is { } branching)
             throw new ToolException($"Node '{branching.Name}' ({branching.OpType}) holds a graph of its own; the quantizer does not look into those.");
@@ -26,7 +27,7 @@ internal static class QuantizationConditions
         Require(graph.Initializer.Select(t => t.Name).Distinct().Count() == graph.Initializer.Count, "two weights have one name");
         RequireDefined(graph);
         var tensors = graph.Initializer.ToDictionary(t => t.Name);
-        foreach (var node in graph.Node.Where(n => n.OpType == "MatMulNBits")) RequireShapes(node, tensors);
+        foreach (var node in graph.Node.Where(n => n.OpType == QuantizedProduct.Name)) RequireShapes(node, tensors);
         Require(graph.CalculateSize() < before.Graph.CalculateSize(), "the model did not get smaller");
     }
 
@@ -44,8 +45,7 @@ internal static class QuantizationConditions
     private static void RequireShapes(NodeProto node, Dictionary<string, TensorProto> tensors)
     {
         long Attribute(string name) => node.Attribute.FirstOrDefault(a => a.Name == name)?.I ?? -1;
-        long rows = Attribute("N"), block = Attribute("block_size"), blocks = (Attribute("K") + block - 1) / block;
-        Require(Attribute("accuracy_level") == Operators.AccuracyLevel && Attribute("bits") == 8, $"node '{node.Name}' lacks its accuracy level or bits");
+        long rows = Attribute(QuantizedProduct.Rows), block = Attribute(QuantizedProduct.Block), blocks = (Attribute(QuantizedProduct.Columns) + block - 1) / block;
         Require(tensors[node.Input[1]].Dims.SequenceEqual([rows, blocks, block]), $"the values of '{node.Name}' have the wrong shape");
         Require(tensors[node.Input[2]].Dims.SequenceEqual([rows, blocks]), $"the scales of '{node.Name}' have the wrong shape");
     }

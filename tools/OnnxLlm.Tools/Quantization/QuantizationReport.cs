@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using OnnxLlm.Tools.Evaluation;
+using OnnxLlm.Graphs.Functions;
 
 namespace OnnxLlm.Tools.Quantization;
 
@@ -17,7 +18,7 @@ internal sealed record QuantizationReport
 
     public bool Symmetric { get; init; } = true;
 
-    public long AccuracyLevel { get; init; } = Operators.AccuracyLevel;
+    public long AccuracyLevel { get; init; } = QuantizedProduct.AccuracyLevel;
 
     /// <summary>Patterns of names that were left out on request.</summary>
     public required ImmutableArray<string> Exclude { get; init; }

@@ -17,9 +17,9 @@ internal sealed record QuantizationSettings
 
     public bool Excludes(string weight) => Exclude.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, weight, ignoreCase: false));
 
-    /// <summary>What MatMulNBits takes; a larger block than 256 has no fast path in the runtime.</summary>
+    /// <summary>What our kernel and MatMulNBits both take; a larger block than 256 has no fast path in the runtime.</summary>
     public void Check()
     {
-        if (Block is not (16 or 32 or 64 or 128 or 256)) throw new ToolException($"The block size must be 16, 32, 64, 128 or 256, not {Block}.");
+        if (Block is not (32 or 64 or 128 or 256)) throw new ToolException($"The block size must be 32, 64, 128 or 256, not {Block}.");
     }
 }

@@ -1,11 +1,12 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Graphs.Onnx;
 
 namespace OnnxLlm.Tools.Quantization;
 
 /// <summary>
-/// Weight-only INT8 as a pass over a model: products with a weight become MatMulNBits (8 bits, accuracy level 4), lookups in a float table become
+/// Weight-only INT8 as a pass over a model: products with a weight become <see cref="QuantizedProduct"/>s, lookups in a float table become
 /// GatherBlockQuantized, and a weight that both read is stored once. Everything else stays as it was. The same model gives the same bytes.
 /// </summary>
 internal sealed class WeightQuantizer
@@ -39,7 +40,7 @@ internal sealed class WeightQuantizer
         Graph.Node.Clear();
         Graph.Node.AddRange(rewritten);
         RemoveUnused();
-        if (!_model.OpsetImport.Any(o => o.Domain == Operators.Domain)) _model.OpsetImport.Add(new OperatorSetIdProto { Domain = Operators.Domain, Version = 1 });
+        OnnxWriter.Define(_model, QuantizedProduct.Forward);
         return new(_model, [.. _quantized], [.. _kept]);
     }
 

@@ -1,0 +1,81 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+using OnnxLlm.Graphs;
+
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>
+/// The product with 8-bit weights. Activations are rounded to 16 bits, one scale for each row, so that pairs of products are added in integers, and the weights
+/// are read once for every eight rows of activations. What a row gives does not depend on the rows beside it.
+/// </summary>
+internal static unsafe class QuantizedProduct
+{
+    /// <summary>Bytes of weights in a part: it stays in the second-level cache while all activations pass.</summary>
+    private const long BytesPerPart = 48 * 1024;
+
+    /// <summary>Rows of activations from which on they are rounded by several threads.</summary>
+    private const long ManyRows = 16;
+
+    /// <summary>Null where the machine lacks the instructions: there the definition runs.</summary>
+    internal static Kernel? Kernel { get; } = !Avx2.IsSupported || !Fma.IsSupported ? null : new("QuantizedProduct", &Compute)
+    {
+        Inputs = [ElementType.Float, ElementType.UInt8, ElementType.Float],
+        Outputs = Kernel.AllFloat(1),
+    };
+
+    private static void Compute(ref KernelContext context)
+    {
+        KernelTensor a = context.Input(0), values = context.Input(1);
+        if (values.Rank != 3) throw new ModelRuntimeException("the weights must have three dimensions: rows, blocks, values of a block");
+        QuantizedArguments x = new() { M = a.Rows, K = a.Width, N = values.Shape[0], Blocks = values.Shape[1], Block = values.Shape[2], A = a.Floats, Values = (byte*)values.Data };
+        if (x.Block == 0 || x.Block % QuantizedTile.Chunk != 0) throw new ModelRuntimeException($"blocks must be multiples of {QuantizedTile.Chunk} long, not {x.Block}");
+        if (a.Rank == 0 || x.K == 0 || x.Blocks != (x.K + x.Block - 1) / x.Block) throw new ModelRuntimeException($"weights of {x.Blocks} blocks of {x.Block} do not fit rows of {x.K} activations");
+        x.Scales = context.Input(2, [x.N, x.Blocks]);
+        a.Shape[a.Rank - 1] = x.N;
+        x.Y = context.Output(0, a);
+        if (x.M > 0 && x.N > 0) Multiply(ref context, &x);
+    }
+
+    private static void Multiply(ref KernelContext context, QuantizedArguments* x)
+    {
+        x->Packed = (short*)Scratch.Rent((x->M * x->Padded + 1) / 2 + x->M);
+        x->RowScales = (float*)(x->Packed + x->M * x->Padded);
+        try
+        {
+            long groups = QuantizedActivations.Groups(x->M);
+            if (x->M >= ManyRows) context.ParallelFor((delegate* unmanaged<QuantizedArguments*, nint, void>)&PackPart, groups, x);
+            else for (long group = 0; group < groups; group++) QuantizedActivations.Pack(x, group);
+            x->RowsPerPart = Math.Max(1, BytesPerPart / x->Padded / QuantizedTile.Rows) * QuantizedTile.Rows;
+            context.ParallelFor((delegate* unmanaged<QuantizedArguments*, nint, void>)&MultiplyPart, (x->N + x->RowsPerPart - 1) / x->RowsPerPart, x, uneven: true);
+        }
+        finally
+        {
+            Scratch.Return((float*)x->Packed);
+        }
+    }
+
+    [UnmanagedCallersOnly]
+    private static void PackPart(QuantizedArguments* x, nint group) => QuantizedActivations.Pack(x, group);
+
+    [UnmanagedCallersOnly]
+    private static void MultiplyPart(QuantizedArguments* x, nint part)
+    {
+        long first = part * x->RowsPerPart, end = Math.Min(first + x->RowsPerPart, x->N);
+        for (long group = 0; group < QuantizedActivations.Groups(x->M); group++) QuantizedTile.Multiply(x, group, first, end);
+    }
+}
+
+/// <summary>y[M, N] = a[M, K]·Wᵀ with W [N, blocks, block].</summary>
+internal unsafe struct QuantizedArguments
+{
+    internal long M, N, K, Blocks, Block, RowsPerPart;
+    internal float* A, Scales, Y;
+    internal byte* Values;
+
+    /// <summary>Activations in 16 bits, in the order in which the tiles read them, and what one stands for, by row.</summary>
+    internal short* Packed;
+    internal float* RowScales;
+
+    /// <summary>K with the padding of the last block.</summary>
+    internal readonly long Padded => Blocks * Block;
+}

@@ -1,0 +1,104 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Runtime;
+
+namespace OnnxLlm.Tests.Runtime;
+
+public sealed class QuantizedProductTests
+{
+    /// <summary>Groups of eight, four, two and one row, and together; weights that fill no tile, several parts of them, and a last block that is padded.</summary>
+    public static TheoryData<int, int, int, int> Sizes
+    {
+        get
+        {
+            var sizes = new TheoryData<int, int, int, int>();
+            foreach (int m in (int[])[1, 2, 4, 8, 15, 40])
+                foreach (var (n, k, block) in ((int, int, int)[])[(1, 32, 32), (7, 50, 32), (133, 320, 64), (70, 1500, 128), (34, 300, 256)])
+                    sizes.Add(m, n, k, block);
+            return sizes;
+        }
+    }
+
+    /// <summary>
+    /// An activation is rounded by at most half of max|a| / 32766; sums of blocks are exact integers, rounded to 24 bits before they are scaled, then added:
+    /// each of the blocks + 8 additions rounds by 2^-24 of at most the sum of magnitudes.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(Sizes))]
+    public void Product_OfAnySize_IsWithinTheRoundingOfItsActivations(int m, int n, int k, int block)
+    {
+        int blocks = (k + block - 1) / block;
+        float[] a = KernelHarness.Normal(m * k, 1), scales = KernelHarness.Normal(n * blocks, 2, 0.01f);
+        byte[] values = Values(n * blocks * block);
+        float[] actual = Run(2, a, m, k, n, values, scales);
+        for (int row = 0; row < m; row++)
+        {
+            double largest = a.Skip(row * k).Take(k).Max(Math.Abs);
+            for (int column = 0; column < n; column++)
+            {
+                double sum = 0, magnitudes = 0, weights = 0;
+                for (int i = 0; i < k; i++)
+                {
+                    double w = (double)scales[column * blocks + i / block] * (values[column * blocks * block + i] - 128);
+                    sum += a[row * k + i] * w;
+                    magnitudes += Math.Abs(a[row * k + i] * w);
+                    weights += Math.Abs(w);
+                }
+                double tolerance = largest / 32766 / 2 * weights + Math.ScaleB((k / 32 + 10) * magnitudes, -24);
+                Assert.InRange(actual[row * n + column], sum - tolerance, sum + tolerance);
+            }
+        }
+    }
+
+    [Fact]
+    public void Row_AloneOrAmongOthers_HasTheSameBits()
+    {
+        const int rows = 23, n = 70, k = 300, block = 32;
+        float[] a = KernelHarness.Normal(rows * k, 3), scales = KernelHarness.Normal(n * 10, 4);
+        byte[] values = Values(n * 10 * block);
+        float[] together = Run(2, a, rows, k, n, values, scales);
+        for (int row = 0; row < rows; row++)
+            Assert.Equal(Run(1, a[(row * k)..((row + 1) * k)], 1, k, n, values, scales), together[(row * n)..((row + 1) * n)]);
+    }
+
+    [Fact]
+    public void Row_WithAnInfinityOrNaN_GivesNaNsAndLeavesTheOthers()
+    {
+        const int n = 5, k = 64;
+        float[] scales = KernelHarness.Normal(n * 2, 4);
+        byte[] values = Values(n * k);
+        float[] a = [.. KernelHarness.Normal(k, 5), .. KernelHarness.Normal(k, 6), .. new float[k], .. KernelHarness.Normal(k, 7)];
+        float[] clean = Run(1, a, 4, k, n, values, scales);
+        (a[3], a[k + 40]) = (float.NaN, float.NegativeInfinity);
+        float[] marred = Run(1, a, 4, k, n, values, scales);
+        Assert.All(marred[..(2 * n)], y => Assert.Equal(float.NaN, y));
+        Assert.All(marred[(2 * n)..(3 * n)], y => Assert.Equal(0, y));
+        Assert.Equal(clean[(3 * n)..], marred[(3 * n)..]);
+    }
+
+    [Theory]
+    [InlineData(33, 2, 32, null)]
+    [InlineData(65, 2, 32, "weights of 2 blocks of 32 do not fit rows of 65 activations")]
+    [InlineData(32, 2, 32, "weights of 2 blocks of 32 do not fit rows of 32 activations")]
+    [InlineData(32, 2, 16, "blocks must be multiples of 32 long, not 16")]
+    public void Product_OfWeightsThatDoNotFit_SaysSo(int k, int blocks, int block, string? message)
+    {
+        float[] Product() => Run(1, new float[k], 1, k, 1, new byte[blocks * block], new float[blocks]);
+        if (message is null) Assert.Equal([0f], Product());
+        else Assert.Contains(message, Assert.Throws<ModelRuntimeException>(Product).Message, StringComparison.Ordinal);
+    }
+
+    private static byte[] Values(int count)
+    {
+        byte[] values = new byte[count];
+        new Random(9).NextBytes(values);
+        return values;
+    }
+
+    private static float[] Run(int threads, float[] a, int m, int k, int n, byte[] values, float[] scales)
+    {
+        int blocks = scales.Length / n;
+        TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, n, blocks, values.Length / scales.Length);
+        values.CopyTo(weights.Span<byte>());
+        return KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), null, threads, TensorBuffer.Of(a, m, k), weights, TensorBuffer.Of(scales, n, blocks))[0];
+    }
+}
