@@ -43,6 +43,7 @@ internal static class KernelWorks
         Linear("LinearCrossEntropy", products: 3), Linear("LinearTokenLoss", products: 1),
         Product("BiasedProduct", "forward", 1024, 3072, 768, 0, 0),
         Product("AccumulatedProduct", "gradient of a weight", 768, 3072, 1024, 1, 0),
+        Quantized("one token", 1), Quantized("16 tokens", 16), Quantized("a prompt", 256),
     ];
 
     private static string Size => $"{Rows} x {Width}";
@@ -87,6 +88,24 @@ internal static class KernelWorks
         {
             Beyond = "what products need, the logits of 256 rows at a time, which are written and read, and two exponentials for each",
         };
+    }
+
+    /// <summary>The weights are constants, as in a model; a scale of four bytes for each block of 32.</summary>
+    private static KernelWork Quantized(string form, long m)
+    {
+        const long n = 32000, k = 768, block = 32, blocks = k / block;
+        return new("QuantizedProduct", $"{form}, {m} x {k} by {k} x {n}", [[m, k], [n, blocks]], x => [x[0], Bytes(x[0].Graph, n, blocks, block), x[1]], 4.0 * (m * k + n * blocks) + n * k, 4.0 * m * n, 2.0 * m * n * k)
+        {
+            Attributes = [("K", k), ("N", n), ("block_size", block)],
+            Beyond = "weights are widened and scaled, block by block; the limit of multiply-adds is that of float32",
+        };
+    }
+
+    private static Value Bytes(GraphBuilder g, params long[] shape)
+    {
+        byte[] bytes = new byte[TensorShape.Of(shape).ElementCount];
+        new Random(1).NextBytes(bytes);
+        return g.Constant(new TensorData(ElementType.UInt8, TensorShape.Of(shape), bytes));
     }
 
     private static Value[] Scalars(Value like, params double[] values) => [.. values.Select(v => like.Graph.Scalar(v, like))];
