@@ -10,6 +10,8 @@ internal sealed record AnswerHead(string Id, long Created, string Model, string 
 /// <summary>Puts an answer into JSON, as a whole or piece by piece.</summary>
 internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, GenerationRequest request)
 {
+    private readonly Dictionary<int, TextFrame> _frames = [];
+
     /// <summary>The whole answer, once all pieces are there.</summary>
     public JsonObject Whole(IReadOnlyList<ChoiceDelta> deltas, int choices, Usage usage)
     {
@@ -21,11 +23,12 @@ internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, Genera
     /// <summary>The pieces that open a stream.</summary>
     public IEnumerable<JsonObject> Opening(int choices) => Enumerable.Range(0, choices).Select(format.Opening).OfType<JsonObject>().Select(Piece);
 
-    /// <summary>The streamed pieces of a delta: text first, the end apart.</summary>
-    public IEnumerable<JsonObject> Pieces(ChoiceDelta delta)
+    /// <summary>Adds the streamed pieces of a delta: text first, the end apart.</summary>
+    public void Append(SseStream stream, ChoiceDelta delta)
     {
-        if (delta.Text.Length > 0 || !delta.Scores.IsEmpty) yield return Piece(format.Piece(delta.Choice, delta.Text, delta.Scores, null));
-        if (delta.Finish is not null) yield return Piece(format.Piece(delta.Choice, "", [], delta.Finish));
+        if (!delta.Scores.IsEmpty) stream.Append(Piece(format.Piece(delta.Choice, delta.Text, delta.Scores, null)));
+        else if (delta.Text.Length > 0) stream.Append(Frame(delta.Choice), delta.Text);
+        if (delta.Finish is not null) stream.Append(Piece(format.Piece(delta.Choice, "", [], delta.Finish)));
     }
 
     /// <summary>The last piece of a stream whose client wants to know the usage; null otherwise.</summary>
@@ -35,6 +38,12 @@ internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, Genera
         var closing = Envelope(format.PieceName, []);
         closing["usage"] = UsageJson(usage);
         return closing;
+    }
+
+    private TextFrame Frame(int choice)
+    {
+        if (!_frames.TryGetValue(choice, out var frame)) frame = _frames[choice] = TextFrame.Of(Piece(format.Piece(choice, TextFrame.Placeholder, [], null)));
+        return frame;
     }
 
     private JsonObject Piece(JsonObject choice)

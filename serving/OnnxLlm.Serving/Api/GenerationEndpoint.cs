@@ -96,8 +96,7 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
     private async Task SendAsync(SseStream stream, Answer answer, AnswerWriter writer, CancellationToken aborted)
     {
         await using var deltas = answer.ReadAsync(aborted).GetAsyncEnumerator(aborted);
-        while (await NextAsync(stream, deltas).ConfigureAwait(false))
-            foreach (var piece in writer.Pieces(deltas.Current)) stream.Append(piece);
+        while (await NextAsync(stream, deltas).ConfigureAwait(false)) writer.Append(stream, deltas.Current);
         await stream.FlushAsync().ConfigureAwait(false);
     }
 

@@ -10,6 +10,9 @@ internal static class JsonResponse
 {
     private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    /// <summary>The same for text that is made apart from a response.</summary>
+    public static JsonSerializerOptions Format { get; } = new() { Encoder = Compact.Encoder };
+
     public static async Task WriteAsync(HttpContext context, JsonNode body)
     {
         context.Response.ContentType = "application/json; charset=utf-8";

@@ -32,10 +32,21 @@ internal sealed class SseStream(HttpContext context)
     public void Append(JsonNode data)
     {
         Write("data: "u8);
-        _writer ??= JsonResponse.Writer(context);
-        _writer.Reset(context.Response.BodyWriter);
-        data.WriteTo(_writer);
-        _writer.Flush();
+        var writer = Writer();
+        data.WriteTo(writer);
+        writer.Flush();
+        Write("\n\n"u8);
+    }
+
+    /// <summary>The same of a piece of which only the text is new.</summary>
+    public void Append(TextFrame frame, string text)
+    {
+        Write("data: "u8);
+        Write(frame.Before);
+        var writer = Writer();
+        writer.WriteStringValue(text);
+        writer.Flush();
+        Write(frame.After);
         Write("\n\n"u8);
     }
 
@@ -43,6 +54,13 @@ internal sealed class SseStream(HttpContext context)
     public Task KeepAliveAsync() => SendAsync(": keep-alive\n\n"u8);
 
     public Task EndAsync() => SendAsync("data: [DONE]\n\n"u8);
+
+    private Utf8JsonWriter Writer()
+    {
+        _writer ??= JsonResponse.Writer(context);
+        _writer.Reset(context.Response.BodyWriter);
+        return _writer;
+    }
 
     private Task SendAsync(ReadOnlySpan<byte> bytes)
     {

@@ -13,7 +13,7 @@ internal sealed class ArrivalsSuite(string? model, IReadOnlyList<int> streams, i
 {
     public const int LongPrompt = 2000;
 
-    private const int ShortPrompt = 32, Answer = 480, QuietPieces = 60;
+    private const int ShortPrompt = 32, Answer = 1600, QuietPieces = 60;
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(20);
 
     /// <summary>Exit code: 0 = every goal met.</summary>
