@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging.Abstractions;
+using OnnxLlm.Benchmarks.Models;
 using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
@@ -39,11 +40,14 @@ public sealed class EngineAllocationTests
         Assert.InRange(perToken, 0, Place + (double)Event / Math.Max(1, togetherAtMost) + (double)Once / Measured);
     }
 
-    [Fact]
-    public void Session_DecodingAToken_AllocatesNothing()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Session_DecodingAToken_AllocatesNothing(bool quantized)
     {
         using var package = new ServedPackage();
-        using var session = new GenerationSession(ModelPackage.Open(package.Folder), 4, 128, new SessionSettings { Threads = 1 });
+        var folder = quantized ? QuantizedCopy.Write(package.Folder, Path.GetDirectoryName(package.Folder)!) : package.Folder;
+        using var session = new GenerationSession(ModelPackage.Open(folder), 4, 128, new SessionSettings { Threads = 1 });
         int[] tokens = [1, 2], pasts = [1, 1];
         for (var slot = 0; slot < 2; slot++) session.Prefill(slot, [5], 0);
         Decode(20);
