@@ -1,4 +1,4 @@
-using System.Collections.Immutable;
+using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Graphs.Models;
 
 namespace OnnxLlm.Graphs.Generation;
@@ -43,10 +43,10 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
     public override Value Attention(Value h, params ReadOnlySpan<Projection> projections)
     {
         var qkv = Linear(h, projections.Length == 1 ? projections[0].Name : "self_attn.qkv_proj", projections);
-        if (!Config.IsRotary) return Attention([qkv, null, null], []);
-        if (RotatesInside) return Attention([qkv, null, null], [Rotation.Cos, Rotation.Sin]);
+        if (!Config.IsRotary) return Attention(CachedAttention.Plain, qkv);
+        if (RotatesInside) return Attention(CachedAttention.Rotary, qkv, Rotation.Cos, Rotation.Sin);
         var (q, k, v) = Separate(qkv);
-        return Attention([Rotate(q), Rotate(k), v], []);
+        return Attention(CachedAttention.Plain, Graph.Concat(-1, Rotate(q), Rotate(k), v));
     }
 
     /// <summary>What the scores are computed from: [batch, sequence, D], after the last norm.</summary>
@@ -104,17 +104,13 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
         return outputs[0];
     }
 
-    private Value Attention(ImmutableArray<Value?> queriesKeysValues, ImmutableArray<Value?> rotation)
+    private Value Attention(Function function, Value qkv, params Value[] rotation)
     {
-        TensorShape past = ["batch", Config.KeyValueHeads, "past", Config.HeadSize], present = past.With(2, "present");
+        TensorShape past = ["batch", Config.KeyValueHeads, "past", Config.HeadSize];
         var pastKey = Graph.Input(GenerationGraph.PastKey(Layer), ElementType.Float, past);
         var pastValue = Graph.Input(GenerationGraph.PastValue(Layer), ElementType.Float, past);
-        var outputs = Graph.Emit(
-            "GroupQueryAttention",
-            [.. queriesKeysValues, pastKey, pastValue, positions.KeyLengths, positions.TotalLength, .. rotation],
-            [(ElementType.Float, ["batch", "sequence", Config.Width]), (ElementType.Float, present), (ElementType.Float, present)],
-            new Attributes(("num_heads", Config.Heads), ("kv_num_heads", Config.KeyValueHeads), ("do_rotary", rotation.IsEmpty ? 0 : 1)),
-            "com.microsoft");
+        var outputs = function.Call(
+            Graph, [qkv, pastKey, pastValue, positions.KeyLengths, positions.TotalLength, .. rotation], ("num_heads", Config.Heads), ("kv_num_heads", Config.KeyValueHeads));
         _presents.Add((outputs[1], outputs[2]));
         return outputs[0];
     }

@@ -60,10 +60,14 @@ internal readonly unsafe struct RotaryEmbedding : IRowwise<RotaryEmbedding.Argum
             for (long head = 0; head < width; head += 2 * half)
             {
                 float* x = arguments->X + row * width + head, y = arguments->Y + row * width + head;
-                Turn<ScalarLane>(x, cos, sin, y, Turn<T>(x, cos, sin, y, 0, half), half);
+                Turn<T>(x, cos, sin, y, half);
             }
         }
     }
+
+    /// <summary>One head.</summary>
+    internal static void Turn<T>(float* x, float* cos, float* sin, float* y, long half) where T : unmanaged, ILanes<T> =>
+        Turn<ScalarLane>(x, cos, sin, y, Turn<T>(x, cos, sin, y, 0, half), half);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static long Turn<T>(float* x, float* cos, float* sin, float* y, long start, long half) where T : unmanaged, ILanes<T>

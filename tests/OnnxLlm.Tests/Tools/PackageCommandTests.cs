@@ -157,7 +157,7 @@ public sealed class PackageCommandTests : IDisposable
         _shop.Export();
         var (code, output, _) = _shop.Run("inspect", "model", "@models/tiny");
         Assert.Equal(0, code);
-        foreach (string part in new[] { "float32, run tiny, step 10", "layers 2, width 64, heads 4 over 2", "context 32, begins with", " GroupQueryAttention", "  model.onnx\n" })
+        foreach (string part in new[] { "float32, run tiny, step 10", "layers 2, width 64, heads 4 over 2", "context 32, begins with", " RotaryCachedAttention", "  model.onnx\n" })
             Assert.Contains(part, output, StringComparison.Ordinal);
         File.AppendAllText(_shop.At("models/tiny/config.json"), " ");
         Assert.Equal(2, _shop.Run("inspect", "model", "@models/tiny").Code);

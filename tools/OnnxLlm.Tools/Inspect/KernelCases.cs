@@ -14,7 +14,7 @@ internal static class KernelCases
 
     internal static ImmutableArray<KernelCase> All { get; } =
     [
-        .. Products(), .. QuantizedProducts(),
+        .. Products(), .. QuantizedProducts(), .. CachedAttentions(),
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
@@ -113,6 +113,27 @@ internal static class KernelCases
             var a = g.Emit("Clip", [g.Emit("Floor", [x[0] * 400], x[0].Type, x[0].Shape), g.Scalar(-127, x[0]), g.Scalar(127, x[0])], x[0].Type, x[0].Shape);
             return Call("QuantizedProduct", [a, g.Cast(x[1] * 63 + 128, ElementType.UInt8), x[2]], ("K", size.K), ("N", size.N), ("block_size", size.Block));
         })
+        {
+            Reference = ElementType.Float,
+        };
+
+    /// <summary>A prompt without a past, one new token for rows of different lengths, several for one row; more queries than a block, more keys than a chunk.</summary>
+    private static IEnumerable<KernelCase> CachedAttentions() =>
+        from size in new (int[] Keys, long S, long Past, long H, long G, long K)[]
+        {
+            ([7], 7, 0, 2, 2, 16), ([70], 70, 0, 3, 1, 32), ([1, 40, 130], 1, 150, 6, 2, 64), ([100], 9, 128, 4, 4, 48), ([90], 30, 90, 4, 2, 80),
+        }
+        from function in new[] { "CachedAttention", "RotaryCachedAttention" }
+        let b = size.Keys.Length
+        let cache = TensorShape.Of([b, size.G, size.Past, size.K])
+        select new KernelCase(
+            function, $"B{b} S{size.S} past {size.Past} H{size.H} G{size.G} K{size.K}", [[b, size.S, (size.H + 2 * size.G) * size.K], cache, cache, [200, size.K / 2], [200, size.K / 2]],
+            size.Keys.Max() * size.K, (g, x) =>
+            {
+                Value lengths = g.Constant(TensorData.Of(ElementType.Int32, [b], [.. size.Keys.Select(k => k - 1)])), total = g.Constant(TensorData.Scalar(size.Keys.Max(), ElementType.Int32));
+                Value[] rotation = function == "CachedAttention" ? [] : x[3..];
+                return Call(function, [.. x[..3], lengths, total, .. rotation], ("num_heads", size.H), ("kv_num_heads", size.G))[..1];
+            })
         {
             Reference = ElementType.Float,
         };
