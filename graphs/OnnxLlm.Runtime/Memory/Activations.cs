@@ -7,19 +7,21 @@ namespace OnnxLlm.Runtime.Memory;
 /// <summary>
 /// What a session's arena grows to when it runs a graph: every value lives from the node that makes it to the last that reads it, in execution order.
 /// Values that the caller binds (inputs and outputs of the graph) are not in the arena; some outputs lie where an input lay.
+/// <para>When it loads the graph the runtime also gives the memory of values that are no longer read to later ones of the very same shape. Such memory stays
+/// taken in between, so what is made there of another shape lies elsewhere.</para>
 /// </summary>
 internal sealed class Activations
 {
     /// <summary>Operators that only see their input in another shape.</summary>
     private static readonly FrozenSet<string> Views = ["Reshape", "Flatten", "Unsqueeze", "Squeeze", "Identity"];
 
-    /// <summary>Operators whose output may overwrite an input of its size.</summary>
-    private static readonly FrozenSet<string> Overwriting = ["Add", "Sub", "Mul", "Div", "Sum", "Neg", "Sqrt", "Reciprocal", "Sigmoid", "Tanh", "Erf", "Exp", "Relu", "Min"];
+    /// <summary>Operators of the runtime whose output overwrites their input, as measured; sums and products of tensors do not.</summary>
+    private static readonly FrozenSet<string> Overwriting = ["Sigmoid", "Tanh", "Relu"];
 
-    private readonly Arena _arena = new();
     private readonly Dictionary<Value, Storage> _storage = [];
     private readonly Dictionary<Value, int> _readers;
     private readonly HashSet<Value> _bound;
+    private readonly LinkedList<Storage> _free = [];
 
     private Activations(Graph graph)
     {
@@ -27,39 +29,56 @@ internal sealed class Activations
         _bound = [.. graph.Outputs.Select(o => o.Value)];
     }
 
-    /// <summary>Memory shared by the values that lie in it; free when none of them is read any more.</summary>
-    private sealed class Storage(Arena.Chunk? chunk)
+    /// <summary>Memory of one value after the other.</summary>
+    /// <param name="first">The value that it is taken for; null where it is not the arena's.</param>
+    private sealed class Storage(Value? first)
     {
-        public Arena.Chunk? Chunk { get; } = chunk;
+        public Value? First { get; } = first;
 
+        /// <summary>Values that lie in it and are still to be read.</summary>
         public int Holders { get; set; }
+
+        /// <summary>The node after which nothing in it is read any more.</summary>
+        public Node? End { get; set; }
     }
 
     public static long Peak(Graph graph)
     {
-        var activations = new Activations(graph);
-        foreach (var n in ExecutionOrder.Of(graph)) activations.Execute(n);
-        return activations._arena.Touched;
+        var (activations, order) = (new Activations(graph), ExecutionOrder.Of(graph));
+        foreach (var n in order.Where(n => !IsConstant(n))) activations.Plan(n);
+        return activations.Run(order);
     }
 
-    private void Execute(Node n)
+    /// <summary>Computed when the graph is loaded, and kept.</summary>
+    private static bool IsConstant(Node n) => n.Inputs.All(x => x is { Data: not null });
+
+    private long Run(IReadOnlyList<Node> order)
     {
-        if (n.Inputs.All(x => x is { Data: not null }))
+        var arena = new Arena();
+        foreach (var y in order.Where(IsConstant).SelectMany(n => n.Outputs)) arena.Allocate(Bytes(y));
+        var ends = _storage.Values.Distinct().Where(s => s is { First: not null, End: not null }).ToLookup(s => s.End!);
+        var chunks = new Dictionary<Storage, Arena.Chunk>();
+        foreach (var n in order.Where(n => !IsConstant(n)))
         {
-            // Computed when the graph is loaded, and kept.
-            foreach (var y in n.Outputs) _arena.Allocate(Bytes(y));
-            return;
+            foreach (var y in n.Outputs.Where(y => ReferenceEquals(_storage[y].First, y))) chunks[_storage[y]] = arena.Allocate(Bytes(y));
+            foreach (var storage in ends[n]) arena.Free(chunks[storage]);
         }
-        foreach (var (y, i) in n.Outputs.Select((y, i) => (y, i)))
+        return arena.Touched;
+    }
+
+    private void Plan(Node n)
+    {
+        for (int i = 0; i < n.Outputs.Length; i++)
         {
-            var storage = Inherited(n, i) ?? new Storage(_bound.Contains(y) ? null : _arena.Allocate(Bytes(y)));
+            var y = n.Outputs[i];
+            var storage = Inherited(n, i) ?? (_bound.Contains(y) ? new Storage(null) : Unused(y) ?? new Storage(y));
             storage.Holders++;
             _storage[y] = storage;
         }
         foreach (var x in n.Inputs.OfType<Value>())
-            if (--_readers[x] == 0) Release(x);
+            if (--_readers[x] == 0) Release(x, n);
         foreach (var y in n.Outputs)
-            if (!_readers.ContainsKey(y)) Release(y);
+            if (!_readers.ContainsKey(y)) Release(y, n);
     }
 
     /// <summary>The storage that an output takes over from an input, if it does.</summary>
@@ -71,18 +90,27 @@ internal sealed class Activations
         return null;
     }
 
-    private bool IsLastUse(Value x) => _readers[x] == 1 && _storage.TryGetValue(x, out var storage) && storage is { Chunk: not null, Holders: 1 };
+    /// <summary>The storage that became free last of those which were taken for a value of this shape.</summary>
+    private Storage? Unused(Value y)
+    {
+        var found = _free.FirstOrDefault(storage => storage.First!.Shape.Equals(y.Shape) && storage.First.Type.Size() == y.Type.Size());
+        if (found is not null) _free.Remove(found);
+        return found;
+    }
+
+    private bool IsLastUse(Value x) => _readers[x] == 1 && _storage.TryGetValue(x, out var storage) && storage is { First: not null, Holders: 1 };
 
     private static IEnumerable<int> MayOverwrite(Node n, int output)
     {
         if (n.Function is { } function) return KernelList.Overwritten(function.Name, output) is { } input ? [input] : [];
-        return output == 0 && Overwriting.Contains(n.Op) ? Enumerable.Range(0, Math.Min(2, n.Inputs.Length)) : [];
+        return Overwriting.Contains(n.Op) ? [0] : [];
     }
 
-    private void Release(Value v)
+    private void Release(Value v, Node n)
     {
-        if (!_storage.Remove(v, out var storage)) return;
-        if (--storage.Holders == 0 && storage.Chunk is { } chunk) _arena.Free(chunk);
+        if (!_storage.TryGetValue(v, out var storage) || --storage.Holders > 0) return;
+        storage.End = n;
+        if (storage.First is not null) _free.AddFirst(storage);
     }
 
     private static long Bytes(Value v) => v.Shape.ElementCount * v.Type.Size();
