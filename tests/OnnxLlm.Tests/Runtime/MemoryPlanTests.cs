@@ -59,9 +59,30 @@ public sealed class MemoryPlanTests
     public void Peak_OfAChain_IsOneTensor_WhereEachMayOverwriteTheLast()
     {
         var g = new GraphBuilder();
-        var x = g.Tanh(g.Exp(g.Reshape(g.Exp(g.Input("x", ElementType.Float, [1024, 4])), [4096])));
+        var x = g.Tanh(g.Sigmoid(g.Reshape(g.Tanh(g.Input("x", ElementType.Float, [1024, 4])), [4096])));
         g.Output("y", g.ReduceSum(x, false));
         Assert.Equal(16384 + Page, Activations.Peak(g.Build()), Page);
+    }
+
+    /// <summary>The softmax's memory is kept for the last product, which has its shape, so the product of another shape between them cannot have it.</summary>
+    [Fact]
+    public void Peak_OfMemoryKeptForALaterValueOfItsShape_CountsWhatLiesBetween()
+    {
+        var g = new GraphBuilder();
+        var x = g.Input("x", ElementType.Float, [1024, 4]);
+        var between = g.Reshape(x, [4096]) * g.ReduceSum(g.Softmax(x), false);
+        g.Output("y", g.ReduceSum(x * g.ReduceSum(between, false), false));
+        Assert.Equal(2 * 16384 + Page, Activations.Peak(g.Build()), Page);
+    }
+
+    /// <summary>A sum has memory of its own beside that of its terms.</summary>
+    [Fact]
+    public void Peak_OfASum_HoldsItsTerms()
+    {
+        var g = new GraphBuilder();
+        var x = g.Input("x", ElementType.Float, [1024, 4]);
+        g.Output("y", g.ReduceSum(g.Softmax(x) + g.Softmax(x * x), false));
+        Assert.Equal(3 * 16384 + Page, Activations.Peak(g.Build()), Page);
     }
 
     [Fact]

@@ -165,6 +165,18 @@ public sealed class ReportTests : IDisposable
     }
 
     [Fact]
+    public void Ticks_AtNought_HaveNoSign() => Assert.False(double.IsNegative(Scale.Of([0, 300], 0, 100).Ticks(6).First()));
+
+    [Theory]
+    [InlineData(15, "1500")]
+    [InlineData(200, "30")]
+    public void Chart_OfManyPoints_CutsOffASpike_OfFewItShowsAll(int points, string highest)
+    {
+        var curve = Curve.Of("v", "b", Enumerable.Range(0, points), i => i, i => i == 0 ? 1700 : 10 + (i % 21));
+        Assert.Contains($">{highest}</text>", new Chart("v", [curve], [], v => FormattableString.Invariant($"{v:0}")).Html(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void History_OfAStepTakenTwice_HoldsTheSecondTime()
     {
         var folder = Trained();

@@ -24,12 +24,12 @@ internal sealed record Chart(string Title, ImmutableArray<Curve> Curves, Immutab
         return $"<figure><figcaption>{WebUtility.HtmlEncode(Title)}{Legend(curves)}</figcaption><svg viewBox='0 0 {Width} {Height}' role='img' aria-label='{WebUtility.HtmlEncode(Title)}'>{svg}</svg></figure>";
     }
 
-    /// <summary>The values that set the scale: a single spike must not flatten the rest, so the highest hundredth may be cut off.</summary>
+    /// <summary>The values that set the scale: a single spike must not flatten the rest, so the highest hundredth may be cut off, where it is not the one point of few.</summary>
     private static IEnumerable<double> Shown(List<Curve> curves)
     {
         double[] values = [.. curves.SelectMany(c => c.Points.Select(p => p.Y)).Order()];
         var highest = values[(int)((values.Length - 1) * 0.99)];
-        return values[^1] > 2 * highest ? values.Where(v => v <= highest) : values;
+        return values.Length >= 100 && values[^1] > 2 * highest ? values.Where(v => v <= highest) : values;
     }
 
     /// <summary>Few points are shown as points, each with its value.</summary>
@@ -62,6 +62,6 @@ internal sealed record Scale(double Low, double High, double From, double To)
         var rough = (High - Low) / count;
         var power = Math.Pow(10, Math.Floor(Math.Log10(rough)));
         var step = new[] { 1, 2, 5, 10 }.Select(m => m * power).First(s => s >= rough * 0.999);
-        for (var i = Math.Ceiling(Low / step - 1e-9); i * step <= High + step * 1e-9; i++) yield return i * step;
+        for (var i = Math.Ceiling(Low / step - 1e-9); i * step <= High + step * 1e-9; i++) yield return i * step + 0.0;      // without the sign of −0
     }
 }

@@ -20,7 +20,7 @@ internal static class ReportTables
             ("training loss", Numbers.Loss(last?.Loss), "of the last logged step"),
             ("steps", last is null ? "0" : last.Step.ToString("#,0", CultureInfo.InvariantCulture), last is null ? "" : $"{Numbers.Short(last.Tokens)} tokens"),
             ("speed", Median(h.Steps, s => s.TokensPerSecond), $"tokens/s, {Median(h.Steps, s => s.ModelGflops)} GFLOP/s: medians"),
-            ("time", last is null ? "–" : Numbers.Time(TimeSpan.FromSeconds(last.ElapsedSeconds)), $"{h.Events.Count(IsAlarm)} alarms, {last?.Skipped ?? 0} skipped"),
+            ("time", last is null ? "–" : Numbers.Time(TimeSpan.FromSeconds(last.ElapsedSeconds)), $"{Count(h.Events.Count(IsAlarm), "alarm")}, {last?.Skipped ?? 0} skipped"),
         ];
         if (last?.EnergyKwh is { } kwh)
             tiles = [.. tiles, ("energy", $"{Numbers.Text(kwh, kwh < 10 ? "0.###" : "#,0")} kWh", last.Co2Grams is { } grams ? $"of the GPU, {Numbers.Text(grams / 1e3, "0.###")} kg CO2" : "of the GPU")];
@@ -73,6 +73,8 @@ internal static class ReportTables
         double[] sorted = [.. steps.Select(value).OfType<double>().Order()];
         return sorted.Length == 0 ? "–" : Numbers.Short(sorted[sorted.Length / 2]);
     }
+
+    private static string Count(int count, string what) => count == 1 ? $"1 {what}" : $"{count} {what}s";
 
     private static string Step(long step) => step.ToString("#,0", CultureInfo.InvariantCulture);
 
