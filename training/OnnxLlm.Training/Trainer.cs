@@ -88,7 +88,7 @@ internal sealed partial class Trainer
             if (IsDue(_config.EvaluateEvery)) Validate(stop);
             if (IsDue(_config.Samples.Every)) Sample();
             PlanAhead();
-            if (IsDue(_config.CheckpointEvery)) Save();
+            if (IsDue(_config.CheckpointEvery) && !Finished) Save();     // the last one comes after the last validation, and holds it
         }
         if (Finished && _state.ValidationLoss is null) Validate(stop);
         Save();

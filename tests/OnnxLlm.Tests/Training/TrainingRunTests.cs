@@ -41,6 +41,14 @@ public sealed class TrainingRunTests : TinyRuns
     }
 
     [Fact]
+    public void LastCheckpoint_HoldsTheLastValidation_AlsoWhereItWasDueAnyway()
+    {
+        Assert.Equal(Outcome.Finished, Start("run", "steps=6", "checkpoint_every=3", "evaluate_every=0"));
+        Assert.NotNull(Latest("run").State.ValidationLoss);
+        Assert.Equal(6, new CheckpointStore(Path.Combine(Folder, "run", "checkpoints"), 2).Best()!.State.Step);
+    }
+
+    [Fact]
     public void Start_InAFolderThatHoldsARun_IsRefused()
     {
         Start("run", "steps=6");
