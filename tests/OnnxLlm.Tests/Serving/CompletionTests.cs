@@ -157,6 +157,26 @@ public sealed class CompletionTests
         Assert.Equal(0, (int)scores["text_offset"]![0]!);
     }
 
+    /// <summary>The harness sends prompts together, sorts the choices by index, and tells by equality of numbers whether a token was the likeliest.</summary>
+    [Fact]
+    public async Task Scoring_OfSeveralPrompts_NamesTheLikeliestTokenEverywhere()
+    {
+        await using var server = await TestServer.StartAsync();
+        int[][] prompts = [TestServer.Tokenizer.Encode("Once upon a time"), TestServer.Tokenizer.Encode("The server stops.")];
+        var answer = await server.CompleteAsync(new() { ["prompt"] = new JsonArray([.. prompts.Select(Ids)]), ["temperature"] = 0, ["max_tokens"] = 1, ["logprobs"] = 1, ["seed"] = 1234, ["echo"] = true });
+        var choices = answer["choices"]!.AsArray().OrderBy(choice => (int)choice!["index"]!).ToArray();
+        Assert.Equal(2, choices.Length);
+        foreach (var (prompt, choice) in prompts.Zip(choices))
+        {
+            JsonArray values = choice!["logprobs"]!["token_logprobs"]!.AsArray(), best = choice["logprobs"]!["top_logprobs"]!.AsArray();
+            Assert.Equal((prompt.Length + 1, prompt.Length + 1), (values.Count, best.Count));
+            Assert.Equal((null, null), (values[0], best[0]));
+            foreach (var (value, top) in values.Zip(best).Skip(1))
+                Assert.True(top!.AsObject().Max(entry => (float)entry.Value!) >= (float)value!, "the likeliest token is among the scores");
+            Assert.Contains(best[^1]!.AsObject(), entry => entry.Value!.ToJsonString() == values[^1]!.ToJsonString());
+        }
+    }
+
     [Fact]
     public async Task Logprobs_OfAStream_CoverEveryToken()
     {

@@ -103,7 +103,7 @@ public sealed class FineTuningTests : TinyRuns
         Assert.Equal($"initial_weights: '{Path.Combine(Recorded, "model.safetensors")}' has no model.embed_tokens.weight.", message);
         message = Assert.Throws<TrainingException>(() => Start("run", $"initial_weights={Folder}")).Message;
         Assert.Equal($"initial_weights: '{Folder}' has no model.safetensors.", message);
-        Start("first", "steps=2");
+        Start("first", "steps=6");
         message = Assert.Throws<TrainingException>(() => Start("run", $"initial_weights={Latest("first").Path}", "model.vocab_size=80")).Message;
         Assert.Equal($"initial_weights: model.embed_tokens.weight is [64, 32] in '{Path.Combine(Latest("first").Path, "model.safetensors")}', the model has [80, 32].", message);
         message = Assert.Throws<TrainingException>(() => Config("initial_weights", Folder)).Message;
@@ -114,11 +114,11 @@ public sealed class FineTuningTests : TinyRuns
     [Fact]
     public void Resume_BeforeTheFirstCheckpoint_NeedsTheSameWeights()
     {
-        Start("first", "steps=4");
+        Start("first", "steps=6");
         string weights = Path.Combine(Folder, "weights");
         Directory.CreateDirectory(weights);
         File.Copy(Path.Combine(Latest("first").Path, "model.safetensors"), Path.Combine(weights, "model.safetensors"));
-        Start("second", $"initial_weights={weights}", "steps=4");
+        Start("second", $"initial_weights={weights}", "steps=6");
         byte[] trained = File.ReadAllBytes(Path.Combine(Latest("second").Path, "model.safetensors"));
 
         Directory.Delete(Latest("second").Path, recursive: true);
