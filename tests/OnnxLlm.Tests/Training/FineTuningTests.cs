@@ -130,6 +130,18 @@ public sealed class FineTuningTests : TinyRuns
         Assert.Equal($"The weights in '{weights}' are not those that the run began with, and it has no checkpoint yet.", Assert.Throws<TrainingException>(() => Resume("second")).Message);
     }
 
+    [Fact]
+    public void Resume_FromACheckpoint_DoesWithoutTheWeightsOfTheBeginning()
+    {
+        Start("first", "steps=6");
+        string weights = Path.Combine(Folder, "weights");
+        Directory.Move(Latest("first").Path, weights);
+        Start("second", stopAt: 8, $"initial_weights={weights}", "steps=12");
+
+        Directory.Delete(weights, recursive: true);
+        Assert.Equal(Outcome.Finished, Resume("second"));
+    }
+
     /// <summary>The tiny config without its model.</summary>
     private RunConfig Config(string key, string value, params string[] overrides)
     {

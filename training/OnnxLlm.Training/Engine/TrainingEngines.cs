@@ -17,11 +17,6 @@ internal static class TrainingEngines
     public static void Require(RunConfig config)
     {
         config.Place.Require();
-        if (config.InitialWeights is { } folder)
-        {
-            using var weights = StartingWeights.Open(folder);
-            weights.Require(config.Setup.Parameters());
-        }
         if (config.Place.IsCuda && config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for the cpu; on a GPU the state stays on the device.");
         if (config.Engine != EngineKind.OrtTraining) return;
         if (config.Place.IsCuda) throw new TrainingException("device: engine ort-training runs on the cpu here; for a GPU use engine onnx.");
@@ -30,6 +25,14 @@ internal static class TrainingEngines
         if (config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for engine onnx; ort-training keeps its state in memory.");
         TrainingFolder.RequireOrtTraining(config.Optimizer.Settings);
         TrainingApi.Require();
+    }
+
+    /// <summary>Fails where the weights that a new run is to begin with are not those of its model.</summary>
+    public static void RequireWeights(RunConfig config)
+    {
+        if (config.InitialWeights is not { } folder) return;
+        using var weights = StartingWeights.Open(folder);
+        weights.Require(config.Setup.Parameters());
     }
 
     /// <summary>Writes the graphs that the engine runs, in the form that it runs them in.</summary>

@@ -18,6 +18,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     public Outcome Start(RunConfig config, CancellationToken stop)
     {
         TrainingEngines.Require(config);
+        TrainingEngines.RequireWeights(config);
         using var data = new RunData(config);
         Check(config, data);
         using var held = folder.Lock();
