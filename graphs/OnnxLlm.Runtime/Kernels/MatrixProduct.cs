@@ -78,6 +78,19 @@ internal static unsafe class MatrixProduct
     /// <summary>Computes a product of known operands and result, none of them empty.</summary>
     internal static void Run(ref KernelContext context, ProductArguments* x)
     {
+        // A left operand stored by rows that is the smaller one is read again and again where it lies; the right one is then best packed where it is used.
+        x->RightInParts = ProductParts.PacksRightInParts(x->M, x->N, x->TransposeA);
+        if (!x->RightInParts)
+        {
+            RunPacked(ref context, x);
+            return;
+        }
+        ProductParts.Divide(x, TileWidth(x->Width));
+        context.ParallelFor((delegate* unmanaged<ProductArguments*, nint, void>)&MultiplyPart, x->ColumnParts, x, uneven: true);
+    }
+
+    private static void RunPacked(ref KernelContext context, ProductArguments* x)
+    {
         // A left operand stored by steps must be packed in any case; where it is the smaller one, it is packed before and the right one in blocks.
         x->LeftFirst = x->TransposeA && x->N > x->M;
         long size = x->LeftFirst ? x->M : x->N, width = x->LeftFirst ? ProductTile.Rows : TileWidth(x->Width), most = Math.Min(x->K, MostSteps);

@@ -15,6 +15,9 @@ internal unsafe struct ProductArguments
     /// <summary>Whether the left operand is the one that is packed before the parts begin.</summary>
     internal bool LeftFirst;
 
+    /// <summary>Whether nothing is packed before: parts are blocks of columns that pack the right operand for themselves and read the left one where it lies.</summary>
+    internal bool RightInParts;
+
     /// <summary>What is packed before: its first step and its first row or column, their numbers, and the panels.</summary>
     internal long Step, Steps, First, Count, Panels, PanelStride;
     internal float* Packed;

@@ -18,14 +18,20 @@ internal static unsafe class ProductParts
     /// <summary>Tiles of rows or panels of columns in a part: its block then stays in the second-level cache, and parts are small enough to share evenly.</summary>
     private const long TilesPerPart = 16, PackedTilesPerPart = 8, ColumnPanelsPerPart = 4;
 
+    /// <summary>Most panels of a part that packs its own block of the right operand (128 KB with AVX2): it stays in the second-level cache beside a block of rows.</summary>
+    private const long OwnPanelsPerPart = 8;
+
+    /// <summary>Whether nothing is packed before.</summary>
+    internal static bool PacksRightInParts(long m, long n, bool transposeA) => !transposeA && n > m;
+
     /// <summary>The operand that is packed before is read by all parts; the other one is divided, and where that gives few parts, the first one too.</summary>
     internal static void Divide(ProductArguments* x, long width)
     {
         long few = 3 * Environment.ProcessorCount;
-        if (x->LeftFirst)
+        if (x->LeftFirst || x->RightInParts)
         {
-            long panels = ProductPacking.Panels(x->N, width);
-            (x->RowParts, x->ColumnParts) = (1, Math.Max(ProductPacking.Panels(panels, ColumnPanelsPerPart), Math.Min(panels, few)));
+            long panels = ProductPacking.Panels(x->N, width), most = x->LeftFirst ? ColumnPanelsPerPart : OwnPanelsPerPart;
+            (x->RowParts, x->ColumnParts) = (1, Math.Max(ProductPacking.Panels(panels, most), Math.Min(panels, few)));
             return;
         }
         (x->RowParts, x->ColumnParts) = (ProductPacking.Panels(ProductPacking.Panels(x->M, ProductTile.Rows), x->TransposeA ? PackedTilesPerPart : TilesPerPart), 1);
@@ -61,7 +67,8 @@ internal static unsafe class ProductParts
 
     internal static void Multiply<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
     {
-        if (x->LeftFirst) Columns<T>(x, part);
+        if (x->RightInParts) AllRows<T>(x, part);
+        else if (x->LeftFirst) Columns<T>(x, part);
         else Rows<T>(x, part / x->ColumnParts, part % x->ColumnParts);
     }
 
@@ -105,6 +112,31 @@ internal static unsafe class ProductParts
                     float* a = x->Packed + tile * x->PanelStride + step * ProductTile.Rows;
                     Tile<T>(x, a, 1, ProductTile.Rows, right + panel * stride, x->First + tile * ProductTile.Rows, x->First + x->Count, column + panel * width, x->N, from == 0, depth);
                 }
+        }
+        Scratch.Return(right);
+    }
+
+    /// <summary>All rows, as they lie, times a block of columns.</summary>
+    private static void AllRows<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
+    {
+        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(Depth, width), block = TilesPerPart * ProductTile.Rows;
+        long firstPanel = panels * part / x->ColumnParts, endPanel = panels * (part + 1) / x->ColumnParts;
+        long column = firstPanel * width, columns = Math.Min(endPanel * width, x->N) - column;
+        float* right = Scratch.Rent((endPanel - firstPanel) * stride + Depth * ProductTile.Rows), last = right + (endPanel - firstPanel) * stride;
+        for (long step = 0; step < x->K; step += Depth)
+        {
+            long depth = Math.Min(Depth, x->K - step);
+            PackRight<T>(x, step, depth, column, columns, right, stride);
+            for (long row = 0; row < x->M; row += block)
+            {
+                ProductRows left = ProductRows.InOrder(x->A + row * x->K + step, x->K, depth, Math.Min(block, x->M - row), last);
+                for (long panel = 0; panel < endPanel - firstPanel; panel++)
+                    for (long tile = 0; tile < TilesPerPart && row + tile * ProductTile.Rows < x->M; tile++)
+                    {
+                        float* a = left.Tile(tile, out long rowStride, out long stepStride);
+                        Tile<T>(x, a, rowStride, stepStride, right + panel * stride, row + tile * ProductTile.Rows, x->M, column + panel * width, x->N, step == 0, depth);
+                    }
+            }
         }
         Scratch.Return(right);
     }

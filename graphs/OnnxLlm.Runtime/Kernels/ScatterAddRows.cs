@@ -1,17 +1,21 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
 /// Adds rows to the rows of a matrix that ids name. Each part owns a range of columns and goes through the rows in order, so no two threads
-/// write one element and the sums are the same on any number of threads. Right in place.
+/// write one element and the sums are the same however the columns are divided. Right in place.
 /// </summary>
 internal readonly unsafe struct ScatterAddRows : IRowwise<ScatterAddRows.Arguments>
 {
-    /// <summary>Columns of a part: whole cache lines.</summary>
+    /// <summary>Fewest columns of a part: whole cache lines.</summary>
     private const long Columns = 64;
+
+    /// <summary>Floats of a cache line; the longest vector holds as many.</summary>
+    private const long Line = 16;
 
     internal static readonly Kernel Kernel = new("ScatterAddRows", &Compute)
     {
@@ -36,7 +40,7 @@ internal readonly unsafe struct ScatterAddRows : IRowwise<ScatterAddRows.Argumen
         Arguments arguments = new()
         {
             Width = context.Width,
-            Partition = new RowPartition(into.Width, Columns),
+            Partition = new RowPartition(into.Width, ColumnsOfPart(into.Width)),
             Ids = Checked(ids, into.Rows),
             Rows = context.Input(2, ids.Count, into.Width),
             Sum = context.Output(0, into),
@@ -50,14 +54,26 @@ internal readonly unsafe struct ScatterAddRows : IRowwise<ScatterAddRows.Argumen
     [UnmanagedCallersOnly]
     private static void Part(Arguments* arguments, nint part) => arguments->Partition.Run<ScatterAddRows, Arguments>(arguments->Width, arguments, part);
 
+    /// <summary>As many columns as there are for every thread: rows are read in long runs.</summary>
+    private static long ColumnsOfPart(long columns)
+    {
+        long share = (columns + Environment.ProcessorCount - 1) / Environment.ProcessorCount;
+        return (share + Columns - 1) / Columns * Columns;
+    }
+
     /// <summary>The columns from <paramref name="start"/> to <paramref name="end"/> of every row.</summary>
     public static void Rows<T>(Arguments* arguments, long start, long end) where T : unmanaged, ILanes<T>
     {
         for (long n = 0; n < arguments->N; n++)
         {
             float* sum = arguments->Sum + arguments->Ids[n] * arguments->D, row = arguments->Rows + n * arguments->D;
+            float* next = arguments->Sum + arguments->Ids[Math.Min(n + 1, arguments->N - 1)] * arguments->D;
             long i = start;
-            for (; i <= end - T.Count; i += T.Count) T.Store(T.Load(sum + i) + T.Load(row + i), sum + i);
+            for (; i <= end - Line; i += Line)
+            {
+                if (Sse.IsSupported) Sse.Prefetch0(next + i);    // where the next row goes, no hardware foresees
+                for (long j = i; j < i + Line; j += T.Count) T.Store(T.Load(sum + j) + T.Load(row + j), sum + j);
+            }
             for (; i < end; i++) sum[i] += row[i];
         }
     }

@@ -9,8 +9,8 @@ namespace OnnxLlm.Runtime.Memory;
 /// </summary>
 internal static class KernelScratch
 {
-    /// <summary>As in the kernel of products: what is packed of one operand at a time, and rows and steps of a part's left operand.</summary>
-    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, Depth = 256;
+    /// <summary>As in the kernel of products: what is packed of one operand at a time, and rows, columns and steps of what a part packs.</summary>
+    private const long MostSteps = 2048, MostFloats = 1 << 21, PartRows = 96, PartColumns = 128, Depth = 256;
 
     public static long Peak(IEnumerable<Graph> graphs, int threads)
     {
@@ -23,8 +23,8 @@ internal static class KernelScratch
     /// <summary>Blocks, in floats, that a node has at the same time: what it shares between its threads, at most two, and what each thread has of its own.</summary>
     private static IEnumerable<long> Blocks(Node n, int threads) => n.Function?.Name switch
     {
-        "MatrixProduct" or "BiasedProduct" => [Packed(n, 0), .. Enumerable.Repeat(PartRows * Depth, threads)],
-        "AccumulatedProduct" => [Packed(n, 1), .. Enumerable.Repeat(PartRows * Depth, threads)],
+        "MatrixProduct" or "BiasedProduct" => Product(n, 0, threads),
+        "AccumulatedProduct" => Product(n, 1, threads),
         "LinearCrossEntropy" => Chunk(n[1].Shape, n[2].Shape, threads),
         "LinearTokenLoss" => Chunk(n[0].Shape, n[1].Shape, threads),
         "CausalAttention" => Enumerable.Repeat(2 * Head(n[1].Shape, Groups(n)), threads),
@@ -33,6 +33,14 @@ internal static class KernelScratch
         "PackedAttentionGrad" => Enumerable.Repeat(5 * Head(n[1].Shape, n.Attributes.Int("heads", 1) + 2 * Groups(n)), threads),
         _ => [],
     };
+
+    private static IEnumerable<long> Product(Node n, int first, int threads)
+    {
+        var c = n.Output.Shape;
+        return ProductParts.PacksRightInParts(c[0].Value, c[1].Value, n.Attributes.Int("transA", 0) != 0)
+            ? Enumerable.Repeat(PartColumns * Depth, threads)
+            : [Packed(n, first), .. Enumerable.Repeat(PartRows * Depth, threads)];
+    }
 
     /// <summary>The logits of a chunk of rows, and what its products pack: rows of x, or of logits or weight as many steps as are packed at a time.</summary>
     private static IEnumerable<long> Chunk(TensorShape x, TensorShape weight, int threads)

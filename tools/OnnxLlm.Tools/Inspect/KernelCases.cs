@@ -68,7 +68,7 @@ internal static class KernelCases
 
     /// <summary>Every form of the product: single elements, sizes off the tile of 6 rows and 2 vectors, and several blocks of rows, columns and steps.</summary>
     private static IEnumerable<KernelCase> Products() =>
-        from size in new (long M, long N, long K)[] { (1, 1, 1), (5, 3, 7), (13, 37, 300), (101, 160, 33), (7, 1100, 2100) }
+        from size in new (long M, long N, long K)[] { (1, 1, 1), (5, 3, 7), (13, 37, 300), (101, 160, 33), (7, 1100, 2100), (160, 101, 300), (1100, 7, 2100) }
         from form in new[] { (A: 0, B: 0), (A: 0, B: 1), (A: 1, B: 0), (A: 1, B: 1) }
         let name = $"{size.M}x{size.N}x{size.K}{(form.A == 0 ? "" : " Aᵀ")}{(form.B == 0 ? "" : " Bᵀ")}"
         let factors = new[] { Stored(size.M, size.K, form.A), Stored(size.K, size.N, form.B) }
