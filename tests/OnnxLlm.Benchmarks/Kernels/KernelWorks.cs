@@ -29,7 +29,7 @@ internal static class KernelWorks
         new("ScatterAddRows", $"{Rows} rows into {Size}", [Matrix, Matrix], x => [x[0], Ids(x[1]), x[1]], 2 * Tensor, Tensor)
         {
             InPlace = [0],
-            Beyond = "rows are taken in an order that jumps, 64 columns at a time, so that sums do not depend on the number of threads: 256 bytes here, 256 bytes there",
+            Beyond = "rows are taken in an order that jumps, each thread its own columns of all of them, so that sums do not depend on the number of threads: 2 KB here, 2 KB there",
         },
         new("SquaredNorm", Size, [Matrix], x => x, Tensor, 0),
         new("Accumulate", Size, [Matrix, Matrix], x => [.. x, False(x[0].Graph)], 2 * Tensor, Tensor) { InPlace = [0] },
