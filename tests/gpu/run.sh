@@ -1,55 +1,110 @@
 #!/usr/bin/env bash
 # Proves the GPU side on a Linux machine with an NVIDIA driver and the CUDA 13 runtime libraries, in under ten minutes, and prints one short table.
-#   run.sh [--device cuda:N] [--peak-tflops 989]
+#   run.sh [--device cuda:N] [--results FOLDER] [--seconds 560] [--peak-tflops 989] [--tiny] [STAGE ...]
 # Beside it lie the parts that pack.sh made, or the folder app that join.sh made of them. Needs no .NET, no network; a PyTorch of this machine is timed too.
+# Stages: verify profile train torch-eager torch-compiled decode serve curve-fp32 curve-bf16 curve-fp16 recompute kernels; all where none is named.
+# The table shows what is in FOLDER, from earlier calls too. With --device cpu --tiny every stage runs small anywhere, which proves this script.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-device=cuda peak=989
+device=cuda peak=989 seconds=560 results=$here/results size=() only=()
+usage() { grep -m1 '^#   run.sh' "$0" | tr -d '#' >&2; exit 2; }
 while [ $# -gt 0 ]; do
   case $1 in
-    --device) device=$2; shift 2;;
-    --peak-tflops) peak=$2; shift 2;;
-    *) echo "usage: run.sh [--device cuda:N] [--peak-tflops N]" >&2; exit 2;;
+    --device | --results | --seconds | --peak-tflops) [ $# -gt 1 ] || usage;;&
+    --device) device=$2; shift;;
+    --results) results=$2; shift;;
+    --seconds) seconds=$2; shift;;
+    --peak-tflops) peak=$2; shift;;
+    --tiny) size=(--tiny);;
+    -*) usage;;
+    *) only+=("$1");;
   esac
+  shift
 done
+mkdir -p "$results" && results=$(realpath "$results")
 cd "$here"
 [ -d app ] || ./join.sh
-results=$(mktemp -d)
-trap 'rm -rf "$results"' EXIT
+python=${PYTHON:-python3}
 began=$SECONDS failed=0
-left() { echo $((560 - (SECONDS - began))); }
+left() { echo $((seconds - (SECONDS - began))); }
+program() { if [ -x "app/$1" ]; then echo "app/$1"; else echo "dotnet app/$1.dll"; fi; }
+tools=$(program OnnxLlm.Tools) check=$(program OnnxLlm.GpuCheck) training=$(program OnnxLlm.Training)
 
-# stage NAME SECONDS COMMAND...: at most so long, and never beyond ten minutes in all. A failure is told and the rest goes on.
+# NVIDIA's libraries where the loader does not look: the toolkit's folder, the driver's, and those that PyTorch's wheels bring.
+find_libraries() {
+  local name file site
+  site=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' 2>/dev/null || true)
+  for name in libcuda.so.1 libnvidia-ml.so.1 libcudart.so.13 libcublasLt.so.13 libcublas.so.13 libcurand.so.10; do
+    /sbin/ldconfig -p 2>/dev/null | grep -q "$name" && continue
+    case ":${LD_LIBRARY_PATH:-}:" in *":$(dirname "$(found "$name" ${LD_LIBRARY_PATH//:/ })"):"*) continue;; esac
+    file=$(found "$name" /usr/local/cuda/lib64 /usr/local/cuda*/targets/*/lib /usr/local/nvidia/lib64 /usr/local/nvidia/lib ${site:+"$site"/nvidia/*/lib "$site"/nvidia/*/*/lib})
+    [ -z "$file" ] || LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(dirname "$file")
+  done
+}
+found() { local name=$1 folder; shift; for folder; do [ ! -e "$folder/$name" ] || { echo "$folder/$name"; return; }; done; }
+
+# stage NAME SECONDS COMMAND...: at most so long, and never beyond the time of all. A failure is told, noted for the table, and the rest goes on.
 stage() {
-  local name=$1 most=$2; shift 2
-  [ "$(left)" -gt 5 ] || { echo "left out, no time: $name" >&2; failed=1; return 0; }
-  [ "$most" -lt "$(left)" ] || most=$(left)
-  timeout "$most" "$@" || { echo "FAILED (exit code $?): $name" >&2; failed=1; }
+  local name=$1 most=$2 start=$SECONDS code=0 outcome=ok; shift 2
+  wanted "$name" || return 0
+  if [ "$(left)" -le 5 ]; then
+    outcome="left out, no time" code=124
+  else
+    [ "$most" -lt "$(left)" ] || most=$(left)
+    timeout -k 5 "$most" "$@" >"$results/$name.json" 2>"$results/$name.log" || code=$?
+    case $code in
+      0) ;;
+      124 | 137) outcome="stopped after $most s";;
+      *) outcome="exit code $code: $(reason "$name")";;
+    esac
+  fi
+  [ $code -eq 0 ] || failed=1
+  note "$name" $((SECONDS - start)) "$outcome"
+}
+# The last thing that a stage said, without the places of a stack trace.
+reason() { cat "$results/$1.json" "$results/$1.log" | sed '/^ *at /d; s/\t/ /g' | tail -1; }
+wanted() { [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; }
+note() {
+  [ ! -f "$results/stages.tsv" ] || sed -i "/^$1\t/d" "$results/stages.tsv"
+  printf '%s\t%s\t%s\n' "$@" | tee -a "$results/stages.tsv"
 }
 
-app/OnnxLlm.Tools doctor
+[[ $device == cpu ]] || find_libraries
+export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
+$tools doctor
 echo
 # Before anything else, so that a machine without a usable GPU ends here, in one line.
-app/OnnxLlm.GpuCheck verify --device "$device" || { code=$?; [ $code -ne 2 ] || exit 2; failed=1; }
-echo
-stage "training speed" 150 app/OnnxLlm.GpuCheck train --device "$device" >"$results/ours.json"
-if python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
+stage verify 150 $check verify --device "$device"
+cat "$results/verify.json" 2>/dev/null || true
+[[ $device == cpu ]] || ! grep -s 'cannot be used' "$results/verify.log" >&2 || exit 2
+
+stage profile 60 $check profile --device "$device" "${size[@]}"
+stage train 120 $check train --device "$device" "${size[@]}"
+if "$python" -c 'import torch' 2>/dev/null; then
   number=${device#cuda}; number=${number#:}
-  export CUDA_VISIBLE_DEVICES=${CUDA_VISIBLE_DEVICES:-${number:-0}}
-  stage "PyTorch, eager" 100 python3 torch_gpt2.py >"$results/torch-eager.json"
-  stage "PyTorch, compiled" 150 python3 torch_gpt2.py --compile >"$results/torch-compiled.json"
-  unset CUDA_VISIBLE_DEVICES
+  peer() { stage "$1" "$2" env ${number:+CUDA_VISIBLE_DEVICES=$number} LD_LIBRARY_PATH= "$python" torch_gpt2.py --device "${device%%:*}" "${size[@]}" "${@:3}"; }
+  peer torch-eager 90
+  peer torch-compiled 150 --compile
 else
-  echo "PyTorch with CUDA is not on this machine: no peer was timed."
+  echo "PyTorch is not on this machine: no peer is timed."
 fi
-stage "decode speed" 90 app/OnnxLlm.GpuCheck decode --device "$device" >"$results/decode.json"
-app/OnnxLlm.GpuCheck data "$results/data"
+stage decode 90 $check decode --device "$device" "${size[@]}"
+stage serve 60 $check serve --device "$device" "${size[@]}"
+short=()
+[ ${#size[@]} -eq 0 ] || short=(steps=60 global_batch=2 micro_batch=2)
+[ -d "$results/data" ] || $check data "$results/data"
 for precision in fp32 bf16 fp16; do
-  stage "500 steps in $precision" 60 app/OnnxLlm.Training train curve.json --plain --device "$device" --run "$results/$precision" \
-    --set data="$results/data" precision=$precision >"$results/$precision.log"
+  ! wanted curve-$precision || rm -rf "$results/$precision"
+  stage curve-$precision 60 $training train curve.json --plain --device "$device" --run "$results/$precision" --set data="$results/data" precision=$precision "${short[@]}"
 done
+stage recompute 60 $check train --device "$device" --recompute "${size[@]}"
+ncu=$(command -v ncu || found ncu /usr/local/cuda/bin /opt/nvidia/nsight-compute/*)
+if [[ $device != cpu && -n $ncu ]]; then
+  stage kernels 120 "$ncu" --csv --page raw --metrics gpu__time_duration.sum --clock-control none --profile-from-start off \
+    --target-processes all $check train --device "$device" --single "${size[@]}"
+fi
 echo
-app/OnnxLlm.GpuCheck table "$results" --peak-tflops "$peak"
+$check table "$results" --peak-tflops "$peak" | tee "$results/table.md"
 [ ! -x "$(command -v nvidia-smi)" ] || nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
 echo "$(date -u +%Y-%m-%d), $((SECONDS - began)) seconds, $([ $failed -eq 0 ] && echo "every stage ran" || echo "SOMETHING FAILED, see above")"
 exit $failed

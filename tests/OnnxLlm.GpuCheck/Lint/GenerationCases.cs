@@ -1,5 +1,6 @@
 using Google.Protobuf;
 using System.Runtime.InteropServices;
+using OnnxLlm.GpuCheck.Measuring;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Cuda;
 using OnnxLlm.Graphs.Generation;
@@ -23,16 +24,11 @@ internal static class GenerationCases
                 foreach (var type in (ElementType[])[ElementType.Float16, ElementType.BFloat16])
                 {
                     string name = $"{config.ModelType} {(quantized ? "int8" : "float")} {type}";
-                    yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(model.Value, type, Length).ToByteArray(), Caches(config)));
-                    yield return ($"{name} prompts", () => GraphLint.Of($"{name} prompts", CudaGeneration.ForPrompts(model.Value, type).ToByteArray(), Caches(config), strict: false));
+                    yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(model.Value, type, Length).ToByteArray(), Placement.Caches(config)));
+                    yield return ($"{name} prompts", () => GraphLint.Of($"{name} prompts", CudaGeneration.ForPrompts(model.Value, type).ToByteArray(), Placement.Caches(config), strict: false));
                 }
             }
     }
-
-    private static IEnumerable<(string Input, string Output)> Caches(ModelConfig config) => Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
-    {
-        (GenerationGraph.PastKey(layer), GenerationGraph.PresentKey(layer)), (GenerationGraph.PastValue(layer), GenerationGraph.PresentValue(layer)),
-    });
 
     private static ModelProto Model(ModelConfig config, bool quantized)
     {

@@ -9,7 +9,7 @@ namespace OnnxLlm.GpuCheck.Lint;
 /// <summary>Every graph that is written for CUDA, at sizes at which the provider chooses the kernels that it would choose for a real model.</summary>
 internal static class LintCases
 {
-    private static readonly ModelConfig Gpt2 = TrainingSpeed.Gpt2 with { Layers = 2 };
+    private static readonly ModelConfig Gpt2 = Workload.Whole.Model with { Layers = 2 };
 
     private static readonly ModelConfig Llama = new()
     {

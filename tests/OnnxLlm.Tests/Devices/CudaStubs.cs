@@ -47,6 +47,13 @@ public sealed class CudaStubs : IDisposable
         return Process.Start(start)!;
     }
 
+    /// <summary>Links to the folder of the programs and to that of the libraries.</summary>
+    public void Link(string programs, string libraries)
+    {
+        Directory.CreateSymbolicLink(programs, _folder);
+        Directory.CreateSymbolicLink(libraries, Libraries);
+    }
+
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     private string Without(string library)

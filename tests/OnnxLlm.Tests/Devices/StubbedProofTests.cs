@@ -1,0 +1,71 @@
+using System.Diagnostics;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Devices;
+
+/// <summary>
+/// tests/gpu/run.sh, run on a GPU as far as it can tell, whose libraries lie where PyTorch's wheels put them. Its kernels compute nothing: whatever compares
+/// numbers must fail and say so, and everything else must run, the server among it.
+/// </summary>
+[Collection(CudaStubTests.Name)]
+public sealed class StubbedProofTests : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
+
+    private readonly string _folder = Directory.CreateTempSubdirectory("proof-").FullName;
+
+    public StubbedProofTests(CudaStubs stubs)
+    {
+        if (CudaStubs.Missing is not null) return;
+        foreach (string file in (string[])["run.sh", "join.sh", "torch_gpt2.py", "curve.json"]) File.Copy(Repository.PathOf("tests", "gpu", file), Path.Combine(_folder, file));
+        stubs.Link(Path.Combine(_folder, "app"), Path.Combine(Directory.CreateDirectory(Path.Combine(_folder, "site", "nvidia", "cu13")).FullName, "lib"));
+        WriteProgram("python", $"case \"$2\" in *sysconfig*) echo {_folder}/site;; *) exit 1;; esac");
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [StubFact]
+    public void Proof_RunsEveryStage_AndTellsWhatFailed()
+    {
+        var (code, output) = Run("--tiny", "verify", "profile", "train", "decode", "serve", "curve-fp32", "kernels");
+
+        Assert.True(code == 1, output);
+        Assert.Contains("SOMETHING FAILED", output, StringComparison.Ordinal);
+        Assert.Contains("PyTorch is not on this machine", output, StringComparison.Ordinal);
+        string table = output[output.IndexOf("| training", StringComparison.Ordinal)..];
+        Assert.Matches(@"\| OnnxLlm, ONNX Runtime 1\.29\.\d+ \|", table);
+        Assert.Matches(@"profile of step: \d{3} nodes on CUDAExecutionProvider, 0 copies", table);
+        Assert.Matches(@"profile of tokens: \d+ nodes on CUDAExecutionProvider, 0 copies", table);
+        Assert.Equal(6, table.Split("- decode GPT-2").Length - 1);
+        Assert.Matches(@"16 clients over HTTP: [1-9]", table);
+        Assert.Matches(@"\*\*FAILED\*\* verify, after \d+ s: exit code 1: .*WRONG", table);
+        Assert.Equal(2, table.Split("**FAILED**").Length);
+    }
+
+    [StubFact]
+    public void Proof_WithATimeLimit_LeavesOutTheRestAndPrintsTheTable()
+    {
+        var (code, output) = Run("--tiny", "--seconds", "4", "decode", "serve");
+
+        Assert.True(code == 1, output);
+        Assert.Contains("**FAILED** decode, after 0 s: left out, no time", output, StringComparison.Ordinal);
+    }
+
+    private (int Code, string Output) Run(params string[] arguments)
+    {
+        var start = new ProcessStartInfo(Path.Combine(_folder, "run.sh"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PYTHON"] = Path.Combine(_folder, "python");
+        using var proof = Process.Start(start)!;
+        var errors = proof.StandardError.ReadToEndAsync();
+        string output = proof.StandardOutput.ReadToEnd();
+        Assert.True(proof.WaitForExit(Patience), output);
+        return (proof.ExitCode, output + errors.Result);
+    }
+
+    private void WriteProgram(string name, string body)
+    {
+        string path = Path.Combine(_folder, name);
+        File.WriteAllText(path, $"#!/bin/sh\n{body}\n");
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+}
