@@ -16,11 +16,14 @@ public sealed class StubbedProofTests : IDisposable
 
     public StubbedProofTests(CudaStubs stubs)
     {
-        if (CudaStubs.Missing is not null) return;
+        if (CudaStubs.Missing is not null || !OperatingSystem.IsLinux()) return;
         foreach (string file in (string[])["run.sh", "join.sh", "torch_gpt2.py", "curve.json"]) File.Copy(Repository.PathOf("tests", "gpu", file), Path.Combine(_folder, file));
         stubs.Link(Path.Combine(_folder, "app"), Path.Combine(Directory.CreateDirectory(Path.Combine(_folder, "site", "nvidia", "cu13")).FullName, "lib"));
-        WriteProgram("python", $"case \"$2\" in *sysconfig*) echo {_folder}/site;; *) exit 1;; esac");
+        File.WriteAllText(Python, $"#!/bin/sh\ncase \"$2\" in *sysconfig*) echo {_folder}/site;; *) exit 1;; esac\n");
+        File.SetUnixFileMode(Python, UnixFileMode.UserRead | UnixFileMode.UserExecute);
     }
+
+    private string Python => Path.Combine(_folder, "python");
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -54,18 +57,11 @@ public sealed class StubbedProofTests : IDisposable
     private (int Code, string Output) Run(params string[] arguments)
     {
         var start = new ProcessStartInfo(Path.Combine(_folder, "run.sh"), arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["PYTHON"] = Path.Combine(_folder, "python");
+        start.Environment["PYTHON"] = Python;
         using var proof = Process.Start(start)!;
         var errors = proof.StandardError.ReadToEndAsync();
         string output = proof.StandardOutput.ReadToEnd();
         Assert.True(proof.WaitForExit(Patience), output);
         return (proof.ExitCode, output + errors.Result);
-    }
-
-    private void WriteProgram(string name, string body)
-    {
-        string path = Path.Combine(_folder, name);
-        File.WriteAllText(path, $"#!/bin/sh\n{body}\n");
-        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 }
