@@ -14,6 +14,12 @@ internal sealed class CudaGraph
     private readonly GraphBuilder _g;
     private readonly Dictionary<Value, Value> _values = [];
 
+    /// <summary>GELU of each value that it was taken of: its gradient reads it again.</summary>
+    private readonly Dictionary<Value, Value> _gelus = [];
+
+    /// <summary>The updates by what they have in common: their learning rate.</summary>
+    private readonly Dictionary<Value, CudaAdamW> _updates = [];
+
     private CudaGraph(string name) => _g = new GraphBuilder(name) { Opset = Opset };
 
     /// <summary>What takes the place of a function: its inputs in the new graph, and the node that applied it.</summary>
@@ -24,8 +30,8 @@ internal sealed class CudaGraph
     {
         ["LayerNorm"] = (g, n, x) => CudaParts.Norm(g, n, x, "LayerNormalization"),
         ["RmsNorm"] = (g, n, x) => CudaParts.Norm(g, n, x, "SimplifiedLayerNormalization"),    // the standard RMSNormalization gives no second output
-        ["Gelu"] = (g, n, x) => [g.Emit("Gelu", [x[0]], x[0].Type, x[0].Shape, ("approximate", "tanh"))],
-        ["SwiGlu"] = (g, n, x) => [g.EmitMicrosoft("QuickGelu", [x[0]], x[0].Type, x[0].Shape, ("alpha", 1f)) * x[1]],
+        ["SwiGlu"] = (g, n, x) => [CudaElementwise.Silu(g, x[0]) * x[1]],
+        ["SwiGluGrad"] = (g, n, x) => CudaElementwise.SwiGluGrad(g, x[0], x[1], x[2]),
         ["RotaryEmbedding"] = CudaParts.RotaryEmbedding,
         ["ScatterAddRows"] = (g, n, x) => [CudaParts.ScatterAddRows(g, x[0], x[1], x[2])],
         ["CausalAttention"] = CudaAttention.Forward,
@@ -59,7 +65,13 @@ internal sealed class CudaGraph
     {
         using var scope = _g.Scope(function.Name);
         using var call = _g.Calling(n.Attributes);
-        return Alternatives.TryGetValue(function.Name, out var alternative) ? alternative(_g, n, inputs) : function.Body(_g, inputs);
+        return function.Name switch
+        {
+            "Gelu" => [_gelus[inputs[0]] = CudaElementwise.Gelu(_g, inputs[0])],
+            "GeluGrad" => [CudaElementwise.GeluGrad(_g, inputs[0], inputs[1], _gelus.TryGetValue(inputs[1], out var y) ? y : CudaElementwise.Gelu(_g, inputs[1]))],
+            "AdamW" => (_updates.TryGetValue(inputs[4], out var update) ? update : _updates[inputs[4]] = new(_g, inputs)).Update(inputs),
+            var name => Alternatives.TryGetValue(name, out var alternative) ? alternative(_g, n, inputs) : function.Body(_g, inputs),
+        };
     }
 
     private Value Seen(Value x) => x.Data is { } data ? _g.Constant(data) : _values[x];

@@ -29,6 +29,10 @@ public sealed class GpuLintTests(CudaStubs stubs)
             Assert.All(graphs.Where(f => f.Graph.EndsWith($"{precision} step", StringComparison.Ordinal)), CheckNarrow);
         Assert.All(graphs.Where(f => f.Graph.EndsWith(" optimizer", StringComparison.Ordinal) && !f.Graph.StartsWith("Muon", StringComparison.Ordinal)), f =>
             Assert.True(f.Run!.Launched <= 80, $"{f.Graph} takes {f.Run.Launched} launches"));
+        var (step, update) = (graphs.Single(f => f.Graph == "gpt2 Bf16 step"), graphs.Single(f => f.Graph == "gpt2 Bf16 optimizer"));
+        Assert.Equal(2, step.Nodes["CUDAExecutionProvider Gelu"]);      // the gradients read what the forward pass computed
+        Assert.InRange(step.Run!.Launched, 1, 431);
+        Assert.InRange(update.Run!.Launched, 1, 65);
     }
 
     private static void Check(Finding f)

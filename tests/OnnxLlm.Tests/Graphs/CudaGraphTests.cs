@@ -105,6 +105,28 @@ public sealed class CudaGraphTests
     [InlineData(1021, 1)]
     public void Blocks_AreEqualAndFew(long time, long blocks) => Assert.Equal(blocks, CudaAttention.Blocks(time));
 
+    /// <summary>Every node on a whole tensor is a pass over memory.</summary>
+    [Theory]
+    [InlineData("gpt2-tiny", "GeluGrad", 11)]
+    [InlineData("llama-tiny", "SwiGluGrad", 8)]
+    public void Gradient_OfAnActivation_TakesFewPasses(string name, string function, int passes)
+    {
+        using var model = new RecordedModel(name);
+        var graphs = TrainingGraphs.Create(model.Config, Shape, new(), new StepSettings { Target = GraphTarget.Cuda });
+        Assert.Equal(passes * model.Config.Layers, Passes(graphs.Step, function));
+    }
+
+    /// <summary>Two groups of parameters: with decay and without.</summary>
+    [Fact]
+    public void Update_TakesFourteenPasses()
+    {
+        using var model = new RecordedModel("gpt2-tiny");
+        var graphs = TrainingGraphs.Create(model.Config, Shape, new(), new StepSettings { Target = GraphTarget.Cuda });
+        Assert.Equal(2 * 14, Passes(graphs.Optimizer, "AdamW"));
+    }
+
+    private static int Passes(Graph graph, string function) => graph.Nodes.Count(n => n.Scope.Split('/').Contains(function) && n.Output.Rank > 0);
+
     private static void Compare(RecordedModel model, TrainingRun expected, TrainingRun actual, double tolerance)
     {
         expected.Load(model);

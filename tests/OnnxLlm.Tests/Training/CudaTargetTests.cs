@@ -56,6 +56,21 @@ public sealed class CudaTargetTests : IDisposable
         Assert.Equal(2 * TinyTraining.Parameters.Count, moments.Entries.Length);
     }
 
+    /// <summary>As the functions have it: an overflow costs a step, and nothing else.</summary>
+    [Fact]
+    public void Update_ByGradientsThatAreNotFinite_ChangesNothing()
+    {
+        using var engine = Engine(GraphTarget.Cuda, new());
+        Train(engine, 0, 2);
+        engine.Save(Path.Combine(_folder, "before"));
+        var batch = _data.MicroBatch(0);
+        engine.Accumulate(batch, reset: true, float.PositiveInfinity);
+        Assert.False(float.IsFinite(engine.Update(1e-2, 3)));
+        engine.Save(Path.Combine(_folder, "after"));
+        foreach (string file in Directory.EnumerateFiles(Path.Combine(_folder, "before")))
+            Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(_folder, "after", Path.GetFileName(file))));
+    }
+
     [Fact]
     public void Flat_TakesWhatIsUpdatedAlikeTogether()
     {
