@@ -34,13 +34,15 @@ internal sealed class GenerationModel : IDisposable
     /// <param name="length">Positions of a slot.</param>
     public static GenerationModel Open(ModelPackage package, SessionSettings settings, long length)
     {
+        bool widened = package.Quantization is not null && !UsesQuantized(package, settings);
         if (!settings.Device.IsCuda)
         {
-            var session = new OrtSession(package.ModelPath, settings);
+            var session = widened ? new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings) : new OrtSession(package.ModelPath, settings);
             return new(session, session);
         }
         settings.Device.Require();
         ModelProto model = OnnxFile.Read(package.ModelPath);
+        if (widened) model = WidenedWeights.Of(model);
         var prompts = new OrtSession(CudaGeneration.ForPrompts(model, Narrow).ToByteArray(), settings with { Strict = false, Capture = false });
         try
         {
@@ -52,6 +54,10 @@ internal sealed class GenerationModel : IDisposable
             throw;
         }
     }
+
+    /// <summary>What is asked for, else on a GPU what was measured to be faster there. On the CPU memory counts more.</summary>
+    internal static bool UsesQuantized(ModelPackage package, SessionSettings settings) =>
+        settings.QuantizedWeights ?? !(settings.Device.IsCuda && package.QuantizationSpeedup(settings.Device.Provider) < 1);
 
     public void Dispose()
     {

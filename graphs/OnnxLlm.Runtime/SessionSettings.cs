@@ -17,6 +17,12 @@ public sealed record SessionSettings
     /// <summary>On a GPU: float32 products may round their operands to 10 bits (TF32). Off for comparisons.</summary>
     public bool ReducedProducts { get; init; } = true;
 
+    /// <summary>
+    /// Of a quantized package: products with its 8-bit weights (true), or with the same weights as floats, two to four times the memory (false). Null: as they are,
+    /// except on a GPU on which they were measured to be slower (<see cref="ModelPackage.QuantizationSpeedup"/>).
+    /// </summary>
+    public bool? QuantizedWeights { get; init; }
+
     /// <summary>Threads inside one operator, the caller's included; 0 = every core this process may use.</summary>
     public int Threads { get; init; }
 

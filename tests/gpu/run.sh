@@ -69,6 +69,7 @@ note() {
   printf '%s\t%s\t%s\n' "$@" | tee -a "$results/stages.tsv"
 }
 
+before=${LD_LIBRARY_PATH:-}
 [[ $device == cpu ]] || find_libraries
 export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
 $tools doctor
@@ -78,18 +79,18 @@ stage verify 150 $check verify --device "$device"
 cat "$results/verify.json" 2>/dev/null || true
 [[ $device == cpu ]] || ! grep -s 'cannot be used' "$results/verify.log" >&2 || exit 2
 
-stage profile 60 $check profile --device "$device" "${size[@]}"
-stage train 120 $check train --device "$device" "${size[@]}"
+stage profile 90 $check profile --device "$device" "${size[@]}"
+stage train 150 $check train --device "$device" "${size[@]}"
 if "$python" -c 'import torch' 2>/dev/null; then
   number=${device#cuda}; number=${number#:}
-  peer() { stage "$1" "$2" env ${number:+CUDA_VISIBLE_DEVICES=$number} LD_LIBRARY_PATH= "$python" torch_gpt2.py --device "${device%%:*}" "${size[@]}" "${@:3}"; }
+  peer() { stage "$1" "$2" env ${number:+CUDA_VISIBLE_DEVICES=$number} LD_LIBRARY_PATH="$before" "$python" torch_gpt2.py --device "${device%%:*}" "${size[@]}" "${@:3}"; }
   peer torch-eager 90
   peer torch-compiled 150 --compile
 else
   echo "PyTorch is not on this machine: no peer is timed."
 fi
 stage decode 90 $check decode --device "$device" "${size[@]}"
-stage serve 60 $check serve --device "$device" "${size[@]}"
+stage serve 90 $check serve --device "$device" "${size[@]}"
 short=()
 [ ${#size[@]} -eq 0 ] || short=(steps=60 global_batch=2 micro_batch=2)
 [ -d "$results/data" ] || $check data "$results/data"
@@ -97,7 +98,7 @@ for precision in fp32 bf16 fp16; do
   ! wanted curve-$precision || rm -rf "$results/$precision"
   stage curve-$precision 60 $training train curve.json --plain --device "$device" --run "$results/$precision" --set data="$results/data" precision=$precision "${short[@]}"
 done
-stage recompute 60 $check train --device "$device" --recompute "${size[@]}"
+stage recompute 120 $check train --device "$device" --recompute "${size[@]}"
 ncu=$(command -v ncu || found ncu /usr/local/cuda/bin /opt/nvidia/nsight-compute/*)
 if [[ $device != cpu && -n $ncu ]]; then
   stage kernels 120 "$ncu" --csv --page raw --metrics gpu__time_duration.sum --clock-control none --profile-from-start off \

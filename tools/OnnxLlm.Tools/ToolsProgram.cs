@@ -53,6 +53,7 @@ public static class ToolsProgram
         QuantizeCommand.Create(),
         QuickstartCommand.Create(),
         ScoreCommand.Create(),
+        SpeedCommand.Create(),
         TokenizerCommand.Create(),
     };
 

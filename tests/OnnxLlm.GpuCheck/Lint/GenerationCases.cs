@@ -25,6 +25,7 @@ internal static class GenerationCases
                 {
                     string name = $"{config.ModelType} {(quantized ? "int8" : "float")} {type}";
                     yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(model.Value, type, Length).ToByteArray(), Placement.Caches(config)));
+                    if (quantized) yield return ($"{config.ModelType} widened {type} tokens", () => GraphLint.Of($"{config.ModelType} widened {type} tokens", CudaGeneration.ForTokens(WidenedWeights.Of(model.Value), type, Length).ToByteArray(), Placement.Caches(config)));
                     yield return ($"{name} prompts", () => GraphLint.Of($"{name} prompts", CudaGeneration.ForPrompts(model.Value, type).ToByteArray(), Placement.Caches(config), strict: false));
                 }
             }

@@ -16,6 +16,7 @@ namespace OnnxLlm.GpuCheck.Measuring;
 internal static class Verification
 {
     private const int Updates = 5, Rows = 4, Time = 64, Vocabulary = 128;
+    private const double LearningRate = 1e-2;
 
     private static readonly ModelConfig Llama = new()
     {
@@ -40,14 +41,49 @@ internal static class Verification
         bool all = true;
         foreach (var config in (ModelConfig[])[Llama with { Family = ModelFamily.Gpt2, KeyValueHeads = 4, TiedEmbeddings = true }, Llama, Llama with { Family = ModelFamily.Qwen2 }])
             foreach (var (precision, tolerance) in Tolerance) all &= Compare(config, precision, tolerance, device, output);
+        all = all & Overflow(device, output) & Resume(device, output);
+        output.WriteLine(all ? "verify: all hold" : "verify: something is WRONG, see above");
         return all;
+    }
+
+    /// <summary>Gradients that are not finite, as float16 gives them where the loss scale is too large: they halve it and change nothing else.</summary>
+    private static bool Overflow(Device device, TextWriter output)
+    {
+        using var engine = Engine(Llama, Mixed(Precision.Fp16, device), Exact(device));
+        Train(engine, 0, 1);
+        float[][] before = Weights(engine);
+        float scale = engine.Scaler!.Scale;
+        engine.Accumulate(Batch(0), reset: true, float.PositiveInfinity);
+        engine.Update(1e-2, 2);
+        bool holds = engine.Scaler.Scale == scale / 2 && Difference(before, Weights(engine)) == 0;
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"verify overflow     {device,-7} loss scale {scale:G} to {engine.Scaler.Scale:G}, weights changed by {Difference(before, Weights(engine)):E1}: {(holds ? "ok" : "WRONG")}"));
+        return holds;
+    }
+
+    /// <summary>Training from a checkpoint beside training straight on. On a GPU rows are added in no fixed order, so how far they are apart is told and small, not 0.</summary>
+    private static bool Resume(Device device, TextWriter output)
+    {
+        using var folder = new ScratchFolder();
+        string checkpoint = Directory.CreateDirectory(folder.PathOf("checkpoint")).FullName;
+        using var straight = Engine(Llama, Mixed(Precision.Bf16, device), Exact(device));
+        Train(straight, 0, 2);
+        straight.Save(checkpoint);
+        Train(straight, 2, Updates - 2);
+        using var resumed = Engine(Llama, Mixed(Precision.Bf16, device), Exact(device));
+        resumed.Load(checkpoint);
+        Train(resumed, 2, Updates - 2);
+        double difference = Difference(Weights(straight), Weights(resumed));
+
+        // Adam moves a weight by at most about the learning rate in each update, in whatever direction.
+        bool holds = difference <= (device.IsCuda ? 2 * LearningRate * (Updates - 2) : 0);
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"verify resume       {device,-7} weights differ by at most {difference:E1}: {(holds ? "ok" : "WRONG")}"));
+        return holds;
     }
 
     private static bool Compare(ModelConfig config, Precision precision, double tolerance, Device device, TextWriter output)
     {
         double[] expected = Losses(config, new StepSettings(), new SessionSettings());
-        double[] losses = Losses(config, new StepSettings { Target = GraphTarget.Cuda, Precision = precision, Rounded = !device.IsCuda },
-            new SessionSettings { Device = device, Capture = true, ReducedProducts = false });
+        double[] losses = Losses(config, Mixed(precision, device), Exact(device));
         double error = expected.Zip(losses, (e, l) => Math.Abs(l - e) / e).Max();
         bool holds = error <= tolerance;
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
@@ -55,20 +91,48 @@ internal static class Verification
         return holds;
     }
 
-    /// <summary>Two micro-batches an update, so that the second adds to the first.</summary>
     private static double[] Losses(ModelConfig config, StepSettings step, SessionSettings settings)
+    {
+        using var engine = Engine(config, step, settings);
+        return Train(engine, 0, Updates);
+    }
+
+    private static StepSettings Mixed(Precision precision, Device device) => new() { Target = GraphTarget.Cuda, Precision = precision, Rounded = !device.IsCuda };
+
+    private static SessionSettings Exact(Device device) => new() { Device = device, Capture = true, ReducedProducts = false };
+
+    private static OnnxTrainingEngine Engine(ModelConfig config, StepSettings step, SessionSettings settings)
     {
         var shape = new TrainingShape(Rows, Time);
         var graphs = TrainingGraphs.Create(config, shape, new OptimizerSettings(), step);
-        using var engine = new OnnxTrainingEngine(graphs, shape, settings) { Scaler = graphs.HasLossScale ? new LossScaler(new()) : null };
+        var engine = new OnnxTrainingEngine(graphs, shape, settings) { Scaler = graphs.HasLossScale ? new LossScaler(new()) : null };
         engine.Tensors.Initialize(new Initializer(config, seed: 3));
-        double[] losses = new double[Updates];
-        for (int update = 0; update < Updates; update++)
+        return engine;
+    }
+
+    /// <summary>The loss of each update. Two micro-batches an update, so that the second adds to the first.</summary>
+    private static double[] Train(OnnxTrainingEngine engine, int from, int updates)
+    {
+        double[] losses = new double[updates];
+        for (int update = 0; update < updates; update++)
         {
             for (int micro = 0; micro < 2; micro++)
-                losses[update] += engine.Accumulate(MadeUpLanguage.Batch(Rows, Time, Vocabulary, seed: 2 * update + micro), reset: micro == 0, 1f / (2 * Rows * Time));
-            engine.Update(1e-2, update + 1);
+                losses[update] += engine.Accumulate(Batch(2 * (from + update) + micro), reset: micro == 0, 1f / (2 * Rows * Time));
+            engine.Update(LearningRate, from + update + 1);
         }
         return losses;
     }
+
+    private static MicroBatch Batch(int seed) => MadeUpLanguage.Batch(Rows, Time, Vocabulary, seed);
+
+    private static float[][] Weights(OnnxTrainingEngine engine) => [.. Decoders.Parameters(Llama).Select(p => OnHost(engine.Tensors[p.Name]))];
+
+    private static float[] OnHost(TensorBuffer buffer)
+    {
+        using var host = TensorBuffer.Zeros(buffer.Type, [.. buffer.Shape]);
+        host.CopyFrom(buffer);
+        return host.Span<float>().ToArray();
+    }
+
+    private static double Difference(float[][] a, float[][] b) => a.Zip(b, (x, y) => x.Zip(y, (p, q) => (double)Math.Abs(p - q)).Max()).Max();
 }

@@ -62,11 +62,11 @@ public sealed class CudaTargetTests : IDisposable
     {
         using var engine = Engine(GraphTarget.Cuda, new());
         Train(engine, 0, 2);
-        engine.Save(Path.Combine(_folder, "before"));
+        engine.Save(Directory.CreateDirectory(Path.Combine(_folder, "before")).FullName);
         var batch = _data.MicroBatch(0);
         engine.Accumulate(batch, reset: true, float.PositiveInfinity);
         Assert.False(float.IsFinite(engine.Update(1e-2, 3)));
-        engine.Save(Path.Combine(_folder, "after"));
+        engine.Save(Directory.CreateDirectory(Path.Combine(_folder, "after")).FullName);
         foreach (string file in Directory.EnumerateFiles(Path.Combine(_folder, "before")))
             Assert.Equal(File.ReadAllBytes(file), File.ReadAllBytes(Path.Combine(_folder, "after", Path.GetFileName(file))));
     }
