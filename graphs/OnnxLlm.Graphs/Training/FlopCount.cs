@@ -21,7 +21,7 @@ public static class FlopCount
         "Gemm" or "MatMul" or "MatrixProduct" or "BiasedProduct" => 2 * Elements(node.Output, extent) * extent(node[0].Shape[node[0].Rank - 1]),
         "LinearTokenLoss" => 2 * Elements(node[1], extent) * extent(node[0].Shape[0]),
         // Queries with keys, and weights with values: two multiply-adds of each element of the output for every pair of tokens.
-        "CausalAttention" or "PackedAttention" or "Attention" or "GroupQueryAttention" =>
+        "CausalAttention" or "PackedAttention" or "CachedAttention" or "RotaryCachedAttention" or "Attention" =>
             4 * Elements(node.Output, extent) / extent(node.Output.Shape[1]) * pairs(extent(node.Output.Shape[1])),
         _ => 0,
     };
