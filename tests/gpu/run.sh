@@ -33,10 +33,11 @@ tools=$(program OnnxLlm.Tools) check=$(program OnnxLlm.GpuCheck) training=$(prog
 # NVIDIA's libraries where the loader does not look: the toolkit's folder, the driver's, and those that PyTorch's wheels bring.
 find_libraries() {
   local name file site
+  LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
   site=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' 2>/dev/null || true)
   for name in libcuda.so.1 libnvidia-ml.so.1 libcudart.so.13 libcublasLt.so.13 libcublas.so.13 libcurand.so.10; do
     /sbin/ldconfig -p 2>/dev/null | grep -q "$name" && continue
-    case ":${LD_LIBRARY_PATH:-}:" in *":$(dirname "$(found "$name" ${LD_LIBRARY_PATH//:/ })"):"*) continue;; esac
+    case ":$LD_LIBRARY_PATH:" in *":$(dirname "$(found "$name" ${LD_LIBRARY_PATH//:/ })"):"*) continue;; esac
     file=$(found "$name" /usr/local/cuda/lib64 /usr/local/cuda*/targets/*/lib /usr/local/nvidia/lib64 /usr/local/nvidia/lib ${site:+"$site"/nvidia/*/lib "$site"/nvidia/*/*/lib})
     [ -z "$file" ] || LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(dirname "$file")
   done
