@@ -57,6 +57,10 @@ public sealed class Function
         return g.Emit(Name, [.. inputs], [.. Infer([.. inputs], all)], all, Domain, this);
     }
 
+    /// <summary>An application in the place of a node of a finished graph, with outputs that exist already.</summary>
+    internal Node Replacing(Node place, ImmutableArray<Value?> inputs, ImmutableArray<Value> outputs, Attributes attributes) =>
+        new(Name, Domain, place.Scope, inputs, attributes) { Outputs = outputs, Function = this };
+
     /// <summary>The body as a graph of its own, built for the declared input shapes.</summary>
     public Graph Define()
     {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Graphs.Onnx;
 
 namespace OnnxLlm.Graphs.Generation;
@@ -13,7 +14,7 @@ public static class WidenedWeights
     private const int Zero = 128;
 
     /// <summary>MatMulNBits of our quantizer, and the function that has its layout.</summary>
-    private static readonly string[] Products = ["MatMulNBits", "QuantizedProduct"];
+    private static readonly string[] Products = ["MatMulNBits", QuantizedProduct.Name];
 
     public static ModelProto Of(ModelProto model)
     {
@@ -24,7 +25,7 @@ public static class WidenedWeights
         foreach (var node in graph.Node.Where(n => Products.Contains(n.OpType)))
         {
             string name = $"{node.Input[1]}.wide";
-            if (!wide.ContainsKey(name)) wide[name] = Weight(name, tensors[node.Input[1]], tensors[node.Input[2]], node.Attribute.Single(a => a.Name == "K").I);
+            if (!wide.ContainsKey(name)) wide[name] = Weight(name, tensors[node.Input[1]], tensors[node.Input[2]], node.Attribute.Single(a => a.Name == QuantizedProduct.Columns).I);
             (node.OpType, node.Domain) = ("MatMul", "");
             node.Attribute.Clear();
             while (node.Input.Count > 1) node.Input.RemoveAt(node.Input.Count - 1);

@@ -37,14 +37,14 @@ internal static class LinearLosses
     private static bool IsOutput(Graph graph, Value value) => graph.Outputs.Any(o => o.Value == value);
 
     private static Graph WithTokenLoss(Graph graph, Node loss, Node logits) =>
-        graph.With(n => n == loss ? Application(LinearCrossEntropy.TokenLoss, n, [logits[0], logits[1], loss[1]], loss.Outputs) : n);
+        graph.With(n => n == loss ? LinearCrossEntropy.TokenLoss.Replacing(n, [logits[0], logits[1], loss[1]], loss.Outputs, Attributes.None) : n);
 
     private static Graph WithLoss(Graph graph, Match match)
     {
         var (loss, logits, sum) = (match.Loss, match.Logits, match.Accumulation);
         var gradient = match.Embedding is null ? sum.Output : match.WeightGradient.Output;
-        var fused = Application(
-            LinearCrossEntropy.Forward, loss, [sum[0], logits[0], logits[1], loss[1], loss[2], sum[2]], [loss.Output, match.InputGradient.Output, gradient]);
+        var fused = LinearCrossEntropy.Forward.Replacing(
+            loss, [sum[0], logits[0], logits[1], loss[1], loss[2], sum[2]], [loss.Output, match.InputGradient.Output, gradient], Attributes.None);
         var without = new HashSet<Node?> { logits, match.InputGradient, match.WeightGradient, match.Embedding };
         var nodes = graph.Nodes.Where(n => !without.Contains(n)).Select(n => n == loss ? fused : n == sum ? Last(match) : n).OfType<Node>();
         var extra = match.Embedding is null ? [] : graph.Outputs.Where(o => o.Value == sum.Output).Select(o => (WithoutEmbedding(o.Name), gradient));
@@ -53,11 +53,7 @@ internal static class LinearLosses
 
     /// <summary>What takes the place of the accumulation: nothing, or the addition of the embedding's rows to what is accumulated already.</summary>
     private static Node? Last(Match match) => match.Embedding is not { } rows ? null
-        : Application(ScatterAddRows.Forward, rows, [match.WeightGradient.Output, rows[1], rows[2]], match.Accumulation.Outputs);
-
-    private static Node Application(
-        Function function, Node place, System.Collections.Immutable.ImmutableArray<Value?> inputs, System.Collections.Immutable.ImmutableArray<Value> outputs) =>
-        new(function.Name, Function.Domain, place.Scope, inputs, Attributes.None) { Outputs = outputs, Function = function };
+        : ScatterAddRows.Forward.Replacing(rows, [match.WeightGradient.Output, rows[1], rows[2]], match.Accumulation.Outputs, Attributes.None);
 
     /// <param name="Embedding">The addition of the embedding's gradient to that of the weight, where they are one.</param>
     /// <param name="Accumulation">Of the weight's gradient, in its buffer.</param>

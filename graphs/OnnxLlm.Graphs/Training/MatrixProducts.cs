@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OnnxLlm.Graphs.Functions;
 
 namespace OnnxLlm.Graphs.Training;
@@ -27,9 +28,9 @@ internal static class MatrixProducts
     private static Node Accumulated(Node n) =>
         n[1].Producer is { } product ? Product(n, MatrixProduct.Accumulated, product, [n[0], product[0], product[1], n[2]]) : n;
 
-    private static Node Product(Node n, Function function, Node gemm, System.Collections.Immutable.ImmutableArray<Value?> inputs)
+    private static Node Product(Node n, Function function, Node gemm, ImmutableArray<Value?> inputs)
     {
         var attributes = new Attributes([.. function.Attributes.Select(a => (a.Name, (AttributeValue)gemm.Attributes.Int(a.Name, 0)))]);
-        return new Node(function.Name, Function.Domain, n.Scope, inputs, attributes) { Outputs = n.Outputs, Function = function };
+        return function.Replacing(n, inputs, n.Outputs, attributes);
     }
 }

@@ -17,12 +17,12 @@ internal static class PackedAttentions
         foreach (var n in graph.Nodes)
         {
             if (n.Function == CausalAttention.Forward && Projection(n, 0) is { } qkv)
-                nodes.Add(Application(PackedAttention.Forward, n, [Packed(qkv, n[0].Shape)], n.Outputs));
+                nodes.Add(PackedAttention.Forward.Replacing(n, [Packed(qkv, n[0].Shape)], n.Outputs, n.Attributes));
             else if (n.Function == CausalAttention.Backward && Projection(n, 1) is { } same && Join(n) is { } join)
             {
                 var gradient = Packed(same, n[1].Shape);
                 joined[join] = new Value(join.Graph, gradient.Type, gradient.Shape);
-                nodes.Add(Application(PackedAttention.Backward, n, [n[0], gradient, n[4], n[5]], [joined[join]]));
+                nodes.Add(PackedAttention.Backward.Replacing(n, [n[0], gradient, n[4], n[5]], [joined[join]], n.Attributes));
             }
             else
                 nodes.Add(joined.TryGetValue(n, out var whole) ? Reshaped(whole, n) : n);
@@ -55,9 +55,6 @@ internal static class PackedAttentions
     }
 
     private static int Axis(Node n) => n.Output.Shape.Axis((int)n.Attributes.Int("axis", 0));
-
-    private static Node Application(Function function, Node n, System.Collections.Immutable.ImmutableArray<Value?> inputs, System.Collections.Immutable.ImmutableArray<Value> outputs) =>
-        new(function.Name, Function.Domain, n.Scope, inputs, n.Attributes) { Outputs = outputs, Function = function };
 
     /// <summary>The same values in the place and shape of what a node gave.</summary>
     private static Node Reshaped(Value value, Node n) =>

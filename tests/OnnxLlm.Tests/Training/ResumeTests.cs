@@ -1,13 +1,8 @@
 using OnnxLlm.Graphs;
-using OnnxLlm.Tests.Support;
-using OnnxLlm.Text;
 using OnnxLlm.Training;
 using OnnxLlm.Training.Checkpoints;
-using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Metrics;
-using OnnxLlm.Training.Progress;
 using OnnxLlm.Training.Runs;
-using TrainingRun = OnnxLlm.Training.Runs.TrainingRun;
 
 namespace OnnxLlm.Tests.Training;
 

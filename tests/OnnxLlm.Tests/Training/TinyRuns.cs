@@ -1,4 +1,3 @@
-using OnnxLlm.Graphs;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Text;
 using OnnxLlm.Training;
