@@ -28,8 +28,18 @@ internal unsafe struct LogitsChunk
 
     internal readonly long Parts => ProductPacking.Panels(V, TokensPerPart);
 
-    /// <summary>Rows of a chunk; it depends on the sizes alone, so that sums do.</summary>
-    internal static long RowsOf(long rows, long tokens) => Math.Min(rows, Math.Max(FewestRows, MostFloats / tokens / FewestRows * FewestRows));
+    /// <summary>
+    /// Rows of a chunk, of which all have about as many; it depends on the sizes alone, so that sums do. Logits of one row that were a multiple of 1 KB apart would fall
+    /// into few lines of a cache.
+    /// </summary>
+    internal static long RowsOf(long rows, long tokens)
+    {
+        const long panel = 32, conflict = 256;
+        long most = Math.Max(FewestRows, MostFloats / tokens / FewestRows * FewestRows);
+        if (rows <= most) return rows;
+        long even = ProductPacking.Panels(ProductPacking.Panels(rows, ProductPacking.Panels(rows, most)), panel) * panel;
+        return even % conflict == 0 ? even + panel : even;
+    }
 
     internal static LogitsChunk Rent(VectorWidth width, in KernelTensor x, in KernelTensor weight)
     {

@@ -78,6 +78,7 @@ internal static unsafe class MatrixProduct
     /// <summary>Computes a product of known operands and result, none of them empty.</summary>
     internal static void Run(ref KernelContext context, ProductArguments* x)
     {
+        (x->TileRows, x->TileWidth) = Tile(x->Width);
         // A left operand stored by rows that is the smaller one is read again and again where it lies; the right one is then best packed where it is used.
         x->RightInParts = ProductParts.PacksRightInParts(x->M, x->N, x->TransposeA);
         if (!x->RightInParts)
@@ -85,7 +86,7 @@ internal static unsafe class MatrixProduct
             RunPacked(ref context, x);
             return;
         }
-        ProductParts.Divide(x, TileWidth(x->Width));
+        ProductParts.Divide(x);
         context.ParallelFor((delegate* unmanaged<ProductArguments*, nint, void>)&MultiplyPart, x->ColumnParts, x, uneven: true);
     }
 
@@ -93,7 +94,7 @@ internal static unsafe class MatrixProduct
     {
         // A left operand stored by steps must be packed in any case; where it is the smaller one, it is packed before and the right one in blocks.
         x->LeftFirst = x->TransposeA && x->N > x->M;
-        long size = x->LeftFirst ? x->M : x->N, width = x->LeftFirst ? ProductTile.Rows : TileWidth(x->Width), most = Math.Min(x->K, MostSteps);
+        long size = x->LeftFirst ? x->M : x->N, width = x->LeftFirst ? x->TileRows : x->TileWidth, most = Math.Min(x->K, MostSteps);
         long spans = ProductPacking.Panels(size * most, MostFloats), span = ProductPacking.Panels(ProductPacking.Panels(size, spans), width) * width;
         x->Packed = Scratch.Rent(ProductPacking.Panels(Math.Min(span, size), width) * ProductPacking.Stride(most, width));
         try
@@ -103,7 +104,7 @@ internal static unsafe class MatrixProduct
                 {
                     (x->Count, x->Steps) = (Math.Min(span, size - x->First), Math.Min(MostSteps, x->K - x->Step));
                     (x->Panels, x->PanelStride) = (ProductPacking.Panels(x->Count, width), ProductPacking.Stride(x->Steps, width));
-                    ProductParts.Divide(x, TileWidth(x->Width));
+                    ProductParts.Divide(x);
                     context.ParallelFor((delegate* unmanaged<ProductArguments*, nint, void>)&PackPart, ProductParts.ToPack(x), x);
                     context.ParallelFor((delegate* unmanaged<ProductArguments*, nint, void>)&MultiplyPart, x->RowParts * x->ColumnParts, x, uneven: true);
                 }
@@ -114,11 +115,11 @@ internal static unsafe class MatrixProduct
         }
     }
 
-    private static long TileWidth(VectorWidth width) => width switch
+    private static (long Rows, long Width) Tile(VectorWidth width) => width switch
     {
-        VectorWidth.Bits512 => ProductTile.Width<Lanes512>(),
-        VectorWidth.Portable => ProductTile.Width<PortableLanes>(),
-        _ => ProductTile.Width<ScalarLane>(),
+        VectorWidth.Bits512 => (ProductTile.Rows<Lanes512>(), ProductTile.Width<Lanes512>()),
+        VectorWidth.Portable => (ProductTile.Rows<PortableLanes>(), ProductTile.Width<PortableLanes>()),
+        _ => (ProductTile.Rows<ScalarLane>(), ProductTile.Width<ScalarLane>()),
     };
 
     [UnmanagedCallersOnly]

@@ -5,7 +5,7 @@ internal unsafe struct ProductArguments
 {
     internal VectorWidth Width;
     internal bool TransposeA, TransposeB;
-    internal long M, N, K;
+    internal long M, N, K, TileRows, TileWidth;
     internal float* A, B, C;
 
     /// <summary>What the sums start from, null for zero, and the floats from one of its rows to the next: 0 for a bias.</summary>

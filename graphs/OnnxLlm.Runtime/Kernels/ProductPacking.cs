@@ -1,5 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -50,32 +52,68 @@ internal static unsafe class ProductPacking
     }
 
     /// <summary>
-    /// Packs a left operand stored [steps][rows] into tiles, each [steps][6]; rows of the last tile beyond the matrix are zero.
-    /// A vector of 8 overshoots a row of 6: the next step overwrites what it wrote too much. The last step is written exactly, since another part may own what follows.
+    /// Packs a left operand stored [steps][rows] into tiles, each [steps][rows of a tile]; rows of the last tile beyond the matrix are zero.
+    /// A vector overshoots a row of a tile: the next step overwrites what it wrote too much. The last step is written exactly, since another part may own what follows.
     /// </summary>
     /// <param name="readable">Floats of a source row, from the first one on, that may be read.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Tiles<T>(float* source, long stride, long steps, long rows, long readable, float* tiles, long tileStride)
         where T : unmanaged, ILanes<T>
     {
-        long whole = T.Count == Overshoot && readable >= Overshoot ? Math.Min(rows, readable - Overshoot + ProductTile.Rows) / ProductTile.Rows : 0;
-        for (; steps > 0; steps--, source += stride, tiles += ProductTile.Rows)
+        long height = ProductTile.Rows<T>(), whole = T.Count >= height && readable >= T.Count ? Math.Min(rows, readable - T.Count + height) / height : 0;
+        for (; steps > 0; steps--, source += stride, tiles += height)
         {
             float* from = source, to = tiles;
             if (steps == 1) whole = 0;
-            for (long tile = 0; tile < whole; tile++, from += ProductTile.Rows, to += tileStride) T.Store(T.Load(from), to);
-            for (long row = whole * ProductTile.Rows; row < rows; row += ProductTile.Rows, from += ProductTile.Rows, to += tileStride)
-                for (long i = 0; i < ProductTile.Rows; i++) to[i] = row + i < rows ? from[i] : 0;
+            for (long tile = 0; tile < whole; tile++, from += height, to += tileStride) T.Store(T.Load(from), to);
+            for (long row = whole * height; row < rows; row += height, from += height, to += tileStride)
+                for (long i = 0; i < height; i++) to[i] = row + i < rows ? from[i] : 0;
         }
     }
 
-    /// <summary>Packs the few rows, stored [rows][steps], of a last tile that is not full.</summary>
-    internal static void LastTile(float* source, long stride, long steps, long rows, float* tile)
+    /// <summary>Packs the 12 rows, stored [rows][steps], of a full tile of AVX-512.</summary>
+    internal static void Tile512(float* source, long stride, long steps, float* tile)
     {
-        for (long step = 0; step < steps; step++, tile += ProductTile.Rows)
-            for (long row = 0; row < ProductTile.Rows; row++) tile[row] = row < rows ? source[row * stride + step] : 0;
+        for (long row = 0; row < ProductTile512.Rows; row += 4, source += 4 * stride, tile += 4)
+            for (long step = FourRows(source, stride, steps, tile); step < steps; step++)
+                for (long i = 0; i < 4; i++) tile[step * ProductTile512.Rows + i] = source[i * stride + step];
     }
 
-    /// <summary>Floats that a whole vector of <see cref="Tiles"/> moves.</summary>
-    private const long Overshoot = 8;
+    /// <summary>Transposes four rows in squares of four, four squares at a time; returns the first step that is left.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long FourRows(float* source, long stride, long steps, float* tile)
+    {
+        if (!Avx512F.IsSupported) return 0;
+        long step = 0;
+        for (; step <= steps - Vector512<float>.Count; step += Vector512<float>.Count, source += Vector512<float>.Count)
+        {
+            Vector512<float> row0 = Vector512.Load(source), row1 = Vector512.Load(source + stride), row2 = Vector512.Load(source + 2 * stride), row3 = Vector512.Load(source + 3 * stride);
+            Vector512<double> low01 = Avx512F.UnpackLow(row0, row1).AsDouble(), high01 = Avx512F.UnpackHigh(row0, row1).AsDouble();
+            Vector512<double> low23 = Avx512F.UnpackLow(row2, row3).AsDouble(), high23 = Avx512F.UnpackHigh(row2, row3).AsDouble();
+            float* target = tile + step * ProductTile512.Rows;
+            Squares(Avx512F.UnpackLow(low01, low23).AsSingle(), target);
+            Squares(Avx512F.UnpackHigh(low01, low23).AsSingle(), target + ProductTile512.Rows);
+            Squares(Avx512F.UnpackLow(high01, high23).AsSingle(), target + 2 * ProductTile512.Rows);
+            Squares(Avx512F.UnpackHigh(high01, high23).AsSingle(), target + 3 * ProductTile512.Rows);
+        }
+        return step;
+    }
+
+    /// <summary>Stores the same column of four squares, which are four steps apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Squares(Vector512<float> column, float* target)
+    {
+        Vector128.Store(Avx512F.ExtractVector128(column, 0), target);
+        Vector128.Store(Avx512F.ExtractVector128(column, 1), target + 4 * ProductTile512.Rows);
+        Vector128.Store(Avx512F.ExtractVector128(column, 2), target + 8 * ProductTile512.Rows);
+        Vector128.Store(Avx512F.ExtractVector128(column, 3), target + 12 * ProductTile512.Rows);
+    }
+
+    /// <summary>Packs the few rows, stored [rows][steps], of a last tile that is not full.</summary>
+    /// <param name="height">Rows of a tile.</param>
+    internal static void LastTile(float* source, long stride, long steps, long rows, long height, float* tile)
+    {
+        for (long step = 0; step < steps; step++, tile += height)
+            for (long row = 0; row < height; row++) tile[row] = row < rows ? source[row * stride + step] : 0;
+    }
 }

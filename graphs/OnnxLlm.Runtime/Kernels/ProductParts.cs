@@ -10,13 +10,16 @@ namespace OnnxLlm.Runtime.Kernels;
 internal static unsafe class ProductParts
 {
     /// <summary>What one part packs: panels of an operand stored by rows or columns, steps of all panels of one stored by steps, which is then read as it lies.</summary>
-    internal const long PanelsPerPart = 8, StepsPerPart = 64;
+    private const long PanelsPerPart = 2, StepsPerPart = 64;
+
+    /// <summary>Fewest panels of a part of the result that has not all of them.</summary>
+    private const long FewestPanels = 8;
 
     /// <summary>Steps of a block: a panel of the right operand (16 KB with AVX2) then stays in the first-level cache.</summary>
     private const long Depth = 256;
 
-    /// <summary>Tiles of rows or panels of columns in a part: its block then stays in the second-level cache, and parts are small enough to share evenly.</summary>
-    private const long TilesPerPart = 16, PackedTilesPerPart = 8, ColumnPanelsPerPart = 4;
+    /// <summary>Rows, tiles of packed rows or panels of columns in a part: its block then stays in the second-level cache, and parts are small enough to share evenly.</summary>
+    private const long RowsPerPart = 96, PackedTilesPerPart = 8, ColumnPanelsPerPart = 4;
 
     /// <summary>Most panels of a part that packs its own block of the right operand (128 KB with AVX2): it stays in the second-level cache beside a block of rows.</summary>
     private const long OwnPanelsPerPart = 8;
@@ -25,17 +28,17 @@ internal static unsafe class ProductParts
     internal static bool PacksRightInParts(long m, long n, bool transposeA) => !transposeA && n > m;
 
     /// <summary>The operand that is packed before is read by all parts; the other one is divided, and where that gives few parts, the first one too.</summary>
-    internal static void Divide(ProductArguments* x, long width)
+    internal static void Divide(ProductArguments* x)
     {
-        long few = 3 * Environment.ProcessorCount;
+        long few = 3 * Environment.ProcessorCount, width = x->TileWidth;
         if (x->LeftFirst || x->RightInParts)
         {
             long panels = ProductPacking.Panels(x->N, width), most = x->LeftFirst ? ColumnPanelsPerPart : OwnPanelsPerPart;
             (x->RowParts, x->ColumnParts) = (1, Math.Max(ProductPacking.Panels(panels, most), Math.Min(panels, few)));
             return;
         }
-        (x->RowParts, x->ColumnParts) = (ProductPacking.Panels(ProductPacking.Panels(x->M, ProductTile.Rows), x->TransposeA ? PackedTilesPerPart : TilesPerPart), 1);
-        while (x->RowParts * x->ColumnParts < few && x->Panels / (2 * x->ColumnParts) >= PanelsPerPart) x->ColumnParts *= 2;
+        (x->RowParts, x->ColumnParts) = (ProductPacking.Panels(x->M, x->TransposeA ? PackedTilesPerPart * x->TileRows : RowsPerPart), 1);
+        while (x->RowParts * x->ColumnParts < few && x->Panels / (2 * x->ColumnParts) >= FewestPanels) x->ColumnParts *= 2;
     }
 
     /// <summary>Number of parts to pack.</summary>
@@ -53,7 +56,7 @@ internal static unsafe class ProductParts
         }
         long step = part * StepsPerPart, steps = Math.Min(StepsPerPart, x->Steps - step);
         if (x->LeftFirst)
-            ProductPacking.Tiles<T>(x->A + (x->Step + step) * x->M + x->First, x->M, steps, x->Count, x->M - x->First, x->Packed + step * ProductTile.Rows, x->PanelStride);
+            ProductPacking.Tiles<T>(x->A + (x->Step + step) * x->M + x->First, x->M, steps, x->Count, x->M - x->First, x->Packed + step * ProductTile.Rows<T>(), x->PanelStride);
         else
             PackRight<T>(x, x->Step + step, steps, x->First, x->Count, x->Packed + step * width, x->PanelStride);
     }
@@ -75,21 +78,21 @@ internal static unsafe class ProductParts
     /// <summary>A block of rows times the panels of this part.</summary>
     private static void Rows<T>(ProductArguments* x, long rowPart, long columnPart) where T : unmanaged, ILanes<T>
     {
-        long width = ProductTile.Width<T>(), tiles = ProductPacking.Panels(x->M, ProductTile.Rows);
+        long width = ProductTile.Width<T>(), tiles = ProductPacking.Panels(x->M, ProductTile.Rows<T>());
         long firstTile = tiles * rowPart / x->RowParts, endTile = tiles * (rowPart + 1) / x->RowParts;
         long firstPanel = x->Panels * columnPart / x->ColumnParts, endPanel = x->Panels * (columnPart + 1) / x->ColumnParts;
-        long row = firstTile * ProductTile.Rows, rows = Math.Min(endTile * ProductTile.Rows, x->M) - row;
-        float* scratch = Scratch.Rent((endTile - firstTile) * ProductPacking.Stride(Depth, ProductTile.Rows));
+        long row = firstTile * ProductTile.Rows<T>(), rows = Math.Min(endTile * ProductTile.Rows<T>(), x->M) - row;
+        float* scratch = Scratch.Rent((endTile - firstTile) * ProductPacking.Stride(Depth, ProductTile.Rows<T>()));
         for (long step = 0; step < x->Steps; step += Depth)
         {
             long depth = Math.Min(Depth, x->Steps - step);
             float* source = x->TransposeA ? x->A + (x->Step + step) * x->M + row : x->A + row * x->K + x->Step + step;
-            ProductRows left = x->TransposeA ? ProductRows.Transposed<T>(source, x->M, depth, rows, x->M - row, scratch) : ProductRows.InOrder(source, x->K, depth, rows, scratch);
+            ProductRows left = x->TransposeA ? ProductRows.Transposed<T>(source, x->M, depth, rows, x->M - row, scratch) : ProductRows.Of<T>(source, x->K, depth, rows, scratch);
             for (long panel = firstPanel; panel < endPanel; panel++)
                 for (long tile = 0; tile < endTile - firstTile; tile++)
                 {
                     float* a = left.Tile(tile, out long rowStride, out long stepStride), b = x->Packed + panel * x->PanelStride + step * width;
-                    Tile<T>(x, a, rowStride, stepStride, b, row + tile * ProductTile.Rows, x->M, x->First + panel * width, x->First + x->Count, x->Step + step == 0, depth);
+                    Tile<T>(x, a, rowStride, stepStride, b, row + tile * ProductTile.Rows<T>(), x->M, x->First + panel * width, x->First + x->Count, x->Step + step == 0, depth);
                 }
         }
         Scratch.Return(scratch);
@@ -109,8 +112,8 @@ internal static unsafe class ProductParts
             for (long panel = 0; panel < endPanel - firstPanel; panel++)
                 for (long tile = 0; tile < x->Panels; tile++)
                 {
-                    float* a = x->Packed + tile * x->PanelStride + step * ProductTile.Rows;
-                    Tile<T>(x, a, 1, ProductTile.Rows, right + panel * stride, x->First + tile * ProductTile.Rows, x->First + x->Count, column + panel * width, x->N, from == 0, depth);
+                    float* a = x->Packed + tile * x->PanelStride + step * ProductTile.Rows<T>();
+                    Tile<T>(x, a, 1, ProductTile.Rows<T>(), right + panel * stride, x->First + tile * ProductTile.Rows<T>(), x->First + x->Count, column + panel * width, x->N, from == 0, depth);
                 }
         }
         Scratch.Return(right);
@@ -119,22 +122,22 @@ internal static unsafe class ProductParts
     /// <summary>All rows, as they lie, times a block of columns.</summary>
     private static void AllRows<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
     {
-        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(Depth, width), block = TilesPerPart * ProductTile.Rows;
+        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(Depth, width), height = ProductTile.Rows<T>();
         long firstPanel = panels * part / x->ColumnParts, endPanel = panels * (part + 1) / x->ColumnParts;
         long column = firstPanel * width, columns = Math.Min(endPanel * width, x->N) - column;
-        float* right = Scratch.Rent((endPanel - firstPanel) * stride + Depth * ProductTile.Rows), last = right + (endPanel - firstPanel) * stride;
+        float* right = Scratch.Rent((endPanel - firstPanel) * stride + RowsPerPart / height * ProductPacking.Stride(Depth, height)), tiles = right + (endPanel - firstPanel) * stride;
         for (long step = 0; step < x->K; step += Depth)
         {
             long depth = Math.Min(Depth, x->K - step);
             PackRight<T>(x, step, depth, column, columns, right, stride);
-            for (long row = 0; row < x->M; row += block)
+            for (long row = 0; row < x->M; row += RowsPerPart)
             {
-                ProductRows left = ProductRows.InOrder(x->A + row * x->K + step, x->K, depth, Math.Min(block, x->M - row), last);
+                ProductRows left = ProductRows.Of<T>(x->A + row * x->K + step, x->K, depth, Math.Min(RowsPerPart, x->M - row), tiles);
                 for (long panel = 0; panel < endPanel - firstPanel; panel++)
-                    for (long tile = 0; tile < TilesPerPart && row + tile * ProductTile.Rows < x->M; tile++)
+                    for (long tile = 0; tile < RowsPerPart / height && row + tile * height < x->M; tile++)
                     {
                         float* a = left.Tile(tile, out long rowStride, out long stepStride);
-                        Tile<T>(x, a, rowStride, stepStride, right + panel * stride, row + tile * ProductTile.Rows, x->M, column + panel * width, x->N, step == 0, depth);
+                        Tile<T>(x, a, rowStride, stepStride, right + panel * stride, row + tile * height, x->M, column + panel * width, x->N, step == 0, depth);
                     }
             }
         }
@@ -148,11 +151,11 @@ internal static unsafe class ProductParts
         ProductArguments* x, float* a, long rowStride, long stepStride, float* b, long row, long endRow, long column, long endColumn, bool first, long depth)
         where T : unmanaged, ILanes<T>
     {
-        long rows = Math.Min(ProductTile.Rows, endRow - row), columns = Math.Min(ProductTile.Width<T>(), endColumn - column);
+        long rows = Math.Min(ProductTile.Rows<T>(), endRow - row), columns = Math.Min(ProductTile.Width<T>(), endColumn - column);
         float* c = x->C + row * x->N + column, start = !first ? c : x->Start == null ? null : x->Start + row * x->StartStride + column;
         long startStride = first ? x->StartStride : x->N;
-        if (Sse.IsSupported) AskFor(c, x->N, rows);
-        if (rows == ProductTile.Rows && columns == ProductTile.Width<T>())
+        if (Sse.IsSupported) AskFor<T>(c, x->N, rows);
+        if (rows == ProductTile.Rows<T>() && columns == ProductTile.Width<T>())
             ProductTile.Multiply<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N);
         else
             ProductTile.MultiplyEdge<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N, rows, columns);
@@ -160,8 +163,12 @@ internal static unsafe class ProductParts
 
     /// <summary>Asks for the lines of the result that a tile will write: they are there by the time it is done.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AskFor(float* tile, long stride, long rows)
+    private static void AskFor<T>(float* tile, long stride, long rows) where T : unmanaged, ILanes<T>
     {
-        for (float* end = tile + rows * stride; tile < end; tile += stride) Sse.Prefetch0(tile);
+        for (float* end = tile + rows * stride; tile < end; tile += stride)
+        {
+            Sse.Prefetch0(tile);
+            if (T.Count == Lanes512.Count) Sse.Prefetch0(tile + T.Count);
+        }
     }
 }

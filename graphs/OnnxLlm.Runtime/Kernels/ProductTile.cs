@@ -4,13 +4,17 @@ namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
 /// The register tile of a matrix product, C[6 x 2 vectors] = start + A[6 x depth]·B[depth x 2 vectors]: 12 accumulators, two vectors of B and one value of A
-/// fill the 16 registers of AVX2, and two multiply-adds start in every cycle. The accumulators are separate locals because the compiler keeps those, and no
-/// array, in registers.
+/// fill the 16 registers of AVX2, and two multiply-adds start in every cycle. AVX-512 has 32 registers and <see cref="ProductTile512"/>. The accumulators are
+/// separate locals because the compiler keeps those, and no array, in registers.
 /// </summary>
 internal static unsafe class ProductTile
 {
-    internal const int Rows = 6;
+    private const int SixRows = 6;
 
+    /// <summary>Rows of a tile.</summary>
+    internal static int Rows<T>() where T : unmanaged, ILanes<T> => T.Count == Lanes512.Count ? ProductTile512.Rows : SixRows;
+
+    /// <summary>Columns of a tile.</summary>
     internal static int Width<T>() where T : unmanaged, ILanes<T> => 2 * T.Count;
 
     /// <param name="depth">Number of steps.</param>
@@ -22,8 +26,16 @@ internal static unsafe class ProductTile
     /// <param name="startStride">Floats from one row of start to the next; 0 for the same row everywhere.</param>
     /// <param name="c">Result; may be start.</param>
     /// <param name="cStride">Floats from one row of c to the next.</param>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Multiply<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride)
+        where T : unmanaged, ILanes<T>
+    {
+        if (T.Count == Lanes512.Count) ProductTile512.Multiply(depth, a, rowStride, stepStride, b, start, startStride, c, cStride);
+        else MultiplySix<T>(depth, a, rowStride, stepStride, b, start, startStride, c, cStride);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void MultiplySix<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride)
         where T : unmanaged, ILanes<T>
     {
         float* a1 = a + rowStride, a2 = a1 + rowStride, a3 = a2 + rowStride, a4 = a3 + rowStride, a5 = a4 + rowStride;
@@ -96,8 +108,9 @@ internal static unsafe class ProductTile
         long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, long rows, long columns)
         where T : unmanaged, ILanes<T>
     {
-        float* tile = stackalloc float[Rows * Width<T>()];
-        Multiply<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>());
+        float* tile = stackalloc float[Rows<T>() * Width<T>()];
+        if (rows <= SixRows) MultiplySix<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>());
+        else Multiply<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>());
         for (long row = 0; row < rows; row++)
             for (long column = 0; column < columns; column++)
                 c[row * cStride + column] = (start == null ? 0 : start[row * startStride + column]) + tile[row * Width<T>() + column];

@@ -36,12 +36,19 @@ internal static unsafe class QuantizedActivations
             x->RowScales[first + i] = PackRow(x->A + (first + i) * x->K, x->K, x->Padded, x->Packed + first * x->Padded + i * QuantizedTile.Chunk, count * QuantizedTile.Chunk);
     }
 
-    /// <summary>Returns the scale. A row with an infinity or a NaN has the scale NaN, so that all its results are.</summary>
+    /// <summary>What one stands for, and what a value is multiplied by. A row with an infinity or a NaN has the scale NaN, so that all its results are.</summary>
+    internal static (float Scale, float Inverse) Scale(float* row, long size)
+    {
+        float largest = Magnitude(row, size);
+        return (float.IsFinite(largest) ? largest / Largest : float.NaN, largest > 0 && float.IsFinite(largest) ? Largest / largest : 0);
+    }
+
+    /// <summary>Returns the scale.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static float PackRow(float* row, long size, long padded, short* target, long stride)
     {
-        float largest = Magnitude(row, size), scale = float.IsFinite(largest) ? largest / Largest : float.NaN;
-        Vector256<float> inverse = Vector256.Create(largest > 0 && float.IsFinite(largest) ? Largest / largest : 0);
+        (float scale, float factor) = Scale(row, size);
+        Vector256<float> inverse = Vector256.Create(factor);
         for (long chunk = 0; chunk < padded; chunk += QuantizedTile.Chunk, target += stride)
         {
             if (chunk + QuantizedTile.Chunk > size)

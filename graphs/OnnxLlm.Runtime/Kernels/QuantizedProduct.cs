@@ -38,14 +38,17 @@ internal static unsafe class QuantizedProduct
 
     private static void Multiply(ref KernelContext context, QuantizedArguments* x)
     {
-        x->Packed = (short*)Scratch.Rent((x->M * x->Padded + 1) / 2 + x->M);
-        x->RowScales = (float*)(x->Packed + x->M * x->Padded);
+        x->Wide = context.Width == VectorWidth.Bits512 && Avx512BW.IsSupported && x->N >= QuantizedTile512.Lanes;
+        long chunks = x->Padded / QuantizedTile.Chunk, tile = x->Wide ? QuantizedTile512.Lanes : QuantizedTile.Rows;
+        x->Packed = (short*)Scratch.Rent(x->M * (x->Padded / 2 + chunks + 1));
+        x->Starts = (int*)(x->Packed + x->M * x->Padded);
+        x->RowScales = (float*)(x->Starts + x->M * chunks);
         try
         {
-            long groups = QuantizedActivations.Groups(x->M);
+            long groups = x->Wide ? QuantizedActivations512.Groups(x->M) : QuantizedActivations.Groups(x->M);
             if (x->M >= ManyRows) context.ParallelFor((delegate* unmanaged<QuantizedArguments*, nint, void>)&PackPart, groups, x);
-            else for (long group = 0; group < groups; group++) QuantizedActivations.Pack(x, group);
-            x->RowsPerPart = Math.Max(1, BytesPerPart / x->Padded / QuantizedTile.Rows) * QuantizedTile.Rows;
+            else for (long group = 0; group < groups; group++) Pack(x, group);
+            x->RowsPerPart = Math.Max(1, BytesPerPart / x->Padded / tile) * tile;
             context.ParallelFor((delegate* unmanaged<QuantizedArguments*, nint, void>)&MultiplyPart, (x->N + x->RowsPerPart - 1) / x->RowsPerPart, x, uneven: true);
         }
         finally
@@ -54,14 +57,22 @@ internal static unsafe class QuantizedProduct
         }
     }
 
+    private static void Pack(QuantizedArguments* x, long group)
+    {
+        if (x->Wide) QuantizedActivations512.Pack(x, group);
+        else QuantizedActivations.Pack(x, group);
+    }
+
     [UnmanagedCallersOnly]
-    private static void PackPart(QuantizedArguments* x, nint group) => QuantizedActivations.Pack(x, group);
+    private static void PackPart(QuantizedArguments* x, nint group) => Pack(x, group);
 
     [UnmanagedCallersOnly]
     private static void MultiplyPart(QuantizedArguments* x, nint part)
     {
         long first = part * x->RowsPerPart, end = Math.Min(first + x->RowsPerPart, x->N);
-        for (long group = 0; group < QuantizedActivations.Groups(x->M); group++) QuantizedTile.Multiply(x, group, first, end);
+        if (x->Wide && QuantizedRow512.Takes(x)) QuantizedRow512.Multiply(x, first, end);
+        else if (x->Wide) QuantizedTile512.Multiply(x, first, end);
+        else for (long group = 0; group < QuantizedActivations.Groups(x->M); group++) QuantizedTile.Multiply(x, group, first, end);
     }
 }
 
@@ -72,8 +83,12 @@ internal unsafe struct QuantizedArguments
     internal float* A, Scales, Y;
     internal byte* Values;
 
-    /// <summary>Activations in 16 bits, in the order in which the tiles read them, and what one stands for, by row.</summary>
+    /// <summary>Whether the tile of AVX-512 is used.</summary>
+    internal bool Wide;
+
+    /// <summary>Activations in 16 bits, in the order in which the tiles read them, what sums of chunks start at, and what one stands for, by row.</summary>
     internal short* Packed;
+    internal int* Starts;
     internal float* RowScales;
 
     /// <summary>K with the padding of the last block.</summary>

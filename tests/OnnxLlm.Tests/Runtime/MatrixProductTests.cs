@@ -5,8 +5,12 @@ namespace OnnxLlm.Tests.Runtime;
 
 public sealed class MatrixProductTests
 {
-    /// <summary>Below, at and off the tile of 6 rows and 2 vectors; several parts of rows and of columns, and more than the 2048 steps packed at a time.</summary>
-    private static readonly (int M, int N, int K)[] Sizes = [(1, 1, 1), (5, 3, 7), (6, 32, 64), (13, 37, 300), (200, 150, 33), (9, 1100, 2100)];
+    /// <summary>
+    /// Below, at and off the tiles of 6 and of 12 rows and 2 vectors; several parts of rows and of columns, rows that are a multiple of 4 KB apart, and more than the
+    /// 2048 steps packed at a time.
+    /// </summary>
+    private static readonly (int M, int N, int K)[] Sizes =
+        [(1, 1, 1), (5, 3, 7), (6, 32, 64), (12, 32, 64), (13, 37, 300), (200, 150, 33), (9, 1100, 2100), (32, 20, 1024), (109, 130, 1024)];
 
     public static TheoryData<string, int, bool, bool, bool> Cases
     {
@@ -65,18 +69,25 @@ public sealed class MatrixProductTests
 
     /// <summary>Parts of the steps are packed at the same time: what one wrote behind its last step would land in the first of the next.</summary>
     [Fact]
-    public unsafe void PackingTiles_WritesNothingBehindItsSteps()
+    public void PackingTiles_WritesNothingBehindItsSteps()
     {
-        const int steps = 3, rows = 12;
-        float* source = stackalloc float[steps * rows], tiles = stackalloc float[2 * (int)ProductPacking.Stride(steps + 1, ProductTile.Rows)];
+        PackTwoTiles<PortableLanes>();
+        PackTwoTiles<Lanes512>();
+    }
+
+    private static unsafe void PackTwoTiles<T>() where T : unmanaged, ILanes<T>
+    {
+        const int steps = 3;
+        int height = ProductTile.Rows<T>(), rows = 2 * height;
+        long stride = ProductPacking.Stride(steps + 1, height);
+        float* source = stackalloc float[steps * rows], tiles = stackalloc float[2 * (int)stride];
         for (int i = 0; i < steps * rows; i++) source[i] = i;
-        long stride = ProductPacking.Stride(steps + 1, ProductTile.Rows);
         new Span<float>(tiles, 2 * (int)stride).Fill(-1);
-        ProductPacking.Tiles<PortableLanes>(source, rows, steps, rows, rows, tiles, stride);
+        ProductPacking.Tiles<T>(source, rows, steps, rows, rows, tiles, stride);
         for (int tile = 0; tile < 2; tile++)
-            for (int i = 0; i < (steps + 1) * ProductTile.Rows; i++)
+            for (int i = 0; i < (steps + 1) * height; i++)
             {
-                var (step, row) = (i / ProductTile.Rows, tile * ProductTile.Rows + i % ProductTile.Rows);
+                var (step, row) = (i / height, tile * height + i % height);
                 Assert.Equal(step < steps ? step * rows + row : -1, tiles[tile * stride + i]);
             }
     }
