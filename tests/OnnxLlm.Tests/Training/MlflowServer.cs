@@ -26,6 +26,9 @@ internal sealed class MlflowServer : IDisposable
     /// <summary>What to answer instead of 200, by the number of the call.</summary>
     public Func<int, int> Status { get; init; } = _ => 200;
 
+    /// <summary>What every call is answered with, instead of what MLflow would say.</summary>
+    public string? Answer { get; init; }
+
     /// <summary>Answers wait for it.</summary>
     public Task Gate { get; init; } = Task.CompletedTask;
 
@@ -55,7 +58,7 @@ internal sealed class MlflowServer : IDisposable
             {
                 var context = await _listener.GetContextAsync();
                 await Gate;
-                await Answer(context, Status(call));
+                await Respond(context, Status(call));
             }
             catch (Exception e) when (e is HttpListenerException or ObjectDisposedException)
             {
@@ -64,7 +67,7 @@ internal sealed class MlflowServer : IDisposable
         }
     }
 
-    private async Task Answer(HttpListenerContext context, int status)
+    private async Task Respond(HttpListenerContext context, int status)
     {
         var path = context.Request.Url!.AbsolutePath.Replace("/api/2.0/mlflow/", "", StringComparison.Ordinal);
         using var reader = new StreamReader(context.Request.InputStream);
@@ -72,7 +75,7 @@ internal sealed class MlflowServer : IDisposable
         if (status == 200 && path == "experiments/get-by-name") status = 404;
         if (status is 200 or 404) Calls.Enqueue((path, text.Length > 0 ? JsonNode.Parse(text) : null));
         context.Response.StatusCode = status;
-        await context.Response.OutputStream.WriteAsync(Encoding.UTF8.GetBytes(path switch
+        await context.Response.OutputStream.WriteAsync(Encoding.UTF8.GetBytes(Answer ?? path switch
         {
             "experiments/create" => """{"experiment_id": "7"}""",
             "runs/create" => """{"run": {"info": {"run_id": "abc"}}}""",

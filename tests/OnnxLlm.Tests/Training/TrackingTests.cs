@@ -90,6 +90,40 @@ public sealed class TrackingTests : IDisposable
         Assert.Contains("it answered 503", Assert.Single(_notes, n => n.StartsWith("MLflow at", StringComparison.Ordinal)), StringComparison.Ordinal);
     }
 
+    /// <summary>The fourth call brings the parameters: the run is there already, and must not be made a second time.</summary>
+    [Fact]
+    public void Mlflow_ThatFailsAfterTheRunWasMade_HasItOnce()
+    {
+        using var server = new MlflowServer { Status = call => call == 3 ? 503 : 200 };
+
+        Train("run", $"tracking.mlflow={server.Address}");
+
+        Assert.Single(server.Bodies("runs/create"));
+        Assert.Contains(server.Bodies("runs/log-batch").SelectMany(b => b["params"]?.AsArray() ?? []), p => (string?)p!["key"] == "optimizer.type");
+        Assert.Equal(Logged("loss").Count, server.Metrics.Count(m => (string?)m["key"] == "loss"));
+    }
+
+    [Fact]
+    public void Mlflow_LongParameters_AreCutToWhatServersTake()
+    {
+        using var server = new MlflowServer();
+
+        Train("run", $"tracking.mlflow={server.Address}", $"tracking.experiment={new string('e', 600)}");
+
+        Assert.Equal(new string('e', 500), server.Bodies("runs/log-batch").SelectMany(b => b["params"]?.AsArray() ?? []).Where(p => (string?)p!["key"] == "tracking.experiment").Select(p => (string?)p!["value"]).Single());
+    }
+
+    /// <summary>Some other program that listens there.</summary>
+    [Fact]
+    public void Mlflow_ThatIsSomethingElse_HarmsNothing()
+    {
+        using var server = new MlflowServer { Answer = """{"experiment_id": "7", "run": "none"}""" };
+
+        Assert.Equal(Outcome.Finished, Train("run", $"tracking.mlflow={server.Address}"));
+
+        Assert.Contains(_notes, n => n.EndsWith("metrics.jsonl has them all.", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void Mlflow_AfterAResume_GoesOnWithTheSameRun()
     {

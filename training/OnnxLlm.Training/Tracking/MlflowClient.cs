@@ -16,7 +16,7 @@ internal sealed class MlflowClient(HttpClient http) : IDisposable
     public static MlflowClient Connect(string server)
     {
         var http = new HttpClient { BaseAddress = new Uri(server.TrimEnd('/') + "/api/2.0/mlflow/"), Timeout = Timeout };
-        if (Environment.GetEnvironmentVariable("MLFLOW_TRACKING_TOKEN") is { Length: > 0 } token) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        if (Environment.GetEnvironmentVariable("MLFLOW_TRACKING_TOKEN")?.Trim() is { Length: > 0 } token) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
         else if (Environment.GetEnvironmentVariable("MLFLOW_TRACKING_USERNAME") is { Length: > 0 } user)
             http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue(
                 "Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{Environment.GetEnvironmentVariable("MLFLOW_TRACKING_PASSWORD")}")));

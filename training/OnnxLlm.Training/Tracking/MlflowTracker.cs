@@ -87,7 +87,7 @@ internal sealed class MlflowTracker : ITracker
             _down = false;
             return true;
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or JsonException or IOException)
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or JsonException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {
             if (!_down) _complaints.Enqueue($"MLflow at {_client.Server} does not take metrics ({e.Message.TrimEnd('.')}); the run goes on, they are kept and tried again.");
             _down = true;
@@ -95,17 +95,23 @@ internal sealed class MlflowTracker : ITracker
         }
     }
 
-    /// <summary>The run that an earlier process began, or a new one with its parameters.</summary>
+    /// <summary>
+    /// The run that an earlier process or attempt began, or a new one; its id is kept before anything else can fail, so that one run stays one there.
+    /// Parameters that the server has already are no error to it.
+    /// </summary>
     private async Task<string> Begin()
     {
-        if (File.Exists(_run.IdFile) && (await File.ReadAllTextAsync(_run.IdFile, _giveUp.Token).ConfigureAwait(false)).Trim() is { Length: > 0 } known)
-        {
-            await _client.SetStatus(known, "RUNNING", null, _giveUp.Token).ConfigureAwait(false);
-            return known;
-        }
+        var known = File.Exists(_run.IdFile) ? (await File.ReadAllTextAsync(_run.IdFile, _giveUp.Token).ConfigureAwait(false)).Trim() : "";
+        if (known.Length > 0) await _client.SetStatus(known, "RUNNING", null, _giveUp.Token).ConfigureAwait(false);
+        var id = known.Length > 0 ? known : await Create().ConfigureAwait(false);
+        foreach (var part in _run.Parameters.Chunk(ParametersPerCall)) await _client.LogParameters(id, part, _giveUp.Token).ConfigureAwait(false);
+        return id;
+    }
+
+    private async Task<string> Create()
+    {
         var experiment = await _client.Experiment(_run.Experiment, _giveUp.Token).ConfigureAwait(false);
         var id = await _client.CreateRun(experiment, _run.Name, Now(), _giveUp.Token).ConfigureAwait(false);
-        foreach (var part in _run.Parameters.Chunk(ParametersPerCall)) await _client.LogParameters(id, part, _giveUp.Token).ConfigureAwait(false);
         await File.WriteAllTextAsync(_run.IdFile, id + "\n", _giveUp.Token).ConfigureAwait(false);
         return id;
     }
