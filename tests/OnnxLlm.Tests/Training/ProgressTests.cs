@@ -48,6 +48,31 @@ public class ProgressTests
         Assert.All(expected, text => Assert.Contains(text, output.ToString(), StringComparison.Ordinal));
     }
 
+    /// <summary>Every line fits, and no number is broken, however narrow the terminal is; three columns become two.</summary>
+    [Theory]
+    [InlineData(120, 82)]
+    [InlineData(80, 80)]
+    [InlineData(60, 60)]
+    public void LiveView_OfAnyWidth_BreaksNoNumber(int terminal, int picture)
+    {
+        var lines = Picture(terminal).Split('\n');
+
+        Assert.All(lines.Where(l => l.StartsWith('│')), l => Assert.Equal(picture, l.TrimEnd().Length));
+        string[] pairs = ["loss           12.5000", "perplexity     268337.3", "speed ", "143.2 k tok/s", "learning rate  1.50e-3", "gradient norm  0.75", "tokens ", "1.00 M", "skipped "];
+        Assert.All(pairs, pair => Assert.Contains(lines, l => l.Contains(pair, StringComparison.Ordinal)));
+    }
+
+    /// <summary>What is said after the picture, such as what a tracker did not take, is read below it.</summary>
+    [Fact]
+    public void LiveView_KeepsTheLastNotes_AndPrintsLaterOnes()
+    {
+        var picture = Picture(80, "first", "second", "third", new string('x', 40) + " " + new string('y', 60));
+
+        Assert.DoesNotContain("first", picture, StringComparison.Ordinal);
+        Assert.All(["second", "third", new string('x', 40), new string('y', 60)], note => Assert.Contains($"│  {note}", picture, StringComparison.Ordinal));
+        Assert.EndsWith("╯\nafterwards\n", picture, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void LossChart_FallsFromFullToTheLowestMark()
     {
@@ -58,15 +83,39 @@ public class ProgressTests
     }
 
     [Theory]
+    [InlineData(75, "1:15")]
+    [InlineData(7200, "2:00:00")]
+    [InlineData(2 * 86400 + 61, "48:01:01")]
+    public void Time_OfDays_IsInHours(double seconds, string text) => Assert.Equal(text, Numbers.Time(TimeSpan.FromSeconds(seconds)));
+
+    [Theory]
     [InlineData(999, "999")]
     [InlineData(12_345, "12.3 k")]
     [InlineData(1_234_567, "1.23 M")]
     [InlineData(2.5e9, "2.50 G")]
     public void Short_KeepsThreeFigures(double value, string text) => Assert.Equal(text, Numbers.Short(value));
 
-    private static StepReport Report(long step, long planned)
+    /// <summary>The last picture of a run in a terminal of so many columns, with wide numbers and these notes; one more comes after it.</summary>
+    private static string Picture(int columns, params string[] notes)
     {
-        var metrics = new StepMetrics { Step = step, Loss = 3.5, LearningRate = 1.5e-3, GradientNorm = 0.75, Tokens = 1_000_000, TokensPerSecond = 10_400, ElapsedSeconds = 75 };
-        return new StepReport(metrics, 3.5, planned, TimeSpan.FromSeconds(75), TimeSpan.FromSeconds(45));
+        var output = new StringWriter { NewLine = "\n" };
+        var console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output), Ansi = AnsiSupport.No, ColorSystem = ColorSystemSupport.NoColors });
+        console.Profile.Width = columns;
+        var view = new LiveView(console, TimeProvider.System);
+        view.Show(Start, () =>
+        {
+            foreach (var note in notes) view.Note(note);
+            view.Step(Report(123_456, planned: 600_000, loss: 12.5, speed: 143_200));
+            view.Validated(new ValidationMetrics(50, 3.25, 0.01, 1000));
+        });
+        view.Note("afterwards");
+        var text = output.ToString();
+        return text[text.LastIndexOf('╭')..];
+    }
+
+    private static StepReport Report(long step, long planned, double loss = 3.5, double speed = 10_400)
+    {
+        var metrics = new StepMetrics { Step = step, Loss = loss, LearningRate = 1.5e-3, GradientNorm = 0.75, Tokens = 1_000_000, TokensPerSecond = speed, ElapsedSeconds = 75 };
+        return new StepReport(metrics, loss, planned, TimeSpan.FromSeconds(75), TimeSpan.FromSeconds(45));
     }
 }

@@ -14,8 +14,10 @@ internal static class Numbers
         _ => Text(value, "0"),
     };
 
-    /// <summary>75 seconds as "1:15", two hours as "2:00:00".</summary>
-    public static string Time(TimeSpan time) => time.ToString(time.TotalHours >= 1 ? @"h\:mm\:ss" : @"m\:ss", CultureInfo.InvariantCulture);
+    /// <summary>75 seconds as "1:15", two days as "48:00:00".</summary>
+    public static string Time(TimeSpan time) => time.TotalHours >= 1
+        ? string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalHours}:{time:mm\\:ss}")
+        : time.ToString(@"m\:ss", CultureInfo.InvariantCulture);
 
     public static string Loss(double? loss) => loss is { } value ? Text(value, "0.0000") : "–";
 
