@@ -58,7 +58,7 @@ internal static class HtmlReport
             new("Gradient norm, before clipping", [Curve.Of("norm", "a", h.Steps, s => s.Step, s => s.GradientNorm)], marks, v => Numbers.Text(v, "0.##")),
             new("Throughput (tokens per second)", [Curve.Of("tokens/s", "a", h.Steps, s => s.Step, s => s.TokensPerSecond)], [], Numbers.Short),
             new("Share of the machine's peak (MFU)", [Curve.Of("MFU", "a", h.Steps, s => s.Step, s => s.Mfu)], [], Percent),
-            new("Processor time, and time without data", [Curve.Of("share of the threads' time", "a", h.Steps, s => s.Step, s => s.CpuShare), Curve.Of("waiting for data", "b", h.Steps, s => s.Step, s => s.DataWait)], [], Percent),
+            new("Share of the threads' time", [Curve.Of("computing", "a", h.Steps, s => s.Step, s => s.CpuShare), Curve.Of("waiting for data", "b", h.Steps, s => s.Step, s => s.DataWait)], [], Percent),
             new("Resident memory (MB)", [Curve.Of("resident", "a", h.Steps, s => s.Step, s => s.ResidentMb)], [], Numbers.Short),
             new("GPU: time in kernels", [Curve.Of("utilisation", "a", h.Steps, s => s.Step, s => s.GpuUtilization)], [], Percent),
             new("GPU: memory (MB)", [Curve.Of("in use", "a", h.Steps, s => s.Step, s => s.GpuMemoryMb)], [], Numbers.Short),

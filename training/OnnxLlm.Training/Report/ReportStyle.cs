@@ -20,6 +20,6 @@ internal static class ReportStyle
         polyline.a { stroke: var(--a); } polyline.b { stroke: var(--b); } circle.a { fill: var(--a); } circle.b { fill: var(--b); } .faint { opacity: .35; } polyline.faint { stroke-width: 1; } .mark { fill: var(--mark); }
         .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 13.5px; }
         th, td { text-align: left; padding: 5px 14px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); font-weight: 500; white-space: nowrap; }
-        td:not(:last-child) { white-space: nowrap; } td:last-child { overflow-wrap: anywhere; min-width: 9ch; } summary { cursor: pointer; color: var(--soft); } details[open] summary { margin-bottom: 8px; } blockquote { margin: 0 0 12px; padding-left: 14px; border-left: 3px solid var(--line); } blockquote p { margin: 2px 0; white-space: pre-wrap; }
+        td:not(:last-child) { white-space: nowrap; } td:last-child { overflow-wrap: anywhere; min-width: 9ch; } .scroll + details { margin-top: 10px; } summary { cursor: pointer; color: var(--soft); } details[open] summary { margin-bottom: 8px; } blockquote { margin: 0 0 12px; padding-left: 14px; border-left: 3px solid var(--line); } blockquote p { margin: 2px 0; white-space: pre-wrap; }
         """;
 }
