@@ -62,6 +62,18 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public void Latest_OfALaterVersion_IsOneClearLine()
+    {
+        Store().Save(State(100), folder => { });
+        var path = Path.Combine(_folder, "step-00000100");
+        var state = Path.Combine(path, "state.json");
+        File.WriteAllText(state, File.ReadAllText(state).Replace("\"step\"", "\"stride\"", StringComparison.Ordinal));
+        File.WriteAllText(Path.Combine(path, "SHA256SUMS"), $"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(state)))}  state.json\n");
+
+        Assert.StartsWith("Checkpoint step-00000100 is none that this version can read: ", Assert.Throws<TrainingException>(() => Store().Latest(_warnings.Add)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Latest_OfAnEmptyRun_IsNull() => Assert.Null(Store().Latest(_warnings.Add));
 
     [Fact]

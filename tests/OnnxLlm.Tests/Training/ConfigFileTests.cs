@@ -86,6 +86,12 @@ public class ConfigFileTests
         "schedule.type=wsd", "schedule.warmup_steps=60", "schedule.decay_fraction=0.5");
 
     [Fact]
+    public void Stages_LongerThanTheRun_AreRefused() => Refused(
+        "\"steps\": 100",
+        "Config 'run.json': stages: their 100 steps must be below steps, 100, or no step sees whole sequences",
+        """stages=[{"steps":60,"sequence_length":4},{"steps":40,"sequence_length":8}]""");
+
+    [Fact]
     public void NoBudget_IsRefused() => Refused("\"seed\": 1", "Config 'run.json': one of steps, epochs and minutes must say when to stop");
 
     [Fact]

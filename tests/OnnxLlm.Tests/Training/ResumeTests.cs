@@ -136,6 +136,16 @@ public sealed class ResumeTests : TinyRuns
     }
 
     [Fact]
+    public void Resume_WithACheckpointOfAnotherModel_IsRefused()
+    {
+        Start("run", stopAt: 5, "steps=20");
+        Start("other", stopAt: 8, "steps=20", "model.intermediate_size=96");
+        Directory.Move(Latest("other").Path, Path.Combine(Folder, "run", "checkpoints", "step-00000008"));
+
+        Assert.Matches("step-00000008 belongs to another run: its config hash is [0-9a-f]{64}, the run's [0-9a-f]{64}.$", Assert.Throws<TrainingException>(() => Resume("run")).Message);
+    }
+
+    [Fact]
     public void Resume_OnOtherData_IsRefused()
     {
         Start("run", stopAt: 5, "steps=20");

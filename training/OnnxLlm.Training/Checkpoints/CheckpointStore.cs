@@ -62,7 +62,7 @@ internal sealed class CheckpointStore(string folder, int keep)
     {
         foreach (var path in folders.Reverse())
         {
-            if (SealedFolder.Defect(path) is not { } defect) return new Checkpoint(path, ReadState(path));
+            if (SealedFolder.Defect(path) is not { } defect) return new Checkpoint(path, Known(path));
             warn($"Checkpoint {Path.GetFileName(path)} is refused: {defect}.");
         }
         return null;
@@ -105,6 +105,19 @@ internal sealed class CheckpointStore(string folder, int keep)
         catch (Exception e) when (e is IOException or JsonException)
         {
             return null;
+        }
+    }
+
+    /// <summary>The state of a checkpoint whose files are sound; what another version wrote may still be unknown to this one.</summary>
+    private static TrainingState Known(string path)
+    {
+        try
+        {
+            return ReadState(path);
+        }
+        catch (JsonException e)
+        {
+            throw new TrainingException($"Checkpoint {Path.GetFileName(path)} is none that this version can read: {e.Message}", e);
         }
     }
 

@@ -66,14 +66,17 @@ internal static class ConfigRules
         yield return $"global_batch: {c.GlobalBatch} sequences do not divide into micro-batches of {c.MicroBatch}: {c.GlobalBatch} = {whole} × {c.MicroBatch} + {rest}";
     }
 
-    private static IEnumerable<string> Schedule(RunConfig c) => c.Steps is > 0 and var steps ? LongerThan(steps, c.Schedule) : [];
+    private static IEnumerable<string> Schedule(RunConfig c) => c.Steps is > 0 and var steps ? LongerThan(steps, c) : [];
 
-    /// <summary>What of a schedule does not fit into so many steps.</summary>
-    public static IEnumerable<string> LongerThan(long steps, ScheduleConfig s)
+    /// <summary>What of a schedule, and of stages, does not fit into so many steps.</summary>
+    public static IEnumerable<string> LongerThan(long steps, RunConfig c)
     {
+        var s = c.Schedule;
         if (s.WarmupSteps >= steps) yield return $"schedule.warmup_steps: {s.WarmupSteps} must be below steps, {steps}";
         else if (s.Type == ScheduleKind.Wsd && s.WarmupSteps + s.DecaySteps(steps) > steps)
             yield return $"schedule: {s.WarmupSteps} steps of warm-up and {s.DecaySteps(steps)} of decay (decay_fraction) are more than the {steps} steps of the run";
+        if (c.Stages.Sum(stage => (long)stage.Steps) is var shorter && shorter >= steps)
+            yield return $"stages: their {shorter} steps must be below steps, {steps}, or no step sees whole sequences";
     }
 
     private static IEnumerable<string> Stability(RunConfig c)

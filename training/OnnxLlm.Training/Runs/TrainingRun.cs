@@ -33,7 +33,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     private static void Check(RunConfig config, RunData data)
     {
         TextSampler.Open(config, data.Record.Tokenizer);
-        if (Plan.Steps(config, data.Training.Windows) is not { } steps || ConfigRules.LongerThan(steps, config.Schedule).FirstOrDefault() is not { } problem) return;
+        if (Plan.Steps(config, data.Training.Windows) is not { } steps || ConfigRules.LongerThan(steps, config).FirstOrDefault() is not { } problem) return;
         throw new TrainingException($"{problem} ({config.Epochs} epochs of {data.Training.Windows} sequences in batches of {config.GlobalBatch}).");
     }
 
