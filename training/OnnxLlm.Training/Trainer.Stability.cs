@@ -29,6 +29,18 @@ internal sealed partial class Trainer
         return true;
     }
 
+    /// <summary>Says what became of a step with a spike; where that is asked for, lowers the learning rates after it.</summary>
+    private void Answer(LossSpike spike, GlobalBatch batch, bool updated)
+    {
+        var answer = updated ? "the update was made" : "nothing was updated";
+        if (_config.Stability.OnSpike == SpikeAction.Lower)
+        {
+            _state = _state with { LearningRateShare = _state.LearningRateShare / 2 };
+            answer += FormattableString.Invariant($", and learning rates are {_state.LearningRateShare:R} of the schedule's from here on");
+        }
+        Tell("spike", $"{spike}, on {Name(batch)}; {answer}");
+    }
+
     /// <summary>The run ends here, as if it had been planned so.</summary>
     private void StopEarly(int patience)
     {

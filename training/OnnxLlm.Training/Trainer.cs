@@ -101,7 +101,7 @@ internal sealed partial class Trainer
         _pace.StepBegins();
         var batch = _batches.Take(_state.Position, _config.GlobalBatch);
         _pace.DataArrives();
-        var learningRate = _schedule.LearningRate(_state.Step, _state.PlannedSteps);
+        var learningRate = _schedule.LearningRate(_state.Step, _state.PlannedSteps) * _state.LearningRateShare;
         Prepare();
         var loss = AccumulateWithin(batch);
         var spike = LossSpike.Of(loss, _state.RecentLosses, _config.Stability.SpikeSigma);
@@ -113,7 +113,7 @@ internal sealed partial class Trainer
         _pace.StepEnds();
 
         Report(loss, norm, learningRate, batch.ValidTokens, spike);
-        if (spike is not null) Tell("spike", $"{spike}, on {Name(batch)}; {(updated ? "the update was made" : "nothing was updated")}");
+        if (spike is not null) Answer(spike, batch, updated);
         else if (overflow) Tell("overflow", $"the gradients overflowed float16; nothing was updated, the loss scale is now {_parts.Engine.Scaler!.Scale:R}");
         else if (!updated) Tell("skipped", $"the {(double.IsFinite(loss) ? "gradient" : "loss")} of {Name(batch)} is not finite; nothing was updated");
         if (IsDue(_config.Stability.StatisticsEvery)) _parts.Metrics.Append(new LayerReport(_state.Step, _parts.Engine.Layers(batch.MicroBatches[0])));

@@ -60,6 +60,19 @@ public sealed class StabilityTests : IDisposable
         Assert.DoesNotContain(Events("health"), alert => alert.StartsWith("not finite", StringComparison.Ordinal));
     }
 
+    /// <summary>The schedule is constant after its five steps of warm-up, so the logged rates are 0.01 up to the spike and half of that after it, also after a resume.</summary>
+    [Fact]
+    public void Spike_ToLowerRatesAfter_LeavesTheUpdateOutAndHalvesThem()
+    {
+        string[] settings = ["stability.on_spike=lower", "schedule.type=constant"];
+        Train(Spoilt(loss => loss * 40), onStep: step => { if (step == 60) _stop.Cancel(); }, settings: settings);
+        var run = Train(Spoilt(loss => loss * 40), resume: true, settings: settings);
+
+        Assert.Equal((1, 99, 0.5), (run.State.Skipped, run.State.Updates, run.State.LearningRateShare));
+        Assert.EndsWith("; nothing was updated, and learning rates are 0.5 of the schedule's from here on", Assert.Single(Events("spike")), StringComparison.Ordinal);
+        Assert.Equal([.. Enumerable.Repeat(0.01, 39), .. Enumerable.Repeat(0.005, 56)], MetricsLog.Steps(Metrics).Select(s => s.LearningRate).Skip(5));
+    }
+
     [Fact]
     public void Spike_ToRollBackFrom_RestoresTheCheckpointAndSkipsTheData()
     {

@@ -45,6 +45,9 @@ internal sealed record TrainingState
     /// <summary>Times that the run went back to a checkpoint because of a loss spike.</summary>
     public int Rollbacks { get; init; }
 
+    /// <summary>What spikes have made of the schedule's learning rates: a share of them.</summary>
+    public double LearningRateShare { get; init; } = 1;
+
     /// <summary>The lowest validation loss, from which early stopping counts.</summary>
     public double? BestValidationLoss { get; init; }
 

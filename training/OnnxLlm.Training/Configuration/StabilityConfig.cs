@@ -9,6 +9,9 @@ public enum SpikeAction
     /// <summary>The step's update is left out.</summary>
     Skip,
 
+    /// <summary>The step's update is left out, and learning rates are half of what they were from there on.</summary>
+    Lower,
+
     /// <summary>The weights of the last checkpoint come back, and training goes on with the data after the jump.</summary>
     Rollback,
 }
