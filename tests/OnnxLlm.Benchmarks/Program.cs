@@ -1,6 +1,7 @@
 using System.CommandLine;
 using OnnxLlm.Benchmarks;
 using OnnxLlm.Benchmarks.Arrivals;
+using OnnxLlm.Benchmarks.Clients;
 using OnnxLlm.Benchmarks.Data;
 using OnnxLlm.Benchmarks.Decode;
 using OnnxLlm.Benchmarks.Kernels;
@@ -23,6 +24,8 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
 {
     AllCommand.Create(),
     ArrivalsCommand.Create(),
+    ClientsCommand.Create(),
+    ClientsCommand.CreateWorker(),
     DataCommand.Create(),
     DecodeCommand.Create(),
     DecodeCommand.CreateWorker(),

@@ -24,6 +24,15 @@ internal sealed record WorkerLine
 
     /// <summary>Sequences of a step.</summary>
     public int? Batch { get; init; }
+    /// <summary>Client of an answer.</summary>
+    public int? Client { get; init; }
+
+    /// <summary>When the answer was asked for, from the beginning of the load.</summary>
+    public double? BeganMilliseconds { get; init; }
+
+    /// <summary>Milliseconds from each piece of an answer to the next.</summary>
+    public IReadOnlyList<double>? Gaps { get; init; }
+
     public IReadOnlyList<string>? Profiles { get; init; }
     public bool? Done { get; init; }
 
@@ -62,25 +71,27 @@ internal sealed record WorkerProcess(string Name, string Program, IReadOnlyList<
         return new(name, program, host ? [typeof(WorkerProcess).Assembly.Location, .. arguments] : arguments, new Dictionary<string, string>());
     }
 
-    public WorkerRun Run()
+    /// <param name="beside">Processor time so far of another program that is measured with it, if there is one.</param>
+    public WorkerRun Run(Func<TimeSpan>? beside = null)
     {
         var machine = new ProcessorTime(TimeProvider.System);
+        TimeSpan before = beside?.Invoke() ?? TimeSpan.Zero;
         using Process process = Start();
         var lines = new List<WorkerLine>();
         while (process.StandardOutput.ReadLine() is { } text)
         {
             lines.Add(WorkerLine.Parse(text));
             if (lines[^1].Done == true)
-                return Finish(process, lines, machine);
+                return Finish(process, lines, ours => machine.OthersShare(ours + (beside?.Invoke() ?? before) - before));
         }
         process.WaitForExit();
         throw new BenchmarkException($"{Name} ended with exit code {process.ExitCode} after {lines.Count} lines.");
     }
 
-    private static WorkerRun Finish(Process process, List<WorkerLine> lines, ProcessorTime machine)
+    private static WorkerRun Finish(Process process, List<WorkerLine> lines, Func<TimeSpan, double> othersShare)
     {
         process.Refresh();
-        var run = new WorkerRun(lines, process.PeakWorkingSet64, machine.OthersShare(process.TotalProcessorTime));
+        var run = new WorkerRun(lines, process.PeakWorkingSet64, othersShare(process.TotalProcessorTime));
         process.StandardInput.Close();
         process.WaitForExit();
         return run;

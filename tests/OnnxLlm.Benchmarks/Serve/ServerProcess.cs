@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using OnnxLlm.Benchmarks.Measuring;
 
 namespace OnnxLlm.Benchmarks.Serve;
 
@@ -24,6 +25,9 @@ internal sealed class ServerProcess : IDisposable
             return _process.TotalProcessorTime;
         }
     }
+
+    /// <summary>Processor time of all threads but the engine's loop and the workers of the forward pass: .NET names its own threads, and the runtime's have the name of the program.</summary>
+    public TimeSpan HttpTime => ProcessorTime - ThreadTime.Of(_process.Id, name => !name.StartsWith(".NET", StringComparison.Ordinal));
 
     /// <summary>Most memory it had resident, in bytes.</summary>
     public long PeakBytes

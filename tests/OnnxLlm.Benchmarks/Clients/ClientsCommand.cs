@@ -1,0 +1,38 @@
+using System.CommandLine;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Clients;
+
+/// <summary>`clients`, and the hidden `clients-worker` that it starts for the load.</summary>
+internal static class ClientsCommand
+{
+    public static Command Create()
+    {
+        var models = new Option<string?>("--models") { Description = "folder that keeps the model files (default: a temporary one)" };
+        var counts = new Option<int[]>("--clients") { DefaultValueFactory = _ => [1, 4, 16, 32], AllowMultipleArgumentsPerToken = true, Description = "clients at a time" };
+        Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 128, ClientsOptions.WarmUpTokens, "tokens of an answer");
+        Option<int> rounds = SuiteOptions.Number("--rounds", 3, 1, "runs of each side, in turn"), threads = SuiteOptions.Threads();
+        Option<string> report = SuiteOptions.Report();
+        Option<bool> quick = SuiteOptions.NoReport();
+        var command = new Command("clients", "Many clients' streams over HTTP against the bare step loop at the same batch.") { models, counts, prompt, tokens, rounds, threads, report, quick };
+        command.SetAction(parsed => new ClientsSuite(
+            new ClientsOptions(
+                parsed.GetValue(models), parsed.GetValue(counts)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(threads),
+                parsed.GetValue(quick) ? null : parsed.GetValue(report)),
+            TimeProvider.System, Console.Out).Run());
+        return command;
+    }
+
+    public static Command CreateWorker()
+    {
+        Argument<Uri> server = new("server") { CustomParser = result => new Uri(result.Tokens.Single().Value) };
+        var model = new Argument<string>("model");
+        Argument<int> vocabulary = new("vocabulary"), prompt = new("prompt"), tokens = new("tokens"), clients = new("clients"), seed = new("seed");
+        var command = new Command("clients-worker") { server, model, vocabulary, prompt, tokens, clients, seed };
+        command.Hidden = true;
+        command.SetAction(parsed => new ClientsWorker(
+            new(parsed.GetValue(server)!, parsed.GetValue(model)!, parsed.GetValue(vocabulary), parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(clients), parsed.GetValue(seed)),
+            TimeProvider.System).Run());
+        return command;
+    }
+}

@@ -1,0 +1,20 @@
+namespace OnnxLlm.Benchmarks.Clients;
+
+/// <summary>What the suite is asked for.</summary>
+/// <param name="Models">A folder for the model files, so that another run finds them; null: a new one that ends with the suite.</param>
+/// <param name="Counts">Clients at a time, each number with a server and a bare loop of its own.</param>
+/// <param name="Prompt">Tokens of each prompt.</param>
+/// <param name="Tokens">Tokens of each answer.</param>
+/// <param name="Rounds">Runs of each side, in turn.</param>
+/// <param name="Threads">Threads of the forward pass.</param>
+/// <param name="Report">The document whose section is rewritten, or null.</param>
+internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts, int Prompt, int Tokens, int Rounds, int Threads, string? Report)
+{
+    /// <summary>Tokens of an answer that only warms up.</summary>
+    public const int WarmUpTokens = 8;
+
+    private const int FewestAnswers = 2, AnswersOfOne = 8;
+
+    /// <summary>Answers that each of some clients asks for, one after the other.</summary>
+    public static int Answers(int clients) => Math.Max(FewestAnswers, AnswersOfOne / clients);
+}

@@ -1,0 +1,41 @@
+using System.Globalization;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Benchmarks.Clients;
+
+/// <summary>The section of docs/benchmarks.md.</summary>
+internal static class ClientsReport
+{
+    public static string Section(ClientsResult result, ClientsOptions options, string model, double cacheBytes, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
+        ## Serving: many clients' streams against the bare step loop
+
+        {now:yyyy-MM-dd}. {Machine.Current}. {model}
+        Prompts of {options.Prompt} random token ids, answers of {options.Tokens} tokens at temperature 0, streamed from `/v1/completions` over loopback to clients in a process of their own. All clients begin together, and each asks
+        {ClientsOptions.Answers(int.MaxValue)} times ({ClientsOptions.Answers(1)} times where it is alone), again as soon as it has its answer; the server runs as it does by default, with as many slots as there are clients. The bare loop reads as many prompts, each at once, and
+        then decodes all of them together, each step a forward pass and the likeliest tokens, in a process of its own. Whole: tokens of all answers by the time from the first request to the end of the last answer, against the bare loop
+        with the reading of its prompts. Steady: while every client is in the middle of an answer, against the bare loop after its prompts. Medians; rounds in turn: {options.Rounds}; threads of the forward pass: {options.Threads}.
+        Other programs took at most {result.OthersShare:P1} of the machine during a run.
+
+        | clients | whole tokens/s: bare | server | **server / bare** | steady tokens/s: bare | server | **server / bare** | first token ms, 95 of 100: bare | server |
+        |---|---|---|---|---|---|---|---|---|
+        {string.Join("\n", result.Counts.Select(count => Speed(result, count)))}
+
+        | clients | processor µs per token beside the model | managed bytes allocated per token | peak resident MB: bare | server |
+        |---|---|---|---|---|
+        {string.Join("\n", result.Counts.Select(count => Cost(result, count)))}
+
+        Beside the model: all threads of the server but the engine's loop and the workers of the forward pass; they read requests and write streams. One more slot of {options.Prompt + options.Tokens} positions costs
+        {result.BytesPerSlot / 1e6:F1} MB of resident memory, of which the keys and values are {cacheBytes / 1e6:F1} MB.
+
+        {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
+        """);
+
+    private static string Speed(ClientsResult result, int count) => string.Create(CultureInfo.InvariantCulture,
+        $"| {count} | {Both(result, count, run => run.WholeRate)} | **{result.Ratio(count, run => run.WholeRate):F2}** | {Both(result, count, run => run.SteadyRate)} | **{result.Ratio(count, run => run.SteadyRate):F2}** | {Both(result, count, run => run.LateFirst)} |");
+
+    private static string Cost(ClientsResult result, int count) => string.Create(CultureInfo.InvariantCulture,
+        $"| {count} | {result.Served(count, run => run.HttpMicroseconds):F0} | {result.Served(count, run => run.AllocatedBytes):F0} | {Both(result, count, run => run.PeakBytes / 1e6)} |");
+
+    private static string Both(ClientsResult result, int count, Func<ClientsRun, double> figure) =>
+        string.Create(CultureInfo.InvariantCulture, $"{result.Bare(count, figure):F0} | {result.Served(count, figure):F0}");
+}

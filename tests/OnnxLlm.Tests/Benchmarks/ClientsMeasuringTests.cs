@@ -1,0 +1,60 @@
+using OnnxLlm.Benchmarks.Clients;
+using OnnxLlm.Benchmarks.Measuring;
+
+namespace OnnxLlm.Tests.Benchmarks;
+
+public sealed class ClientsMeasuringTests
+{
+    /// <summary>A token every 10 ms from 20 ms on, and one every 20 ms from 50 ms on: both stream from 50 to 100 ms.</summary>
+    private static readonly StreamedLoad Load = new(clients: 2, tokens: 9, [Answer(0, 20, 10), Answer(10, 40, 20)]);
+
+    [Fact]
+    public void StreamedLoad_Whole_LastsFromTheFirstRequestToTheLastEnd() => Assert.Equal(18 / 0.21, Load.WholeRate, 9);
+
+    [Fact]
+    public void StreamedLoad_Steady_IsWhileAllAreInTheMiddle() => Assert.Equal((5 + 2) / 0.05, Load.SteadyRate, 9);
+
+    [Fact]
+    public void StreamedLoad_WithSeveralTokensInAnEvent_CountsThem()
+    {
+        var load = new StreamedLoad(clients: 1, tokens: 9, [Answer(0, 20, 10) with { Gaps = [40, 40] }]);
+
+        Assert.Equal(8 / 0.08, load.SteadyRate, 9);
+    }
+
+    [Fact]
+    public void StreamedLoad_WhoseClientsNeverStreamTogether_HasNoSteadyRate() =>
+        Assert.Equal(double.NaN, new StreamedLoad(clients: 2, tokens: 9, [Answer(0, 20, 10), Answer(200, 20, 10)]).SteadyRate);
+
+    [Fact]
+    public void ClientsResult_OfRounds_HasItsGoalsByTheNumberOfClients()
+    {
+        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<Round<ClientsRun>>> { [1] = [Round(100, 96, 300)], [5] = [Round(200, 180, 380)] });
+
+        Assert.Equal(
+            [
+                "RESULT clients_whole_ratio_1 0.96 goal >= 0.95 met", "RESULT clients_whole_ratio_5 0.9 goal >= 0.95 missed",
+                "RESULT clients_steady_ratio_1 0.96 goal >= 0.95 met", "RESULT clients_steady_ratio_5 0.9 goal >= 0.95 missed",
+                "RESULT clients_http_us_per_token_1 40 goal <= 50 met", "RESULT clients_http_us_per_token_5 40 goal <= 50 met",
+            ],
+            result.Goals.Select(goal => $"{goal}"));
+        Assert.Equal(20, result.BytesPerSlot);
+    }
+
+    [Fact]
+    public void ThreadTime_OfALine_IsUserAndSystemTimeBehindItsName()
+    {
+        const string line = "17 (.NET (TP) Work) S 1 17 17 0 -1 4194368 100 0 0 0 34 5 0 0 20 0 12 0 4711 1000 100";
+
+        Assert.Equal(".NET (TP) Work", ThreadTime.Name(line));
+        Assert.Equal(39, ThreadTime.Ticks(line));
+    }
+
+    /// <summary>Nine tokens, each an event of its own.</summary>
+    private static WorkerLine Answer(double began, double first, double apart) =>
+        new() { BeganMilliseconds = began, FirstMilliseconds = first, Milliseconds = 8 * apart, Gaps = [.. Enumerable.Repeat(apart, 8)] };
+
+    private static Round<ClientsRun> Round(double bare, double served, long peak) => new(Run(bare, peak), Run(served, peak));
+
+    private static ClientsRun Run(double rate, long peak) => new(rate, rate, 1, peak, 0) { HttpMicroseconds = 40 };
+}
