@@ -146,7 +146,7 @@ internal sealed class InferenceEngine : IDisposable
     {
         var waiting = _scheduler.Waiting;
         var preempted = _scheduler.Preemptions;
-        (_scheduler.PrefillChunk, _scheduler.Limit) = (_governor.Chunk(_scheduler.Decoding), _governor.Cap);
+        (_scheduler.PrefillChunk, _scheduler.Limit) = (_governor.Chunk(_scheduler.Decoding, _scheduler.Reading, _scheduler.Behind), _governor.Cap);
         var plan = _scheduler.Plan();
         _observer.Preempted(_scheduler.Preemptions - preempted);
         Interlocked.Add(ref _queued, _scheduler.Waiting - waiting);

@@ -1,9 +1,10 @@
 namespace OnnxLlm.Serving.Engine;
 
 /// <summary>
-/// Keeps running streams smooth. It learns from the steps how long a decode takes, sizes the piece of a prompt that is read between
-/// two decodes so that the pause is a part of that, and, given a target for the time between two tokens, lowers the number of sequences decoded together until
-/// 95 of 100 steps keep it. It is told the times; it has no clock.
+/// Keeps running streams smooth, and slots filled. It learns from the steps how long a decode takes, and sizes the piece of a long prompt that is read between
+/// two decodes so that the pause is a part of that, a larger one where others wait behind it. Short prompts are over in few pauses and are read in whole chunks: in
+/// small pieces they would keep their slot idle for most of an answer's time. Given a target for the time between two tokens, it keeps to that instead, and lowers
+/// the number of sequences decoded together until 95 of 100 steps keep it. It is told the times; it has no clock.
 /// </summary>
 /// <param name="target">Seconds between two tokens; 0 for no target.</param>
 internal sealed class LatencyGovernor(int slots, int largestChunk, double target)
@@ -11,6 +12,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private const int SmallestChunk = 4;                    // shorter ones take as long: the weights have to be read for one token as well
     private const double ShortestPause = 0.005;
     private const double PauseShare = 0.6;                  // of a decode: time between two tokens stays well below twice the usual
+    private const int ShortPrompt = 2;                      // whole chunks
     private const double Weight = 0.2;                      // of the newest step in the running means
     private const double Comfort = 0.8;                     // below this part of the target one more sequence is tried
 
@@ -19,15 +21,21 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private int _count;
     private double _decode;
     private double _chunk = SmallestChunk;
+    private int _asked = int.MaxValue;                      // no end of a prompt, no whole chunk
+    private int _haste = 1;
 
     /// <summary>Sequences that may run together now.</summary>
     public int Cap { get; private set; } = slots;
 
     /// <summary>Prompt tokens that may be read before the next decode of <paramref name="decoding"/> sequences.</summary>
-    public int Chunk(int decoding)
+    /// <param name="prompt">Tokens of the prompt, read already or not.</param>
+    /// <param name="waiting">Sequences that wait for this prompt to be over.</param>
+    public int Chunk(int decoding, int prompt, int waiting)
     {
-        if (decoding == 0) return largestChunk;
-        return Math.Clamp((int)_chunk, Math.Min(SmallestChunk, largestChunk), largestChunk);
+        _asked = int.MaxValue;
+        if (decoding == 0 || (target <= 0 && prompt <= ShortPrompt * largestChunk)) return largestChunk;
+        _haste = target > 0 ? 1 : 1 + waiting;
+        return _asked = Math.Clamp((int)(_chunk * _haste), Math.Min(SmallestChunk, largestChunk), largestChunk);
     }
 
     /// <summary>Takes in a step.</summary>
@@ -50,13 +58,14 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
 
     /// <summary>
     /// Scales the chunk by how far the pause was from what it may be. A chunk does not take time in proportion to its tokens, so this goes by steps, and what was
-    /// shorter than a chunk, as the end of a prompt, says nothing.
+    /// not as long as asked for, as the end of a prompt, says nothing.
     /// </summary>
     private void Learn(int read, double pause)
     {
-        if (read < (int)_chunk) return;
-        var allowed = Math.Max(Math.Max(PauseShare * _decode, target - _decode), ShortestPause);
-        _chunk = Math.Clamp(read * Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.5, 2), SmallestChunk, Math.Max(SmallestChunk, largestChunk));
+        if (read < _asked) return;
+        var allowed = _haste * Math.Max(Math.Max(PauseShare * _decode, target - _decode), ShortestPause);
+        var chunk = (double)read / _haste * Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.5, 2);
+        _chunk = Math.Clamp(chunk, SmallestChunk, Math.Max(SmallestChunk, largestChunk));
     }
 
     private void Judge(int decoded)

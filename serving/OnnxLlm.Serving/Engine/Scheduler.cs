@@ -29,6 +29,12 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     /// <summary>Sequences decoded in the next step.</summary>
     public int Decoding => _pool.Decoding;
 
+    /// <summary>Tokens to read of the prompt that is being read, or else of the next one: all but those that are copied.</summary>
+    public int Reading => (_pool.Filling ?? (_pool.HasRoom ? _line.Next() : null)) is { } next ? next.Prompt.Length - next.Shared : 0;
+
+    /// <summary>Sequences that wait behind that prompt.</summary>
+    public int Behind => _pool.Filling is null ? Math.Max(0, Waiting - 1) : Waiting;
+
     /// <summary>Prompt tokens of the next chunk, at most.</summary>
     public int PrefillChunk { get; set; } = prefillChunk;
 

@@ -4,6 +4,8 @@ namespace OnnxLlm.Tests.Serving;
 
 public sealed class LatencyGovernorTests
 {
+    private const int Long = 2000;
+
     [Fact]
     public void Cap_WhenStepsGrowWithTheBatch_SettlesWhereTheTargetIsKept()
     {
@@ -32,28 +34,51 @@ public sealed class LatencyGovernorTests
 
     /// <summary>A pass takes 10 ms, however short, and half a millisecond per token.</summary>
     [Theory]
-    [InlineData(0.050, 0, 40)]                  // 0.6 × 50 ms = 10 ms + 40 tokens
-    [InlineData(0.400, 0, 128)]
-    [InlineData(0.005, 0, 4)]                   // cannot be had: not even an empty pass is that short
-    [InlineData(0.050, 0.095, 70)]              // a target leaves 45 ms for the pause
-    public void Chunk_WhileOthersAreDecoded_PausesThemForAPartOfADecode(double decode, double target, int expected)
+    [InlineData(0.050, 0, 0, 40)]               // 0.6 × 50 ms = 10 ms + 40 tokens
+    [InlineData(0.400, 0, 0, 128)]
+    [InlineData(0.005, 0, 0, 4)]                // cannot be had: not even an empty pass is that short
+    [InlineData(0.050, 0.095, 0, 70)]           // a target leaves 45 ms for the pause
+    [InlineData(0.050, 0, 1, 100)]              // another one waits: 2 × 30 ms = 10 ms + 100 tokens
+    [InlineData(0.050, 0.095, 1, 70)]           // but a target is kept whoever waits
+    public void Chunk_OfALongPrompt_PausesTheOthersForAPartOfADecode(double decode, double target, int waiting, int expected)
     {
         var governor = new LatencyGovernor(8, 128, target);
-        governor.Observe(3, 0, decode);
-        for (var i = 0; i < 100; i++) governor.Observe(3, governor.Chunk(3), decode + 0.010 + 0.0005 * governor.Chunk(3));
-        Assert.InRange(governor.Chunk(3), expected - 1, expected);
-        Assert.Equal(128, governor.Chunk(0));
+        Settle(governor, decode, waiting);
+        Assert.InRange(governor.Chunk(3, Long, waiting), expected - 1, expected);
+        Assert.Equal(128, governor.Chunk(0, Long, waiting));
+    }
+
+    [Theory]
+    [InlineData(0, 256, 128)]
+    [InlineData(0, 257, 40)]
+    [InlineData(0.080, 256, 40)]                // with a target every prompt is read as that allows
+    public void Chunk_OfAShortPrompt_IsWhole(double target, int prompt, int expected)
+    {
+        var governor = new LatencyGovernor(8, 128, target);
+        Settle(governor, 0.050, waiting: 0);
+        Assert.InRange(governor.Chunk(3, prompt, 0), expected - 1, expected);
+    }
+
+    /// <summary>What is read beside the rule must not teach it: the next long prompt would begin with long pauses.</summary>
+    [Theory]
+    [InlineData(Long, 2)]                       // the end of a prompt
+    [InlineData(256, 128)]                      // a short one
+    public void Chunk_AfterAnother_IsAsBefore(int prompt, int read)
+    {
+        var governor = new LatencyGovernor(8, 128, 0);
+        Settle(governor, 0.050, waiting: 0);
+        var before = governor.Chunk(3, Long, 0);
+        governor.Chunk(3, prompt, 0);
+        governor.Observe(3, read, 0.050 + 0.010 + 0.0005 * read);
+        Assert.Equal(before, governor.Chunk(3, Long, 0));
     }
 
     [Fact]
-    public void Chunk_AfterTheEndOfAPrompt_IsAsBefore()
+    public void Chunk_BeforeAnythingIsKnown_IsShort() => Assert.Equal(4, new LatencyGovernor(8, 128, 0).Chunk(1, Long, 0));
+
+    private static void Settle(LatencyGovernor governor, double decode, int waiting)
     {
-        var governor = new LatencyGovernor(8, 128, 0);
-        governor.Observe(3, 0, 0.050);
-        for (var i = 0; i < 100; i++) governor.Observe(3, governor.Chunk(3), 0.060 + 0.0005 * governor.Chunk(3));
-        var before = governor.Chunk(3);
-        governor.Observe(3, 2, 0.061);
-        Assert.Equal(before, governor.Chunk(3));
-        Assert.Equal(4, new LatencyGovernor(8, 128, 0).Chunk(1));       // before anything is known the pause is short
+        governor.Observe(3, 0, decode);
+        for (var i = 0; i < 100; i++) governor.Observe(3, governor.Chunk(3, Long, waiting), decode + 0.010 + 0.0005 * governor.Chunk(3, Long, waiting));
     }
 }
