@@ -21,9 +21,13 @@ internal static class ModelLoader
         {
             var device = Device.Parse(options.Device);
             device.Require();
+            var before = Contents(options.Model);
             var package = ModelPackage.Open(options.Model);
             var model = Describe(package, Tokenizer.Load(package.Folder), options);
-            return (model, new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options))));
+            var runner = new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options)));
+            if (Contents(options.Model) == before) return (model, runner);
+            runner.Dispose();
+            throw new ServingException($"{options.Model} was changed while it was loaded.");
         }
         catch (Exception mistake) when (mistake is ModelRuntimeException or TextException)
         {
@@ -48,6 +52,10 @@ internal static class ModelLoader
         var manifest = new FileInfo(Path.Combine(folder, "manifest.json"));
         return manifest.Exists ? FormattableString.Invariant($"{manifest.LastWriteTimeUtc.Ticks} {manifest.Length}") : "";
     }
+
+    /// <summary>Hashes are checked before the runtime reads the files; what is changed in between shows here.</summary>
+    private static string Contents(string folder) => !Directory.Exists(folder) ? "" : string.Join(
+        '\n', new DirectoryInfo(folder).EnumerateFiles().OrderBy(file => file.Name, StringComparer.Ordinal).Select(file => $"{file.Name} {file.Length} {file.LastWriteTimeUtc.Ticks}"));
 
     private static string NameOf(ServerOptions options) => options.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
 

@@ -50,6 +50,51 @@ public sealed class ModelLoaderTests
         Assert.DoesNotContain('\n', mistake.Message);
     }
 
+    /// <summary>A byte of the weights changes there and back all the time: what the hash was taken of is not what the runtime read, so nothing may be served but the whole model.</summary>
+    [Fact]
+    public async Task Package_AlteredWhileItIsLoaded_IsRefusedOrWhole()
+    {
+        using var package = new ServedPackage();
+        var expected = Scores(package);
+        using var enough = new CancellationTokenSource();
+        var altering = Task.Run(() => AlterUntil(Path.Combine(package.Folder, "model.onnx"), enough.Token));
+        var refused = 0;
+        for (var i = 0; i < 60; i++)
+        {
+            try
+            {
+                Assert.Equal(expected, Scores(package));
+            }
+            catch (ServingException)
+            {
+                refused++;
+            }
+        }
+
+        await enough.CancelAsync();
+        await altering;
+        Assert.InRange(refused, 1, 60);
+    }
+
+    private static void AlterUntil(string path, CancellationToken enough)
+    {
+        using var file = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        var middle = file.Length / 2;
+        while (!enough.IsCancellationRequested)
+        {
+            file.Position = middle;
+            var value = file.ReadByte();
+            file.Position = middle;
+            file.WriteByte((byte)(value ^ 0x20));
+        }
+    }
+
+    private static float[] Scores(ServedPackage package)
+    {
+        var (_, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = 1, Threads = 1 });
+        using (runner) return runner.Prefill(0, [1, 2, 3], 0).ToArray();
+    }
+
     private static InferenceEngine Engine(ServedPackage package, int slots, int speculation = 0)
     {
         var (_, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = slots, Threads = 1 });

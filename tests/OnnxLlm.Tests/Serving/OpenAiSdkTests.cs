@@ -1,5 +1,6 @@
 using System.ClientModel;
 using System.ClientModel.Primitives;
+using System.Text;
 using System.Text.Json.Nodes;
 using OnnxLlm.Tests.Support;
 using OpenAI;
@@ -78,6 +79,18 @@ public sealed class OpenAiSdkTests
         var choices = JsonNode.Parse(raw.GetRawResponse().Content)!["choices"]!.AsArray();
         Assert.Equal([0, 1], choices.Select(choice => (int)choice!["index"]!));
         Assert.NotEqual((string)choices[0]!["message"]!["content"]!, (string)choices[1]!["message"]!["content"]!);
+    }
+
+    [Fact]
+    public async Task Chat_AskedForLogProbabilities_GivesThemWithTheBytesOfTheAnswer()
+    {
+        await using var server = await TestServer.StartAsync(Teller());
+        var options = Greedy();
+        (options.IncludeLogProbabilities, options.TopLogProbabilityCount) = (true, 3);
+        var answer = (await Chat(server).CompleteChatAsync([new UserChatMessage("Hello")], options)).Value;
+        var scores = answer.ContentTokenLogProbabilities;
+        Assert.Equal(answer.Content[0].Text, Encoding.UTF8.GetString([.. scores.SelectMany(score => score.Utf8Bytes!.Value.ToArray())]));
+        Assert.All(scores, score => Assert.Equal((3, score.LogProbability), (score.TopLogProbabilities.Count, score.TopLogProbabilities.Max(top => top.LogProbability))));
     }
 
     [Fact]
