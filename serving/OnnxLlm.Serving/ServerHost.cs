@@ -20,7 +20,9 @@ internal static class ServerHost
     public static WebApplication Build(
         ServerOptions options, IReadOnlyList<ModelSource> models, TimeProvider? time = null, Entropy? entropy = null, Action<ILoggingBuilder>? logging = null)
     {
-        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = typeof(ServerHost).Assembly.GetName().Name });
+        // Nothing is configured by files. The host would watch the whole working directory for them all the same, and wake up whenever anybody writes there.
+        string[] host = ["--hostBuilder:reloadConfigOnChange=false"];
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { ApplicationName = typeof(ServerHost).Assembly.GetName().Name, Args = host });
         builder.Logging.ClearProviders();
         (logging ?? LogJson)(builder.Logging);
         // Nothing here blocks, so what the sockets wake may run where it is woken.

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Hosting;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Tests.Support;
@@ -11,6 +12,14 @@ namespace OnnxLlm.Tests.Serving;
 /// <summary>Health, drain, overload, disconnects and metrics.</summary>
 public sealed class OperationTests
 {
+    [Fact]
+    public async Task Host_WatchesNoFiles()
+    {
+        await using var server = await TestServer.StartAsync();
+        var files = ((IConfigurationRoot)server.Service<IConfiguration>()).Providers.OfType<FileConfigurationProvider>();
+        Assert.DoesNotContain(files, file => file.Source.ReloadOnChange);
+    }
+
     [Fact]
     public async Task Ready_AfterAFault_Is503UntilAPassSucceeds()
     {
