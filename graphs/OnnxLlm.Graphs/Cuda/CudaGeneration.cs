@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Google.Protobuf;
+using OnnxLlm.Graphs.Functions;
 using OnnxLlm.Graphs.Generation;
 using OnnxLlm.Graphs.Onnx;
 
@@ -7,7 +8,7 @@ namespace OnnxLlm.Graphs.Cuda;
 
 /// <summary>
 /// A generation model, quantized or not, as the CUDA provider runs it: activations, float weights, scales and cache in 16 bits, for its attention knows
-/// nothing wider; the logits in float32. The names of inputs and outputs stay.
+/// nothing wider; the logits in float32. A cache of bytes stays one, and its scales float32. The names of inputs and outputs stay.
 /// </summary>
 public static class CudaGeneration
 {
@@ -61,7 +62,8 @@ public static class CudaGeneration
     {
         var copy = model.Clone();
         var graph = copy.Graph;
-        foreach (var tensor in graph.Initializer.Where(IsFloat)) Narrow(tensor, type);
+        var wide = graph.Node.Where(n => n.OpType == CachedAttention.Int8Plain.Name || n.OpType == CachedAttention.Int8Rotary.Name).SelectMany(n => n.Input.TakeLast(CachedAttention.ScaleCount)).ToHashSet();
+        foreach (var tensor in graph.Initializer.Where(t => IsFloat(t) && !wide.Contains(t.Name))) Narrow(tensor, type);
         foreach (var tensor in graph.Node.SelectMany(n => n.Attribute).Where(a => a.T is not null && IsFloat(a.T))) Narrow(tensor.T, type);
         foreach (var value in graph.Input.Concat(graph.Output).Where(v => v.Type.TensorType.ElemType == (int)ElementType.Float)) value.Type.TensorType.ElemType = (int)type;
         foreach (string output in (string[])[GenerationGraph.Logits, GenerationGraph.HiddenStates])

@@ -6,18 +6,20 @@ namespace OnnxLlm.Runtime.Kernels;
 /// <summary>Attention of new tokens over a cache, see <see cref="CachedTile"/>. What a row of the batch gives does not depend on the others, nor on how many tokens come at a time.</summary>
 internal static unsafe class CachedAttention
 {
-    internal static readonly Kernel Plain = new("CachedAttention", &ComputePlain)
-    {
-        Inputs = [ElementType.Float, ElementType.Float, ElementType.Float, ElementType.Int32, ElementType.Int32],
-        Outputs = Kernel.AllFloat(3),
-        Integers = ["num_heads", "kv_num_heads"],
-    };
+    internal static readonly Kernel Plain = Create("CachedAttention", &ComputePlain, ElementType.Float, []);
 
-    internal static readonly Kernel Rotary = new("RotaryCachedAttention", &ComputeRotary)
+    internal static readonly Kernel Rotary = Create("RotaryCachedAttention", &ComputeRotary, ElementType.Float, [ElementType.Float, ElementType.Float]);
+
+    internal static readonly Kernel Int8Plain = Create("Int8CachedAttention", &ComputeInt8Plain, ElementType.Int8, [ElementType.Float, ElementType.Float]);
+
+    internal static readonly Kernel Int8Rotary = Create(
+        "Int8RotaryCachedAttention", &ComputeInt8Rotary, ElementType.Int8, [ElementType.Float, ElementType.Float, ElementType.Float, ElementType.Float]);
+
+    private static Kernel Create(string name, delegate*<ref KernelContext, void> compute, ElementType cache, ReadOnlySpan<ElementType> tables) => new(name, compute)
     {
-        Inputs = [.. Plain.Inputs, ElementType.Float, ElementType.Float],
-        Outputs = Kernel.AllFloat(3),
-        Integers = Plain.Integers,
+        Inputs = [ElementType.Float, cache, cache, ElementType.Int32, ElementType.Int32, .. tables],
+        Outputs = [ElementType.Float, cache, cache],
+        Integers = ["num_heads", "kv_num_heads"],
     };
 
     private static void ComputePlain(ref KernelContext context)
@@ -29,32 +31,58 @@ internal static unsafe class CachedAttention
     private static void ComputeRotary(ref KernelContext context)
     {
         CachedArguments x = Arguments(ref context);
-        KernelTensor cos = context.Input(5);
-        x.Cos = cos.Floats;
-        x.Sin = context.Input(6, cos).Floats;
-        if (cos.Rank != 2 || cos.Shape[1] * 2 != x.K) throw new ModelRuntimeException($"cos and sin must be [positions, {x.K / 2}]");
-        for (long b = 0; b < x.B; b++)
-            if (x.Past(b) + x.S > cos.Shape[0]) throw new ModelRuntimeException($"a position is not below {cos.Shape[0]}, the rows of cos and sin");
+        ReadRotation(ref context, ref x);
+        Run(ref context, &x);
+    }
+
+    private static void ComputeInt8Plain(ref KernelContext context)
+    {
+        CachedArguments x = Arguments(ref context);
+        ReadScales(ref context, ref x, first: 5);
+        Run(ref context, &x);
+    }
+
+    private static void ComputeInt8Rotary(ref KernelContext context)
+    {
+        CachedArguments x = Arguments(ref context);
+        ReadRotation(ref context, ref x);
+        ReadScales(ref context, ref x, first: 7);
         Run(ref context, &x);
     }
 
     private static CachedArguments Arguments(ref KernelContext context)
     {
         KernelTensor qkv = context.Input(0), pastKey = context.Input(1), lengths = context.Input(3), total = context.Input(4);
-        CachedArguments x = new() { Width = context.Width, H = context.Integer(0), G = context.Integer(1), Qkv = qkv.Floats, PastKey = pastKey.Floats, Lengths = (int*)lengths.Data };
+        CachedArguments x = new() { Width = context.Width, H = context.Integer(0), G = context.Integer(1), Qkv = qkv.Floats, PastKey = (byte*)pastKey.Data, Lengths = (int*)lengths.Data };
         if (qkv.Rank != 3 || pastKey.Rank != 4) throw new ModelRuntimeException("qkv must have three dimensions, the cache four");
         (x.B, x.S, x.PastLength, x.K) = (qkv.Shape[0], qkv.Shape[1], pastKey.Shape[2], pastKey.Shape[3]);
         if (x.G <= 0 || x.H % x.G != 0 || pastKey.Shape[0] != x.B || pastKey.Shape[1] != x.G || qkv.Shape[2] != (x.H + 2 * x.G) * x.K)
             throw new ModelRuntimeException($"qkv and the cache do not fit {x.H} heads over {x.G}");
         if (lengths.Count != x.B || total.Count != 1) throw new ModelRuntimeException($"there must be {x.B} lengths and one total");
-        x.PastValue = context.Input(2, pastKey).Floats;
+        x.PastValue = (byte*)context.Input(2, pastKey).Data;
         x.Length = Math.Max(x.PastLength, *(int*)total.Data);
         for (long b = 0; b < x.B; b++)
             if (x.Lengths[b] < 0 || x.Past(b) + x.S > x.Length || x.Past(b) > x.PastLength) throw new ModelRuntimeException($"row {b} has {x.Lengths[b] + 1L} keys and {x.S} new tokens, the cache {x.Length} positions");
         x.Y = context.Output(0, [x.B, x.S, x.H * x.K]);
-        x.Key = context.Output(1, [x.B, x.G, x.Length, x.K]);
-        x.Value = context.Output(2, [x.B, x.G, x.Length, x.K]);
+        x.Key = (byte*)context.Output(1, [x.B, x.G, x.Length, x.K]);
+        x.Value = (byte*)context.Output(2, [x.B, x.G, x.Length, x.K]);
         return x;
+    }
+
+    private static void ReadRotation(ref KernelContext context, ref CachedArguments x)
+    {
+        KernelTensor cos = context.Input(5);
+        x.Cos = cos.Floats;
+        x.Sin = context.Input(6, cos).Floats;
+        if (cos.Rank != 2 || cos.Shape[1] * 2 != x.K) throw new ModelRuntimeException($"cos and sin must be [positions, {x.K / 2}]");
+        for (long b = 0; b < x.B; b++)
+            if (x.Past(b) + x.S > cos.Shape[0]) throw new ModelRuntimeException($"a position is not below {cos.Shape[0]}, the rows of cos and sin");
+    }
+
+    private static void ReadScales(ref KernelContext context, ref CachedArguments x, int first)
+    {
+        x.KeyScale = context.Input(first, [1, x.G, 1, x.K]);
+        x.ValueScale = context.Input(first + 1, [1, x.G, 1, x.K]);
     }
 
     private static void Run(ref KernelContext context, CachedArguments* x)
@@ -68,17 +96,29 @@ internal static unsafe class CachedAttention
     [UnmanagedCallersOnly]
     private static void AppendPart(CachedArguments* x, nint part)
     {
-        if (x->Width == VectorWidth.Bits512) CachedTile.Append<Lanes512>(x, part / x->G, part % x->G);
-        else if (x->Width == VectorWidth.Portable) CachedTile.Append<PortableLanes>(x, part / x->G, part % x->G);
-        else CachedTile.Append<ScalarLane>(x, part / x->G, part % x->G);
+        if (x->IsInt8) Append<Int8Cache>(x, part);
+        else Append<FloatCache>(x, part);
     }
 
     [UnmanagedCallersOnly]
     private static void AttendPart(CachedArguments* x, nint part)
     {
-        if (x->Width == VectorWidth.Bits512) CachedTile.Attend<Lanes512>(x, part);
-        else if (x->Width == VectorWidth.Portable) CachedTile.Attend<PortableLanes>(x, part);
-        else CachedTile.Attend<ScalarLane>(x, part);
+        if (x->IsInt8) Attend<Int8Cache>(x, part);
+        else Attend<FloatCache>(x, part);
+    }
+
+    private static void Append<TCache>(CachedArguments* x, nint part) where TCache : unmanaged, ICacheFormat
+    {
+        if (x->Width == VectorWidth.Bits512) CachedTile.Append<Lanes512, TCache>(x, part / x->G, part % x->G);
+        else if (x->Width == VectorWidth.Portable) CachedTile.Append<PortableLanes, TCache>(x, part / x->G, part % x->G);
+        else CachedTile.Append<ScalarLane, TCache>(x, part / x->G, part % x->G);
+    }
+
+    private static void Attend<TCache>(CachedArguments* x, nint part) where TCache : unmanaged, ICacheFormat
+    {
+        if (x->Width == VectorWidth.Bits512) CachedTile.Attend<Lanes512, TCache>(x, part);
+        else if (x->Width == VectorWidth.Portable) CachedTile.Attend<PortableLanes, TCache>(x, part);
+        else CachedTile.Attend<ScalarLane, TCache>(x, part);
     }
 }
 
@@ -87,8 +127,14 @@ internal unsafe struct CachedArguments
 {
     internal VectorWidth Width;
     internal long B, S, H, G, K, PastLength, Length, TokensPerBlock, Blocks;
-    internal float* Qkv, PastKey, PastValue, Key, Value, Y, Cos, Sin;
+    internal byte* PastKey, PastValue, Key, Value;
+    internal float* Qkv, Y, Cos, Sin;
     internal int* Lengths;
+
+    /// <summary>What a byte of a head's channel stands for, [G, K]; null where the cache holds floats.</summary>
+    internal float* KeyScale, ValueScale;
+
+    internal readonly bool IsInt8 => KeyScale != null;
 
     /// <summary>Keys of a row before its new tokens; none where its tokens are padded.</summary>
     internal readonly long Past(long row) => Math.Max(0, Lengths[row] + 1 - S);

@@ -13,38 +13,42 @@ internal static unsafe class CachedTile
 
     private const long Chunk = 64;
 
-    internal static void Append<T>(CachedArguments* x, long row, long group) where T : unmanaged, ILanes<T>
+    internal static void Append<T, TCache>(CachedArguments* x, long row, long group) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
     {
-        long past = x->Past(row), cache = (row * x->G + group) * x->Length * x->K, old = (row * x->G + group) * x->PastLength * x->K;
-        Keep(x->PastKey + old, x->Key + cache, past * x->K);
-        Keep(x->PastValue + old, x->Value + cache, past * x->K);
+        long past = x->Past(row), bytes = x->K * TCache.Size, cache = (row * x->G + group) * x->Length * bytes, old = (row * x->G + group) * x->PastLength * bytes;
+        Keep(x->PastKey + old, x->Key + cache, past * bytes);
+        Keep(x->PastValue + old, x->Value + cache, past * bytes);
+        float* turned = Scratch.Rent(x->K);
         for (long token = 0; token < x->S; token++)
         {
-            long at = cache + (past + token) * x->K;
-            Turn<T>(x, x->Head(row, token, x->H + group), past + token, x->Key + at);
-            Buffer.MemoryCopy(x->Head(row, token, x->H + x->G + group), x->Value + at, x->K * sizeof(float), x->K * sizeof(float));
+            long at = cache + (past + token) * bytes;
+            Turn<T>(x, x->Head(row, token, x->H + group), past + token, turned);
+            TCache.Write(turned, x->KeyScale + group * x->K, x->Key + at, x->K);
+            TCache.Write(x->Head(row, token, x->H + x->G + group), x->ValueScale + group * x->K, x->Value + at, x->K);
         }
+        Scratch.Return(turned);
     }
 
     /// <summary>What is in the cache already, where past and present are not one buffer.</summary>
-    private static void Keep(float* past, float* present, long count)
+    private static void Keep(byte* past, byte* present, long bytes)
     {
-        if (past != present && count > 0) Buffer.MemoryCopy(past, present, count * sizeof(float), count * sizeof(float));
+        if (past != present && bytes > 0) Buffer.MemoryCopy(past, present, bytes, bytes);
     }
 
-    internal static void Attend<T>(CachedArguments* x, long part) where T : unmanaged, ILanes<T>
+    internal static void Attend<T, TCache>(CachedArguments* x, long part) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
     {
         long head = part / x->Blocks, first = part % x->Blocks * x->TokensPerBlock, tokens = Math.Min(x->TokensPerBlock, x->S - first);
-        if (x->Blocks == 1) Append<T>(x, head / x->G, head % x->G);
-        if (x->K % T.Count == 0) Attend<T>(x, head / x->G, head % x->G, first, tokens);
-        else Attend<ScalarLane>(x, head / x->G, head % x->G, first, tokens);
+        if (x->Blocks == 1) Append<T, TCache>(x, head / x->G, head % x->G);
+        if (x->K % T.Count == 0) Attend<T, TCache>(x, head / x->G, head % x->G, first, tokens);
+        else Attend<ScalarLane, TCache>(x, head / x->G, head % x->G, first, tokens);
     }
 
-    private static void Attend<T>(CachedArguments* x, long row, long group, long first, long tokens) where T : unmanaged, ILanes<T>
+    private static void Attend<T, TCache>(CachedArguments* x, long row, long group, long first, long tokens) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
     {
-        long heads = x->H / x->G, rows = tokens * heads, past = x->Past(row), keys = past + first + tokens;
-        float* key = x->Key + (row * x->G + group) * x->Length * x->K, value = x->Value + (row * x->G + group) * x->Length * x->K;
-        float* queries = Scratch.Rent(2 * rows * x->K + 2 * rows + Chunk), sums = queries + rows * x->K, largest = sums + rows * x->K, norms = largest + rows, scores = norms + rows;
+        long heads = x->H / x->G, rows = tokens * heads, past = x->Past(row), keys = past + first + tokens, room = TCache.Room(Chunk * x->K), bytes = x->K * TCache.Size;
+        byte* key = x->Key + (row * x->G + group) * x->Length * bytes, value = x->Value + (row * x->G + group) * x->Length * bytes;
+        float* keyRoom = Scratch.Rent(2 * room + 2 * rows * x->K + 2 * rows + Chunk), valueRoom = keyRoom + room;
+        float* queries = valueRoom + room, sums = queries + rows * x->K, largest = sums + rows * x->K, norms = largest + rows, scores = norms + rows;
         float scale = Exponential.Log2E / MathF.Sqrt(x->K);
         for (long i = 0; i < rows; i++)
         {
@@ -55,20 +59,25 @@ internal static unsafe class CachedTile
         }
         new Span<float>(sums, (int)(rows * x->K)).Clear();
         for (long start = 0; start < keys; start += Chunk)
+        {
+            long longest = Math.Min(Chunk, keys - start);
+            float* chunkKeys = TCache.Read<T>(key + start * bytes, x->KeyScale + group * x->K, longest, x->K, keyRoom);
+            float* chunkValues = TCache.Read<T>(value + start * bytes, x->ValueScale + group * x->K, longest, x->K, valueRoom);
             for (long i = 0; i < rows; i++)
             {
                 long count = Math.Min(Chunk, past + first + i / heads + 1 - start);
                 if (count <= 0) continue;
-                Scores<T>(queries + i * x->K, key + start * x->K, x->K, scores, count);
-                Add<T>(scores, count, value + start * x->K, x->K, sums + i * x->K, ref largest[i], ref norms[i]);
+                Scores<T>(queries + i * x->K, chunkKeys, x->K, scores, count);
+                Add<T>(scores, count, chunkValues, x->K, sums + i * x->K, ref largest[i], ref norms[i]);
             }
+        }
         for (long i = 0; i < rows; i++)
         {
             float* y = x->Y + ((row * x->S + first + i / heads) * x->H + group * heads + i % heads) * x->K;
             RowMath.Scale<T>(sums + i * x->K, 1 / norms[i], x->K);
             Buffer.MemoryCopy(sums + i * x->K, y, x->K * sizeof(float), x->K * sizeof(float));
         }
-        Scratch.Return(queries);
+        Scratch.Return(keyRoom);
     }
 
     /// <summary>A head turned by its position, or copied where nothing turns.</summary>

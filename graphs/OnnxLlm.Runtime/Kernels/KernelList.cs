@@ -28,7 +28,7 @@ public static class KernelList
         Gelu.Kernel, GeluGrad.Kernel, SwiGlu.Kernel, SwiGluGrad.Kernel,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel, CausalAttention.Packed, CausalAttentionGrad.Packed,
-        CachedAttention.Plain, CachedAttention.Rotary,
+        CachedAttention.Plain, CachedAttention.Rotary, CachedAttention.Int8Plain, CachedAttention.Int8Rotary,
         .. QuantizedProduct.Kernel is { } quantized ? [quantized] : ImmutableArray<Kernel>.Empty,
     ];
 }

@@ -12,6 +12,9 @@ internal unsafe interface ILanes<T> where T : unmanaged, ILanes<T>
 
     static abstract T Load(float* source);
 
+    /// <summary>Signed bytes as floats.</summary>
+    static abstract T Load(sbyte* source);
+
     static abstract void Store(T value, float* target);
 
     static abstract T All(float value);

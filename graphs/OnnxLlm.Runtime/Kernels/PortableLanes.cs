@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -14,6 +15,14 @@ internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<Port
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static PortableLanes Load(float* source) => new(Vector.Load(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Load(sbyte* source) => new(Count switch
+    {
+        4 => SignedBytes.Four(source).AsVector(),
+        8 => SignedBytes.Eight(source).AsVector(),
+        _ => SignedBytes.Sixteen(source).AsVector(),
+    });
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(PortableLanes value, float* target) => Vector.Store(value._value, target);

@@ -24,8 +24,11 @@ internal static class KernelHarness
         };
     }
 
-    /// <summary>Outputs of one run; the caller's inputs are disposed.</summary>
-    public static float[][] Run(OneNode node, string? width, int threads, params TensorBuffer[] inputs)
+    /// <summary>Outputs of one run, floats all; the caller's inputs are disposed.</summary>
+    public static float[][] Run(OneNode node, string? width, int threads, params TensorBuffer[] inputs) => [.. RunAny(node, width, threads, inputs).Cast<float[]>()];
+
+    /// <summary>As <see cref="Run"/>, but an output may also be of signed bytes.</summary>
+    public static Array[] RunAny(OneNode node, string? width, int threads, params TensorBuffer[] inputs)
     {
         CustomOperator.ForcedWidth = width is null ? null : Enum.Parse<VectorWidth>(width);
         try
@@ -65,9 +68,9 @@ internal static class KernelHarness
         return worst / largest;
     }
 
-    private static float[] Take(TensorBuffer buffer)
+    private static Array Take(TensorBuffer buffer)
     {
         using (buffer)
-            return buffer.Span<float>().ToArray();
+            return buffer.Type == ElementType.Int8 ? buffer.Span<sbyte>().ToArray() : buffer.Span<float>().ToArray();
     }
 }

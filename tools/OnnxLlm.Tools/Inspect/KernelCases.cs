@@ -12,9 +12,13 @@ internal static class KernelCases
     private static readonly (long B, long T, long H, long G, long K)[] AttentionSizes =
         [(1, 1, 1, 1, 2), (2, 5, 2, 2, 4), (1, 33, 4, 2, 16), (2, 70, 3, 1, 32), (1, 130, 2, 2, 64), (1, 65, 2, 1, 24)];
 
+    /// <summary>A prompt without a past, one new token for rows of different lengths, several for one row; more queries than a block, more keys than a chunk.</summary>
+    private static readonly (int[] Keys, long S, long Past, long H, long G, long K)[] CacheSizes =
+        [([7], 7, 0, 2, 2, 16), ([70], 70, 0, 3, 1, 32), ([1, 40, 130], 1, 150, 6, 2, 64), ([100], 9, 128, 4, 4, 48), ([90], 30, 90, 4, 2, 80)];
+
     internal static ImmutableArray<KernelCase> All { get; } =
     [
-        .. Products(), .. QuantizedProducts(), .. CachedAttentions(),
+        .. Products(), .. QuantizedProducts(), .. CachedAttentions(), .. Int8CachedAttentions(),
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
@@ -117,26 +121,44 @@ internal static class KernelCases
             Reference = ElementType.Float,
         };
 
-    /// <summary>A prompt without a past, one new token for rows of different lengths, several for one row; more queries than a block, more keys than a chunk.</summary>
     private static IEnumerable<KernelCase> CachedAttentions() =>
-        from size in new (int[] Keys, long S, long Past, long H, long G, long K)[]
-        {
-            ([7], 7, 0, 2, 2, 16), ([70], 70, 0, 3, 1, 32), ([1, 40, 130], 1, 150, 6, 2, 64), ([100], 9, 128, 4, 4, 48), ([90], 30, 90, 4, 2, 80),
-        }
+        from size in CacheSizes
         from function in new[] { "CachedAttention", "RotaryCachedAttention" }
-        let b = size.Keys.Length
-        let cache = TensorShape.Of([b, size.G, size.Past, size.K])
-        select new KernelCase(
-            function, $"B{b} S{size.S} past {size.Past} H{size.H} G{size.G} K{size.K}", [[b, size.S, (size.H + 2 * size.G) * size.K], cache, cache, [200, size.K / 2], [200, size.K / 2]],
-            size.Keys.Max() * size.K, (g, x) =>
-            {
-                Value lengths = g.Constant(TensorData.Of(ElementType.Int32, [b], [.. size.Keys.Select(k => k - 1)])), total = g.Constant(TensorData.Scalar(size.Keys.Max(), ElementType.Int32));
-                Value[] rotation = function == "CachedAttention" ? [] : x[3..];
-                return Call(function, [.. x[..3], lengths, total, .. rotation], ("num_heads", size.H), ("kv_num_heads", size.G))[..1];
-            })
+        let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
+        select Cached(function, size, [Packed(size), cache, cache, .. Rotation(size.K)], (g, x) => [.. x[..3], .. Lengths(g, size.Keys), .. function == "CachedAttention" ? [] : x[3..]]);
+
+    /// <summary>
+    /// Everything that is rounded is a multiple of 1/64 and every scale a power of two, so that what reaches the cache is exact, ties and overflows included: kernel and
+    /// body must then hold the same bytes.
+    /// </summary>
+    private static IEnumerable<KernelCase> Int8CachedAttentions() =>
+        from size in CacheSizes
+        from function in new[] { "Int8CachedAttention", "Int8RotaryCachedAttention" }
+        let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
+        let scale = TensorShape.Of([1, size.G, 1, size.K])
+        select Cached(function, size, [Packed(size), cache, cache, scale, scale, .. Rotation(size.K)], (g, x) =>
+        {
+            Value Whole(Value value) => g.Emit("Floor", [value], value.Type, value.Shape);
+            Value Bytes(Value value) => g.Cast(Whole(value * 63), ElementType.Int8);
+            Value Scale(Value value) => g.Pow(g.Scalar(2, value), Whole(value)) * (1.0 / 64);
+            Value[] rotation = function == "Int8CachedAttention" ? [] : [Whole(x[5]), Whole(x[6])];
+            return [Whole(x[0] * 64) * (1.0 / 64), Bytes(x[1]), Bytes(x[2]), .. Lengths(g, size.Keys), .. rotation, Scale(x[3]), Scale(x[4])];
+        });
+
+    private static KernelCase Cached(
+        string function, (int[] Keys, long S, long Past, long H, long G, long K) size, ImmutableArray<TensorShape> shapes, Func<GraphBuilder, Value[], Value[]> inputs) => new(
+        function, $"B{size.Keys.Length} S{size.S} past {size.Past} H{size.H} G{size.G} K{size.K}", shapes, size.Keys.Max() * size.K,
+        (g, x) => Call(function, inputs(g, x), ("num_heads", size.H), ("kv_num_heads", size.G))[..1])
         {
             Reference = ElementType.Float,
         };
+
+    private static TensorShape Packed((int[] Keys, long S, long Past, long H, long G, long K) size) => [size.Keys.Length, size.S, (size.H + 2 * size.G) * size.K];
+
+    private static TensorShape[] Rotation(long size) => [[200, size / 2], [200, size / 2]];
+
+    private static Value[] Lengths(GraphBuilder g, int[] keys) =>
+        [g.Constant(TensorData.Of(ElementType.Int32, [keys.Length], [.. keys.Select(k => k - 1)])), g.Constant(TensorData.Scalar(keys.Max(), ElementType.Int32))];
 
     private static KernelCase Accumulated(
         string name, (long M, long N, long K) size, TensorShape[] factors, (string, AttributeValue)[] transposed, bool reset) => new(
