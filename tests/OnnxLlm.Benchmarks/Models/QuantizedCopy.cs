@@ -1,4 +1,5 @@
 using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Tools.Quantization;
 
@@ -9,17 +10,21 @@ internal static class QuantizedCopy
 {
     private static readonly string[] Left = [PackageManifest.ModelFile, PackageManifest.ModelFile + ".data", PackageManifest.WeightsFile];
 
-    /// <summary>Writes the package beside nothing else into <paramref name="folder"/>, and returns its path.</summary>
-    public static string Write(string source, string folder)
+    /// <summary>Writes the package into <paramref name="folder"/>, and returns its path.</summary>
+    /// <param name="source">The float package.</param>
+    /// <param name="folder">Where the other is to be.</param>
+    /// <param name="calibration">Tokens from which the scales of an 8-bit cache are found; null for a cache of floats.</param>
+    public static string Write(string source, string folder, int[]? calibration = null)
     {
         PackageManifest manifest = PackageManifest.Verify(source);
         if (manifest.Precision != "float32") throw new BenchmarkException($"{source} is {manifest.Precision} already; give the float package.");
-        QuantizedModel model = WeightQuantizer.Quantize(OnnxFile.Read(Path.Combine(source, PackageManifest.ModelFile)), new QuantizationSettings());
-        string package = Path.Combine(folder, $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(source))}-int8");
+        ModelProto model = WeightQuantizer.Quantize(OnnxFile.Read(Path.Combine(source, PackageManifest.ModelFile)), new QuantizationSettings()).Model;
+        if (calibration is not null) model = CacheQuantizer.Quantize(model, CacheCalibration.Scales(model, ModelConfig.Load(Path.Combine(source, PackageManifest.ConfigFile)), calibration, threads: 0));
+        string package = Path.Combine(folder, $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(source))}-int8{(calibration is null ? "" : "-cache")}");
         PackageWriter.Replace(package, partial =>
         {
             foreach (string name in manifest.Files.Keys.Except(Left)) File.Copy(Path.Combine(source, name), Path.Combine(partial, name));
-            OnnxFile.Write(model.Model, Path.Combine(partial, PackageManifest.ModelFile));
+            OnnxFile.Write(model, Path.Combine(partial, PackageManifest.ModelFile));
             return manifest with { Precision = "int8" };
         });
         return package;

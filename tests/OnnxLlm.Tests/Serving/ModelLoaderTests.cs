@@ -19,10 +19,12 @@ public sealed class ModelLoaderTests
         Assert.Equal(TestServer.Tokenizer.Special.Eos, Assert.Single(model.EndTokens));
     }
 
-    [Fact]
-    public async Task Answers_OfARealModelTogether_EqualSoloAnswers()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Answers_OfARealModelTogether_EqualSoloAnswers(bool int8Cache)
     {
-        using var package = new ServedPackage();
+        using var package = new ServedPackage(int8Cache: int8Cache);
         var solo = new List<int[]>();
         using (var alone = Engine(package, slots: 1))
             for (var i = 0; i < 12; i++) solo.Add(await AnswerAsync(alone, i));
@@ -31,10 +33,12 @@ public sealed class ModelLoaderTests
         Assert.Equal(solo, await Task.WhenAll(Enumerable.Range(0, 12).Select(i => AnswerAsync(engine, i))));
     }
 
-    [Fact]
-    public async Task Answers_OfARealModelGuessedAhead_AreTheSame()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Answers_OfARealModelGuessedAhead_AreTheSame(bool int8Cache)
     {
-        using var package = new ServedPackage();
+        using var package = new ServedPackage(int8Cache: int8Cache);
         using InferenceEngine plain = Engine(package, slots: 1), guessing = Engine(package, slots: 1, speculation: 5);
         for (var i = 0; i < 12; i++) Assert.Equal(await AnswerAsync(plain, i), await AnswerAsync(guessing, i));
     }

@@ -93,10 +93,12 @@ public sealed class SharingTests
     }
 
     /// <summary>A thousand requests of all kinds, on a real model, as they come one by one and as many at a time.</summary>
-    [Fact]
-    public async Task Requests_Replayed_AnswerTheSameAtAnyConcurrency()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Requests_Replayed_AnswerTheSameAtAnyConcurrency(bool int8Cache)
     {
-        using var package = new ServedPackage();
+        using var package = new ServedPackage(int8Cache: int8Cache);
         var opened = ModelPackage.Open(package.Folder);
         int[][][] answers = new int[3][][];
         int[] clients = [1, 8, 32];

@@ -24,6 +24,14 @@ public sealed class GenAiTests(Stories15m model) : IClassFixture<Stories15m>
         Assert.Equal(Stories15m.Greedy(model.Quantized, 120, kernels: false), genAi.Greedy([1], 120));
     }
 
+    /// <summary>It makes its cache of the type that the graph's inputs have.</summary>
+    [InstalledFact(PeerLibrary.NpmFolder, Stories15m.NpmFolder)]
+    public void Greedy_PackageWithAnInt8Cache_HasTheTokensOfTheDefinitions()
+    {
+        using var genAi = new GenAiModel(model.Int8Cache);
+        Assert.Equal(Stories15m.Greedy(model.Int8Cache, 120, kernels: false), genAi.Greedy([1], 120));
+    }
+
     [InstalledFact(PeerLibrary.NpmFolder, Stories15m.NpmFolder)]
     public void Encode_ItsTokenizer_HasOurIds()
     {

@@ -17,12 +17,13 @@ public sealed class Stories15m : IDisposable
     internal const string NpmFolder = SampleModel.NpmFolder;
 
     private readonly TemporaryFolder _folder = new();
-    private readonly Lazy<string> _package, _quantized;
+    private readonly Lazy<string> _package, _quantized, _int8Cache;
 
     public Stories15m()
     {
         _package = new(Import);
-        _quantized = new(Quantize);
+        _quantized = new(() => Quantize("stories15m-int8", new()));
+        _int8Cache = new(() => Quantize("stories15m-int8-cache", new() { Int8Cache = true }));
     }
 
     /// <summary>Folder of the float package.</summary>
@@ -30,6 +31,9 @@ public sealed class Stories15m : IDisposable
 
     /// <summary>Folder of the INT8 package, which a gate of 1 % let through.</summary>
     public string Quantized => _quantized.Value;
+
+    /// <summary>Folder of the INT8 package with an 8-bit cache, which a gate of 1 % let through as well.</summary>
+    public string Int8Cache => _int8Cache.Value;
 
     internal static Reference Recorded { get; } = JsonSerializer.Deserialize<Reference>(
         File.ReadAllBytes(Repository.PathOf("tests", "OnnxLlm.Tests", "Recorded", "stories15m.json")), JsonSerializerOptions.Web)!;
@@ -53,10 +57,10 @@ public sealed class Stories15m : IDisposable
         return target;
     }
 
-    private string Quantize()
+    private string Quantize(string name, QuantizationSettings settings)
     {
-        string target = _folder.File("stories15m-int8");
-        new QuantizationGate(new() { Source = Package, Target = target, Tokens = 1024 }, TimeProvider.System).Run();
+        string target = _folder.File(name);
+        new QuantizationGate(new() { Source = Package, Target = target, Tokens = 1024, Settings = settings }, TimeProvider.System).Run();
         return target;
     }
 

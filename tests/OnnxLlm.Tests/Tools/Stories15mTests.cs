@@ -59,6 +59,13 @@ public sealed class Stories15mTests(Stories15m model) : IClassFixture<Stories15m
     }
 
     [InstalledFact(Stories15m.NpmFolder)]
+    public void MeanLoss_WithAnInt8Cache_StaysWithinTheGate()
+    {
+        Assert.True(MeanLoss(model.Int8Cache) - MeanLoss(model.Package) < Math.Log(1.01), $"{MeanLoss(model.Int8Cache)} against {MeanLoss(model.Package)}");
+        Assert.NotEqual(MeanLoss(model.Quantized), MeanLoss(model.Int8Cache));
+    }
+
+    [InstalledFact(Stories15m.NpmFolder)]
     public async Task GreedyAnswer_GuessedAhead_HasTheRecordedTokens()
     {
         var (_, runner) = ModelLoader.Load(new ServerOptions { Model = model.Package, Slots = 1 });

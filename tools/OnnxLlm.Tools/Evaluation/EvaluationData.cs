@@ -2,9 +2,15 @@ using OnnxLlm.Text;
 
 namespace OnnxLlm.Tools.Evaluation;
 
-/// <summary>The first tokens of a validation split, and the unigram model of the training split beside it.</summary>
-internal sealed record EvaluationData(EvaluationText Text, UnigramBaseline Unigram, string Hash)
+/// <summary>The first tokens of a validation split, the unigram model of the training split beside it, and the first tokens of that.</summary>
+/// <param name="Text">What is scored.</param>
+/// <param name="Unigram">The baseline.</param>
+/// <param name="Calibration">Text that is not scored, from which the quantizer may learn: at most <see cref="MostCalibration"/> tokens.</param>
+/// <param name="Hash">Of the data.</param>
+internal sealed record EvaluationData(EvaluationText Text, UnigramBaseline Unigram, int[] Calibration, string Hash)
 {
+    internal const int MostCalibration = 4096;
+
     private const int Chunk = 1 << 16;
 
     /// <param name="folder">Token shards.</param>
@@ -21,7 +27,9 @@ internal sealed record EvaluationData(EvaluationText Text, UnigramBaseline Unigr
         if (valid.Length < 2) throw new ToolException($"'{folder}' holds {valid.Length} tokens for validation; at least 2 are needed.");
         int[] ids = new int[Math.Min(valid.Length, tokens + 1L)];
         valid.Read(0, ids);
-        return new(new(ids, id => tokenizer.IsSpecial(id) ? 0 : tokenizer.Bytes(id).Length), Count(train, tokenizer.VocabularySize), valid.Hash);
+        int[] calibration = new int[Math.Min(train.Length, MostCalibration)];
+        train.Read(0, calibration);
+        return new(new(ids, id => tokenizer.IsSpecial(id) ? 0 : tokenizer.Bytes(id).Length), Count(train, tokenizer.VocabularySize), calibration, valid.Hash);
     }
 
     private static UnigramBaseline Count(TokenShards train, int vocabulary)

@@ -33,9 +33,10 @@ internal sealed class OwnText : IDisposable
         if (tokens < 1) throw new ToolException($"At least one token must be scored, not {tokens}.");
         using var own = new OwnText(ModelPackage.Open(folder), tokenizer, threads);
         var unigram = new UnigramBaseline(own._session.VocabularySize);
-        unigram.Count(own.Windows(seed: Seed - 1, Rows * own._session.MaxLength));
+        int[] other = own.Windows(seed: Seed - 1, Rows * own._session.MaxLength);
+        unigram.Count(other);
         int[] text = own.Windows(Seed, tokens + 1);
-        return new(new(text[..(tokens + 1)], id => tokenizer.IsSpecial(id) ? 0 : tokenizer.Bytes(id).Length), unigram, Name(folder));
+        return new(new(text[..(tokens + 1)], id => tokenizer.IsSpecial(id) ? 0 : tokenizer.Bytes(id).Length), unigram, other[..Math.Min(other.Length, EvaluationData.MostCalibration)], Name(folder));
     }
 
     public void Dispose() => _session.Dispose();

@@ -12,7 +12,7 @@ internal sealed class SequenceModel : IDisposable
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
     private readonly TensorBuffer _ids, _mask, _logits, _places;
-    private readonly TensorBuffer[] _keysAndValues;
+    private readonly Dictionary<string, TensorBuffer> _keysAndValues;
     private readonly bool _allLogits;
 
     private SequenceModel(ModelProto model, int length, int threads, bool allLogits)
@@ -27,7 +27,7 @@ internal sealed class SequenceModel : IDisposable
             throw new ToolException("The package is from before models gave the scores of all tokens; export or import it again.");
         _logits = TensorBuffer.Zeros(ElementType.Float, allLogits ? length : 1, _session.Outputs.First(o => o.Name == GenerationGraph.Logits).Shape[2]);
         _bound = _session.Bind();
-        _keysAndValues = [.. Pasts().Select(past => BindPast(past, length))];
+        _keysAndValues = Pasts().ToDictionary(past => past.Name, past => BindPast(past, length));
     }
 
     /// <summary>Gives the logits of every new token.</summary>
@@ -58,11 +58,14 @@ internal sealed class SequenceModel : IDisposable
         return _logits.Span<float>()[..(int)(rows * vocabulary)];
     }
 
+    /// <summary>A cache of keys or values, by its input's name: [1, G, longest length, K], the positions read so far first.</summary>
+    public TensorBuffer Cache(string past) => _keysAndValues[past];
+
     public void Dispose()
     {
         _bound.Dispose();
         _session.Dispose();
-        foreach (var buffer in _keysAndValues.Concat([_ids, _mask, _logits, _places])) buffer.Dispose();
+        foreach (var buffer in _keysAndValues.Values.Concat([_ids, _mask, _logits, _places])) buffer.Dispose();
     }
 
     private IEnumerable<TensorInfo> Pasts() => _session.Inputs.Where(i => i.Name is not (GenerationGraph.InputIds or GenerationGraph.AttentionMask));

@@ -42,7 +42,7 @@ internal static class ModelCard
             - Speeds are medians of alternated rounds with one sequence, on the machine that quantized; others will differ.
 
             Weights: {report.Bits} bits, symmetric, one scale for {report.Block} weights, in the layout of `MatMulNBits` (accuracy level {report.AccuracyLevel} where no kernel of ours runs). {report.QuantizedWeights.Length} weights were quantized, {Kept(report)}.
-
+            {Cache(report.KvCache)}
             """).ReplaceLineEndings("\n");
     }
 
@@ -51,6 +51,12 @@ internal static class ModelCard
     private static string Speeds(SpeedReport s) => string.Create(CultureInfo.InvariantCulture, $"""
         | prefill, tokens/s, {s.Provider}, {s.Threads} threads | {s.FloatPrefill:N0} | {s.QuantizedPrefill:N0} |
         | decode, tokens/s, {s.Provider}, {s.Threads} threads | {s.FloatDecode:N0} | {s.QuantizedDecode:N0} |
+
+        """);
+
+    private static string Cache(CacheReport? cache) => cache is null ? "" : string.Create(CultureInfo.InvariantCulture, $"""
+
+        Keys and values: {cache.Bits} bits, symmetric, a scale for each channel of a key/value head: {cache.Margin} times the largest magnitude on {cache.CalibrationTokens:N0} tokens that are not among the scored ones. A token takes {cache.BytesPerToken:N0} bytes instead of {cache.FloatBytesPerToken:N0}. The perplexity above is with this cache; the cache alone changes it from {cache.FloatPerplexity:0.000} by {cache.PerplexityLoss:+0.000 %;-0.000 %} ± {cache.PerplexityLossError:0.000 %}.
 
         """);
 

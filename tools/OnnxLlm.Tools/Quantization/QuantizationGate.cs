@@ -24,6 +24,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
         return report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
             && report.Block == job.Settings.Block
             && report.Exclude.SequenceEqual(job.Settings.Exclude)
+            && (report.KvCache is not null) == job.Settings.Int8Cache
             && report.Quality.Data == data
             && report.Quality.Tokens == tokens
             && report.Quality.PerplexityLoss <= job.MaxPerplexityLoss
@@ -46,30 +47,42 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
         var manifest = PackageManifest.Verify(job.Source);
         var before = OnnxFile.Read(Path.Combine(job.Source, PackageManifest.ModelFile));
         var after = Quantizer(before);
-        var report = Measure(manifest, before, after);
+        var data = Data();
+        var config = ModelConfig.Load(Path.Combine(job.Source, PackageManifest.ConfigFile));
+        CacheReport? cache = null;
+        if (job.Settings.Int8Cache) (after, cache) = QuantizeCache(after, config, data);
+        var report = Measure(manifest, before, after, data, config.MaxPositions) with { KvCache = cache };
         if (report.Quality.PerplexityLoss > job.MaxPerplexityLoss) throw new ToolException(Refusal(report.Quality));
         QuantizedPackage.Write(job, manifest, after.Model, report);
         return report;
     }
 
-    private QuantizationReport Measure(PackageManifest manifest, ModelProto before, QuantizedModel after)
+    private EvaluationData Data()
     {
-        int length = ModelConfig.Load(Path.Combine(job.Source, PackageManifest.ConfigFile)).MaxPositions;
         var tokenizer = Tokenizer.Load(job.Source);
-        var data = job.Data is { } shards ? EvaluationData.Load(shards, tokenizer, job.Tokens) : OwnText.Write(job.Source, tokenizer, job.Tokens, job.Threads);
-        return new()
-        {
-            Block = job.Settings.Block,
-            Exclude = job.Settings.Exclude,
-            SourceModel = manifest.Files[PackageManifest.ModelFile],
-            QuantizedWeights = [.. after.Quantized.Select(q => q.Name)],
-            KeptWeights = [.. after.Kept.Select(k => $"{k.Name}: {k.Reason}")],
-            FloatBytes = before.CalculateSize(),
-            QuantizedBytes = after.Model.CalculateSize(),
-            Quality = Quality(before, after.Model, data, length),
-            Speed = [Speed(before, after.Model, data.Text.Tokens, length)],
-        };
+        return job.Data is { } shards ? EvaluationData.Load(shards, tokenizer, job.Tokens) : OwnText.Write(job.Source, tokenizer, job.Tokens, job.Threads);
     }
+
+    private (QuantizedModel Model, CacheReport Report) QuantizeCache(QuantizedModel weights, ModelConfig config, EvaluationData data)
+    {
+        var model = CacheQuantizer.Quantize(weights.Model, CacheCalibration.Scales(weights.Model, config, data.Calibration, job.Threads));
+        var evaluator = new Evaluator(data.Text, config.MaxPositions, stride: config.MaxPositions);
+        using SequenceModel floats = SequenceModel.ForMeasuring(weights.Model, config.MaxPositions, job.Threads), bytes = SequenceModel.ForMeasuring(model, config.MaxPositions, job.Threads);
+        return (weights with { Model = model }, CacheReport.Of(evaluator.Compare(floats.Logits, bytes.Logits), config, data.Calibration.Length));
+    }
+
+    private QuantizationReport Measure(PackageManifest manifest, ModelProto before, QuantizedModel after, EvaluationData data, int length) => new()
+    {
+        Block = job.Settings.Block,
+        Exclude = job.Settings.Exclude,
+        SourceModel = manifest.Files[PackageManifest.ModelFile],
+        QuantizedWeights = [.. after.Quantized.Select(q => q.Name)],
+        KeptWeights = [.. after.Kept.Select(k => $"{k.Name}: {k.Reason}")],
+        FloatBytes = before.CalculateSize(),
+        QuantizedBytes = after.Model.CalculateSize(),
+        Quality = Quality(before, after.Model, data, length),
+        Speed = [Speed(before, after.Model, data.Text.Tokens, length)],
+    };
 
     private QualityReport Quality(ModelProto before, ModelProto after, EvaluationData data, int context)
     {

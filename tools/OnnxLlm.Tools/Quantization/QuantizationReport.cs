@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using OnnxLlm.Tools.Evaluation;
 using OnnxLlm.Graphs.Functions;
 
@@ -39,6 +40,10 @@ internal sealed record QuantizationReport
     public double SizeRatio => (double)QuantizedBytes / FloatBytes;
 
     public required QualityReport Quality { get; init; }
+
+    /// <summary>What an 8-bit cache of keys and values was measured to add; null where the cache holds floats.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public CacheReport? KvCache { get; init; }
 
     /// <summary>One entry for each execution provider that was measured.</summary>
     public required ImmutableArray<SpeedReport> Speed { get; init; }

@@ -15,6 +15,9 @@ internal sealed record QuantizationSettings
     /// <summary>Names of weights that stay as they are; <c>*</c> stands for any characters.</summary>
     public ImmutableArray<string> Exclude { get; init; } = [];
 
+    /// <summary>Keys and values are kept as 8-bit numbers, see <see cref="CacheQuantizer"/>; otherwise as floats.</summary>
+    public bool Int8Cache { get; init; }
+
     public bool Excludes(string weight) => Exclude.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, weight, ignoreCase: false));
 
     /// <summary>What our kernel and MatMulNBits both take; a larger block than 256 has no fast path in the runtime.</summary>
