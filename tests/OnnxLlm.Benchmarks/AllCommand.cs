@@ -9,7 +9,8 @@ internal static class AllCommand
     private static readonly string[][] Suites =
     [
         ["train", "--size", "S"], ["train", "--size", "M"], ["train", "--size", "L", "--steps", "6", "--rounds", "5"], ["train", "--size", "X", "--steps", "6", "--rounds", "5"],
-        ["kernels"], ["scaling"], ["data"], ["memory"], ["precision"], ["parity"], ["optimizers"], ["load"], ["decode"], ["peers"], ["serve"], ["clients"], ["arrivals"], ["soak", "--minutes", "30"],
+        ["kernels"], ["scaling"], ["data"], ["memory"], ["precision"], ["parity"], ["optimizers"], ["load"], ["decode"], ["cache"], ["peers"],
+        ["serve"], ["clients"], ["arrivals"], ["soak", "--minutes", "30"],
     ];
 
     public static Command Create()

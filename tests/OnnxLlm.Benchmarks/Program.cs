@@ -1,6 +1,7 @@
 using System.CommandLine;
 using OnnxLlm.Benchmarks;
 using OnnxLlm.Benchmarks.Arrivals;
+using OnnxLlm.Benchmarks.Cache;
 using OnnxLlm.Benchmarks.Clients;
 using OnnxLlm.Benchmarks.Data;
 using OnnxLlm.Benchmarks.Decode;
@@ -24,6 +25,7 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
 {
     AllCommand.Create(),
     ArrivalsCommand.Create(),
+    CacheCommand.Create(),
     ClientsCommand.Create(),
     ClientsCommand.CreateWorker(),
     DataCommand.Create(),
