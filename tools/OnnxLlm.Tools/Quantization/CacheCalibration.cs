@@ -17,6 +17,7 @@ internal static class CacheCalibration
     /// <summary>[G·K] scales of each cache, by the name of its input. A channel that is always 0 has the scale 0.</summary>
     public static Dictionary<string, float[]> Scales(ModelProto model, ModelConfig config, int[] text, int threads)
     {
+        if (text.Length == 0) throw new ToolException("There is no text of which the cache's scales could be found: the training shards are empty.");
         var largest = Caches(config).ToDictionary(name => name, _ => new float[config.KeyValueHeads * config.HeadSize]);
         using var reader = SequenceModel.ForAnswering(model, config.MaxPositions, threads);
         foreach (int[] window in text.Chunk(config.MaxPositions))
