@@ -37,6 +37,8 @@ internal sealed class Trackers(IReadOnlyList<ITracker> trackers, Action<string> 
 
     private void PassOn()
     {
-        foreach (var complaint in trackers.Select(t => t.Complaint()).OfType<string>()) tell(complaint);
+        // In a run shorter than a tracker's first attempt there are several at its end.
+        foreach (var tracker in trackers)
+            while (tracker.Complaint() is { } complaint) tell(complaint);
     }
 }
