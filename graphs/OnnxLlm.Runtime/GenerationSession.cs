@@ -68,6 +68,9 @@ public sealed class GenerationSession : IDisposable
     /// <summary>Bytes of keys and values per position of a slot.</summary>
     public long BytesPerPosition => _cache.BytesPerPosition;
 
+    /// <summary>Bytes that <see cref="Save"/> takes for so many positions.</summary>
+    public long SnapshotBytes(int length) => _cache.SnapshotBytes(length);
+
     /// <summary>Appends tokens to a slot behind its first <paramref name="past"/> positions; later ones are forgotten. Returns [V] scores after the last token.</summary>
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
     {

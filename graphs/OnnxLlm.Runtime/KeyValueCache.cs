@@ -14,12 +14,13 @@ internal sealed class KeyValueCache : IDisposable
     private readonly (string Past, string Present, TensorBuffer Buffer)[] _buffers;
     private readonly int[] _lengths;
     private readonly ModelConfig _config;
-    private readonly Device _device;
     private readonly ElementType _type;
+    private readonly SnapshotPool _snapshots;
 
     internal KeyValueCache(ModelConfig config, int slots, int maxLength, Device device, ElementType type)
     {
-        (_config, _device, _type) = (config, device, type);
+        (_config, _type) = (config, type);
+        _snapshots = new SnapshotPool(device, type, 2 * config.Layers * config.KeyValueHeads, config.HeadSize);
         _lengths = new int[slots];
         _buffers = [.. Enumerable.Range(0, config.Layers).SelectMany(layer => new[]
         {
@@ -63,35 +64,45 @@ internal sealed class KeyValueCache : IDisposable
     /// <summary>Bytes of one position of a slot.</summary>
     internal long BytesPerPosition => 2L * _config.Layers * _config.KeyValueHeads * _config.HeadSize * _type.Size();
 
+    /// <summary>Bytes that a copy of so many positions takes.</summary>
+    internal long SnapshotBytes(int length) => _snapshots.BytesOf(length);
+
     /// <summary>A copy of the first positions of a slot.</summary>
     internal SlotSnapshot Save(int slot, int length)
     {
-        TensorBuffer copy = TensorBuffer.Zeros(_device, _type, _buffers.Length * _config.KeyValueHeads, length, _config.HeadSize);
-        ForEachHead(slot, (row, head) => copy.Rows(row, 1).CopyFrom(head.View(0, 1, length, _config.HeadSize)));
-        return new SlotSnapshot(copy, length);
+        var copy = new SlotSnapshot(_snapshots, length);
+        ForEachPiece(slot, copy, length, (kept, held) => kept.CopyFrom(held));
+        return copy;
     }
 
     /// <summary>The first positions of a copy over those of a slot.</summary>
     internal void Load(SlotSnapshot snapshot, int length, int slot)
     {
-        ForEachHead(slot, (row, head) => head.View(0, length, _config.HeadSize).CopyFrom(snapshot.Data.Rows(row, 1).View(0, length, _config.HeadSize)));
+        ForEachPiece(slot, snapshot, length, (kept, held) => held.CopyFrom(kept));
         _lengths[slot] = length;
     }
 
-    /// <summary>Each head's [maxLength, K] of a slot, keys and values of all layers, numbered.</summary>
-    private void ForEachHead(int slot, Action<int, TensorBuffer> action)
+    /// <summary>What a block keeps of a head, and where a slot holds it, for keys and values of all layers.</summary>
+    private void ForEachPiece(int slot, SlotSnapshot snapshot, int length, Action<TensorBuffer, TensorBuffer> action)
     {
-        int row = 0;
-        foreach ((_, _, TensorBuffer buffer) in _buffers)
+        for (int start = 0, block = 0; start < length; start += _snapshots.Positions, block++)
         {
-            TensorBuffer all = buffer.Rows(slot, 1);
-            long stride = all.Count / _config.KeyValueHeads;
-            for (int head = 0; head < _config.KeyValueHeads; head++) action(row++, all.View(head * stride, stride));
+            long count = (long)Math.Min(_snapshots.Positions, length - start) * _config.HeadSize, row = 0;
+            foreach ((_, _, TensorBuffer buffer) in _buffers)
+            {
+                long stride = buffer.Count / buffer.Shape[0] / _config.KeyValueHeads;
+                for (long head = 0; head < _config.KeyValueHeads; head++, row++)
+                {
+                    TensorBuffer kept = snapshot.Blocks[block].View(row * _snapshots.Positions * _config.HeadSize, count);
+                    action(kept, buffer.View((slot * _config.KeyValueHeads + head) * stride + (long)start * _config.HeadSize, count));
+                }
+            }
         }
     }
 
     public void Dispose()
     {
+        _snapshots.Dispose();
         foreach ((_, _, TensorBuffer buffer) in _buffers) buffer.Dispose();
     }
 }

@@ -6,7 +6,7 @@ namespace OnnxLlm.Runtime;
 /// <summary>Zeroed memory aligned to 64 bytes (a cache line, an AVX-512 vector). One buffer owns it, any number of views look into it.</summary>
 internal sealed unsafe class NativeBlock : IDisposable
 {
-    private const int Alignment = 64;
+    private const int Alignment = 64, LargePage = 2 << 20;
     private readonly byte* _data;
     private Action? _free;
 
@@ -14,7 +14,7 @@ internal sealed unsafe class NativeBlock : IDisposable
     internal NativeBlock(Device device, long bytes)
     {
         Device = device;
-        _data = device.IsCuda ? OfDevice(device, bytes, out _free) : OfHost(bytes, out _free);
+        _data = device.IsCuda ? OfDevice(device, bytes, out _free) : OfHost(bytes, Alignment, out _free);
     }
 
     /// <summary>Memory that someone else made; <paramref name="free"/> gives it back.</summary>
@@ -34,7 +34,16 @@ internal sealed unsafe class NativeBlock : IDisposable
         return new NativeBlock(data, () => cuda.FreePinned(data));
     }
 
-    internal Device Device { get; }
+    /// <summary>Aligned to large pages, of which the system is asked to make it.</summary>
+    internal static NativeBlock InLargePages(Device device, long bytes)
+    {
+        if (device.IsCuda) return new NativeBlock(device, bytes);
+        byte* data = OfHost(bytes, LargePage, out Action free);
+        NativeHeap.PreferLargePages((nint)data, bytes);
+        return new NativeBlock(data, free);
+    }
+
+    internal Device Device { get; } = Device.Cpu;
 
     internal byte* Data
     {
@@ -51,11 +60,11 @@ internal sealed unsafe class NativeBlock : IDisposable
         _free = null;
     }
 
-    private static byte* OfHost(long bytes, out Action free)
+    private static byte* OfHost(long bytes, int alignment, out Action free)
     {
-        void* allocation = NativeMemory.AllocZeroed((nuint)bytes + Alignment);
+        void* allocation = NativeMemory.AllocZeroed((nuint)(bytes + alignment));
         free = () => NativeMemory.Free(allocation);
-        return (byte*)(((nint)allocation + Alignment - 1) & -Alignment);
+        return (byte*)(((nint)allocation + alignment - 1) & -alignment);
     }
 
     private static byte* OfDevice(Device device, long bytes, out Action free)

@@ -9,13 +9,16 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 public static partial class NativeHeap
 {
-    private const int MmapThreshold = -3, LargeBlock = 1 << 20;
+    private const int MmapThreshold = -3, LargeBlock = 1 << 20, HugePages = 14;
 
     /// <summary>From now on large blocks are pages of the system's own, zero until they are written, and gone when they are freed.</summary>
     public static void KeepLargeBlocksApart() => Try(() => SetOption(MmapThreshold, LargeBlock));
 
     /// <summary>Gives memory that was freed back to the system. Takes milliseconds.</summary>
     public static void ReturnFreed() => Try(() => Trim(0));
+
+    /// <summary>Asks for large pages where memory is touched next; the system may not have any.</summary>
+    internal static void PreferLargePages(nint address, long bytes) => Try(() => Advise(address, (nuint)bytes, HugePages));
 
     private static void Try(Func<int> call)
     {
@@ -37,4 +40,8 @@ public static partial class NativeHeap
     [LibraryImport("libc", EntryPoint = "malloc_trim")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int Trim(nuint keep);
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Advise(nint address, nuint length, int advice);
 }

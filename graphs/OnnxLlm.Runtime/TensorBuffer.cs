@@ -45,6 +45,13 @@ public sealed unsafe class TensorBuffer : IDisposable
         return new TensorBuffer(new NativeBlock(device, bytes), 0, true, type, [.. shape]);
     }
 
+    /// <summary>As <see cref="Zeros(Device, ElementType, ReadOnlySpan{long})"/>, for memory that will be used to its end, or not at all: the system gives it out in large pages where it can.</summary>
+    public static TensorBuffer InLargePages(Device device, ElementType type, params ReadOnlySpan<long> shape)
+    {
+        long bytes = checked(CountOf(shape) * type.Size());
+        return new TensorBuffer(NativeBlock.InLargePages(device, bytes), 0, true, type, [.. shape]);
+    }
+
     /// <summary>A buffer of the host from which and to which <paramref name="device"/> copies fastest.</summary>
     public static TensorBuffer ForCopies(Device device, ElementType type, params ReadOnlySpan<long> shape)
     {

@@ -27,6 +27,11 @@ internal abstract class Answer : IDisposable
     /// <summary>Pieces of all choices, mixed; the last of each choice has its reason.</summary>
     public abstract IAsyncEnumerable<ChoiceDelta> ReadAsync(CancellationToken cancellation);
 
+    /// <summary>Whoever waits for a piece gets an empty one. Any thread may call it.</summary>
+    public virtual void Nudge()
+    {
+    }
+
     public abstract void Dispose();
 }
 

@@ -7,6 +7,11 @@ namespace OnnxLlm.Serving.Api;
 /// <param name="Finish">Set on the last piece of the choice.</param>
 internal sealed record ChoiceDelta(int Choice, string Text, ImmutableArray<ScoredToken> Scores, FinishReason? Finish)
 {
+    /// <summary>A piece of no choice, for those who want to know that the answer is still being worked on.</summary>
+    public static readonly ChoiceDelta Empty = new(0, "", [], null);
+
+    public bool IsEmpty => ReferenceEquals(this, Empty);
+
     /// <summary>This piece and the next of the same choice as one.</summary>
     public ChoiceDelta Then(ChoiceDelta next) => next with { Text = Text + next.Text, Scores = [.. Scores, .. next.Scores] };
 }

@@ -6,7 +6,7 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>Answers both generation routes: read, refuse or admit, then write the answer whole or as a stream.</summary>
 internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions options, Drain drain, Entropy entropy, TimeProvider time)
 {
-    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(5);
 
     public Task CompleteAsync(HttpContext context) =>
         HandleAsync(context, new CompletionFormat(), (body, model, shared) => new CompletionParser(body, model, options.Limits).Read(shared));
@@ -96,30 +96,32 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
     private async Task SendAsync(SseStream stream, Answer answer, AnswerWriter writer, CancellationToken aborted)
     {
         await using var deltas = answer.ReadAsync(aborted).GetAsyncEnumerator(aborted);
-        while (await NextAsync(stream, deltas).ConfigureAwait(false)) writer.Append(stream, deltas.Current);
+        await using var pulse = time.CreateTimer(_ => Nudge(stream, answer), null, Silence, Silence).ConfigureAwait(false);
+        while (await NextAsync(stream, deltas).ConfigureAwait(false))
+        {
+            if (deltas.Current.IsEmpty) stream.AppendSignOfLife();
+            else writer.Append(stream, deltas.Current);
+        }
+
         await stream.FlushAsync().ConfigureAwait(false);
     }
 
-    /// <summary>The next delta. If there is none yet, what has been written leaves; then come signs of life whenever it takes long.</summary>
-    private ValueTask<bool> NextAsync(SseStream stream, IAsyncEnumerator<ChoiceDelta> deltas)
+    /// <summary>The next delta. If there is none yet, what has been written leaves.</summary>
+    private static ValueTask<bool> NextAsync(SseStream stream, IAsyncEnumerator<ChoiceDelta> deltas)
     {
         var next = deltas.MoveNextAsync();
-        return next.IsCompleted ? next : WaitAsync(stream, next.AsTask());
+        return next.IsCompleted ? next : WaitAsync(stream, next);
     }
 
-    private async ValueTask<bool> WaitAsync(SseStream stream, Task<bool> next)
+    private static async ValueTask<bool> WaitAsync(SseStream stream, ValueTask<bool> next)
     {
         await stream.FlushAsync().ConfigureAwait(false);
-        while (true)
-        {
-            try
-            {
-                return await next.WaitAsync(Silence, time).ConfigureAwait(false);
-            }
-            catch (TimeoutException) when (!next.IsCompleted)
-            {
-                await stream.KeepAliveAsync().ConfigureAwait(false);
-            }
-        }
+        return await next.ConfigureAwait(false);
+    }
+
+    /// <summary>Twice without an event between: the client gets a sign of life, from whoever reads the answer.</summary>
+    private static void Nudge(SseStream stream, Answer answer)
+    {
+        if (stream.WasSilent()) answer.Nudge();
     }
 }

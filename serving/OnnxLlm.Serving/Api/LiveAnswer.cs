@@ -13,7 +13,7 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>An answer that the engine is working on: one sequence per choice, all reporting to one channel.</summary>
 internal sealed class LiveAnswer : Answer
 {
-    private readonly Channel<SequenceEvent> _events = Channel.CreateUnbounded<SequenceEvent>(new() { SingleReader = true });
+    private readonly Channel<SequenceEvent> _events = Channel.CreateUnbounded<SequenceEvent>(new() { SingleReader = true, AllowSynchronousContinuations = true });
     private readonly List<ChoiceDelta> _deltas = [];
     private readonly List<FinishReason> _finishes = [];
     private readonly GenerationRequest _request;
@@ -50,15 +50,20 @@ internal sealed class LiveAnswer : Answer
 
     public override async IAsyncEnumerable<ChoiceDelta> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
+        // A wait that nobody can cancel costs no object; the end of the channel cancels it.
+        using var cancelled = cancellation.UnsafeRegister((_, token) => _events.Writer.TryComplete(new OperationCanceledException(token)), null);
         foreach (var delta in Echo()) yield return Keep(delta);
-        while (_texts.Any(text => !text.IsFinished))
+        while (Array.Exists(_texts, text => !text.IsFinished))
         {
-            var happened = await _events.Reader.ReadAsync(cancellation).ConfigureAwait(false);
-            if (Take(happened) is { } delta) yield return Keep(delta);
+            var happened = await _events.Reader.ReadAsync(CancellationToken.None).ConfigureAwait(false);
+            if (happened is NothingHappened) yield return ChoiceDelta.Empty;
+            else if (Take(happened) is { } delta) yield return Keep(delta);
         }
 
         Completed?.Invoke(new CachedAnswer([.. _deltas], Usage));
     }
+
+    public override void Nudge() => _events.Writer.TryWrite(new NothingHappened());
 
     public override void Dispose()
     {

@@ -9,6 +9,7 @@ namespace OnnxLlm.Serving.Api;
 internal sealed class SseStream(HttpContext context)
 {
     private Utf8JsonWriter? _writer;
+    private int _silent;
 
     /// <summary>Sends the headers, so that clients stop waiting for them.</summary>
     public async Task BeginAsync()
@@ -50,8 +51,11 @@ internal sealed class SseStream(HttpContext context)
         Write("\n\n"u8);
     }
 
-    /// <summary>A line that parsers skip, to show that the connection lives.</summary>
-    public Task KeepAliveAsync() => SendAsync(": keep-alive\n\n"u8);
+    /// <summary>Adds a line that parsers skip, to show that the connection lives.</summary>
+    public void AppendSignOfLife() => Write(": keep-alive\n\n"u8);
+
+    /// <summary>Nothing was added since this was last asked.</summary>
+    public bool WasSilent() => Interlocked.Exchange(ref _silent, 1) == 1;
 
     public Task EndAsync() => SendAsync("data: [DONE]\n\n"u8);
 
@@ -71,6 +75,7 @@ internal sealed class SseStream(HttpContext context)
     private void Write(ReadOnlySpan<byte> bytes)
     {
         var writer = context.Response.BodyWriter;
+        Volatile.Write(ref _silent, 0);
         bytes.CopyTo(writer.GetSpan(bytes.Length));
         writer.Advance(bytes.Length);
     }

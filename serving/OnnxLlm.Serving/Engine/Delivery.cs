@@ -7,6 +7,7 @@ namespace OnnxLlm.Serving.Engine;
 /// </summary>
 internal sealed class Delivery(TimeProvider time, TimeSpan pace)
 {
+    private readonly Courier _courier = new();
     private readonly List<Sequence> _waiting = [];
     private long _last = time.GetTimestamp();
     private bool _urgent;
@@ -23,7 +24,8 @@ internal sealed class Delivery(TimeProvider time, TimeSpan pace)
     {
         Send(sequence);
         _waiting.Remove(sequence);
-        sequence.Output.TryWrite(end);
+        _courier.Post(sequence.Output, end);
+        _courier.Go();
     }
 
     /// <summary>Sends what waits if a first token is among it, or the last delivery is long enough ago.</summary>
@@ -36,14 +38,17 @@ internal sealed class Delivery(TimeProvider time, TimeSpan pace)
     {
         foreach (var sequence in _waiting) Send(sequence);
         _waiting.Clear();
+        _courier.Go();
         (_urgent, _last) = (false, time.GetTimestamp());
     }
 
-    private static void Send(Sequence sequence)
+    public void Stop() => _courier.Stop();
+
+    private void Send(Sequence sequence)
     {
         var outbox = sequence.Outbox;
         if (outbox.Count == 0) return;
-        sequence.Output.TryWrite(new TokensGenerated(sequence.Choice, [.. outbox]));
+        _courier.Post(sequence.Output, new TokensGenerated(sequence.Choice, [.. outbox]));
         outbox.Clear();
     }
 }

@@ -13,8 +13,8 @@ internal interface IModelRunner : IDisposable
 
     int VocabularySize { get; }
 
-    /// <summary>Bytes of keys and values per position.</summary>
-    long BytesPerToken { get; }
+    /// <summary>Bytes that an entry of so many positions takes.</summary>
+    long BytesOf(int length);
 
     /// <summary>Appends <paramref name="tokens"/> to a slot that already holds <paramref name="past"/> positions.</summary>
     /// <returns>[V] scores of the token after the last one.</returns>

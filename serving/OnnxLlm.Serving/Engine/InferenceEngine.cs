@@ -35,7 +35,7 @@ internal sealed class InferenceEngine : IDisposable
         (_runner, _settings, _time, _logger) = (runner, settings, time, logger);
         _observer = new EngineObserver(metrics, time);
         _delivery = new Delivery(time, settings.DeliveryPace);
-        _prefixes = new PrefixCache(settings.PrefixCacheBytes, runner.BytesPerToken, settings.ShortestPrefix);
+        _prefixes = new PrefixCache(settings.PrefixCacheBytes, runner.BytesOf, settings.ShortestPrefix);
         _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk, _prefixes) { Speculation = runner.GivesAll ? settings.Speculation : 0, ScoresChunks = runner.GivesAll };
         _governor = new LatencyGovernor(runner.Slots, settings.PrefillChunk, settings.LatencyTarget.TotalSeconds);
         _vocabulary = Math.Min(settings.Vocabulary, runner.VocabularySize);
@@ -104,6 +104,7 @@ internal sealed class InferenceEngine : IDisposable
     {
         while (Receive()) Step();
         Close();
+        _delivery.Stop();
     }
 
     /// <summary>Takes in what has arrived; without work it waits. False when the engine is to end.</summary>

@@ -2,8 +2,8 @@ namespace OnnxLlm.Serving.Engine;
 
 /// <summary>
 /// Keeps running streams smooth, and slots filled. It learns from the steps how long a decode takes, and sizes the piece of a long prompt that is read between
-/// two decodes so that the pause is a part of that, a larger one where others wait behind it. Short prompts are over in few pauses and are read in whole chunks: in
-/// small pieces they would keep their slot idle for most of an answer's time. Given a target for the time between two tokens, it keeps to that instead, and lowers
+/// two decodes so that the pause is a part of that, a larger one where others wait behind it. Short prompts are over in few pauses and are read in whole chunks, at once
+/// where others wait or nobody is decoded: in small pieces they would keep their slot idle for most of an answer's time. Given a target for the time between two tokens, it keeps to that instead, and lowers
 /// the number of sequences decoded together until 95 of 100 steps keep it. It is told the times; it has no clock.
 /// </summary>
 /// <param name="target">Seconds between two tokens; 0 for no target.</param>
@@ -33,7 +33,8 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     public int Chunk(int decoding, int prompt, int waiting)
     {
         _asked = int.MaxValue;
-        if (decoding == 0 || (target <= 0 && prompt <= ShortPrompt * largestChunk)) return largestChunk;
+        if (decoding == 0) return ShortPrompt * largestChunk;
+        if (target <= 0 && prompt <= ShortPrompt * largestChunk) return waiting > 0 ? ShortPrompt * largestChunk : largestChunk;
         _haste = target > 0 ? 1 : 1 + waiting;
         return _asked = Math.Clamp((int)(_chunk * _haste), Math.Min(SmallestChunk, largestChunk), largestChunk);
     }

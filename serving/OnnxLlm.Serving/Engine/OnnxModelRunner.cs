@@ -13,7 +13,7 @@ internal sealed class OnnxModelRunner(GenerationSession session) : IModelRunner
 
     public int VocabularySize => session.VocabularySize;
 
-    public long BytesPerToken => session.BytesPerPosition;
+    public long BytesOf(int length) => session.SnapshotBytes(length);
 
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past) => session.Prefill(slot, tokens, past);
 

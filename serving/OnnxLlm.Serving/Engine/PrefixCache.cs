@@ -5,9 +5,9 @@ namespace OnnxLlm.Serving.Engine;
 /// bytes; the runner keeps keys and values. The least recently used go first. Sequences with different salts never share.
 /// </summary>
 /// <param name="bytes">At most so much is kept; 0 keeps nothing.</param>
-/// <param name="bytesPerToken">Size of one position's keys and values.</param>
+/// <param name="size">Bytes that so many positions take.</param>
 /// <param name="shortest">Fewer tokens are not worth a copy.</param>
-internal sealed class PrefixCache(long bytes, long bytesPerToken, int shortest)
+internal sealed class PrefixCache(long bytes, Func<int, long> size, int shortest)
 {
     private readonly LinkedList<Entry> _entries = [];       // most recently used first
     private int _nextId;
@@ -41,13 +41,13 @@ internal sealed class PrefixCache(long bytes, long bytesPerToken, int shortest)
     /// <summary>Decides what keeping the contents of <paramref name="slot"/> takes: nothing, where all of it is known or it does not fit.</summary>
     public void Keep(int slot, ReadOnlySpan<int> tokens, string? salt, List<Transfer> transfers)
     {
-        var size = tokens.Length * bytesPerToken;
-        if (tokens.Length < shortest || size > bytes || IsKnown(tokens, salt)) return;
+        var taken = size(tokens.Length);
+        if (tokens.Length < shortest || taken > bytes || IsKnown(tokens, salt)) return;
         DropBeginningsOf(tokens, salt, transfers);
-        while (Bytes + size > bytes) Drop(_entries.Last!, transfers);
+        while (Bytes + taken > bytes) Drop(_entries.Last!, transfers);
         var entry = new Entry(NextId(), tokens.ToArray(), salt);
         _entries.AddFirst(entry);
-        Bytes += size;
+        Bytes += taken;
         transfers.Add(Transfer.Save(slot, entry.Id, tokens.Length));
     }
 
@@ -88,7 +88,7 @@ internal sealed class PrefixCache(long bytes, long bytesPerToken, int shortest)
     private void Drop(LinkedListNode<Entry> node, List<Transfer> transfers)
     {
         _entries.Remove(node);
-        Bytes -= node.Value.Tokens.Length * bytesPerToken;
+        Bytes -= size(node.Value.Tokens.Length);
         transfers.Add(Transfer.Drop(node.Value.Id));
     }
 }

@@ -14,7 +14,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
 {
     private readonly KvCachePool _pool = new(slots);
     private readonly WaitingLine _line = new();
-    private readonly PrefixCache _prefixes = prefixes ?? new(0, 1, int.MaxValue);
+    private readonly PrefixCache _prefixes = prefixes ?? new(0, _ => 0, int.MaxValue);
     private readonly List<Transfer> _transfers = [];
     private Predicate<Sequence>? _abandon;
     private StepPlan _again = new([], null, []);

@@ -34,3 +34,6 @@ internal sealed record SequenceFailed(int Choice, Exception Fault) : SequenceEve
 internal sealed record TokenScore(float LogProb, ImmutableArray<TokenLogProb> Top);
 
 internal readonly record struct TokenLogProb(int Token, float LogProb);
+
+/// <summary>Nothing has happened yet. It never comes from the engine.</summary>
+internal sealed record NothingHappened() : SequenceEvent(0);

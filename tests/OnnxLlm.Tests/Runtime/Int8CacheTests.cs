@@ -56,7 +56,7 @@ public sealed class Int8CacheTests
         toy.Session.Load(saved, Third.Length, 1);
         float[] alone = toy.Alone([.. Third, 8]);
         Assert.Equal([.. alone, .. alone], toy.Session.Decode([8, 8], [Third.Length, Third.Length]).ToArray());
-        Assert.Equal(Third.Length * toy.Session.BytesPerPosition, saved.Bytes);
+        Assert.Equal(64 * toy.Session.BytesPerPosition, saved.Bytes);          // one block
     }
 
     [Fact]

@@ -45,18 +45,20 @@ public sealed class LatencyGovernorTests
         var governor = new LatencyGovernor(8, 128, target);
         Settle(governor, decode, waiting);
         Assert.InRange(governor.Chunk(3, Long, waiting), expected - 1, expected);
-        Assert.Equal(128, governor.Chunk(0, Long, waiting));
+        Assert.Equal(256, governor.Chunk(0, Long, waiting));
     }
 
     [Theory]
-    [InlineData(0, 256, 128)]
-    [InlineData(0, 257, 40)]
-    [InlineData(0.080, 256, 40)]                // with a target every prompt is read as that allows
-    public void Chunk_OfAShortPrompt_IsWhole(double target, int prompt, int expected)
+    [InlineData(0, 256, 0, 128)]
+    [InlineData(0, 256, 1, 256)]                // others wait: at once
+    [InlineData(0, 257, 0, 40)]
+    [InlineData(0.080, 256, 0, 40)]             // with a target every prompt is read as that allows
+    [InlineData(0.080, 256, 1, 40)]
+    public void Chunk_OfAShortPrompt_IsWhole(double target, int prompt, int waiting, int expected)
     {
         var governor = new LatencyGovernor(8, 128, target);
         Settle(governor, 0.050, waiting: 0);
-        Assert.InRange(governor.Chunk(3, prompt, 0), expected - 1, expected);
+        Assert.InRange(governor.Chunk(3, prompt, waiting), expected - 1, expected);
     }
 
     /// <summary>What is read beside the rule must not teach it: the next long prompt would begin with long pauses.</summary>

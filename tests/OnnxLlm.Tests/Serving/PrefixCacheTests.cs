@@ -4,7 +4,7 @@ namespace OnnxLlm.Tests.Serving;
 
 public sealed class PrefixCacheTests
 {
-    private readonly PrefixCache _cache = new(bytes: 100, bytesPerToken: 10, shortest: 2);
+    private readonly PrefixCache _cache = new(bytes: 100, size: length => 10 * length, shortest: 2);
     private readonly List<Transfer> _transfers = [];
 
     [Fact]

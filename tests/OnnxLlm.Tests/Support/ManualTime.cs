@@ -1,6 +1,6 @@
 namespace OnnxLlm.Tests.Support;
 
-/// <summary>A clock that stands still until it is told to advance; then the timers that became due fire, once each.</summary>
+/// <summary>A clock that stands still until it is told to advance; then the timers that became due fire, once each; those with a period will again.</summary>
 internal sealed class ManualTime : TimeProvider
 {
     private readonly Lock _lock = new();
@@ -35,14 +35,21 @@ internal sealed class ManualTime : TimeProvider
 
     private sealed class ManualTimer(ManualTime time, Action fire) : ITimer
     {
+        private TimeSpan _period = Timeout.InfiniteTimeSpan;
+
         public long Due { get; private set; }
 
-        public void Fire() => fire();
+        public void Fire()
+        {
+            if (_period > TimeSpan.Zero) Change(_period, _period);
+            fire();
+        }
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
             lock (time._lock)
             {
+                _period = period;
                 time._timers.Remove(this);
                 if (dueTime < TimeSpan.Zero) return true;
                 Due = time.GetTimestamp() + dueTime.Ticks;
@@ -54,7 +61,7 @@ internal sealed class ManualTime : TimeProvider
 
         public void Dispose()
         {
-            lock (time._lock) time._timers.Remove(this);
+            Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
 
         public ValueTask DisposeAsync()

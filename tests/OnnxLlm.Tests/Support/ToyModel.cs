@@ -18,7 +18,7 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
 
     public int VocabularySize => vocabularySize;
 
-    public long BytesPerToken => 1;
+    public long BytesOf(int length) => length;
 
     /// <summary>What is kept beside the slots.</summary>
     public Dictionary<int, int[]> Entries { get; } = [];
