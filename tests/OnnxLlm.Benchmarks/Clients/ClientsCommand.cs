@@ -12,13 +12,14 @@ internal static class ClientsCommand
         var counts = new Option<int[]>("--clients") { DefaultValueFactory = _ => [1, 4, 16, 32], AllowMultipleArgumentsPerToken = true, Description = "clients at a time" };
         Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 128, ClientsOptions.WarmUpTokens, "tokens of an answer");
         Option<int> rounds = SuiteOptions.Number("--rounds", 3, 1, "runs of each side, in turn"), threads = SuiteOptions.Threads();
+        var alone = new Option<bool>("--no-peers") { Description = "leave out llama.cpp and ONNX Runtime GenAI, which npm ci --prefix tests/peers installs" };
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();
-        var command = new Command("clients", "Many clients' streams over HTTP against the bare step loop at the same batch.") { models, counts, prompt, tokens, rounds, threads, report, quick };
+        var command = new Command("clients", "Many clients' streams over HTTP against step loops at the same batch: ours, llama.cpp's and ONNX Runtime GenAI's.") { models, counts, prompt, tokens, rounds, threads, alone, report, quick };
         command.SetAction(parsed => new ClientsSuite(
             new ClientsOptions(
                 parsed.GetValue(models), parsed.GetValue(counts)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(threads),
-                parsed.GetValue(quick) ? null : parsed.GetValue(report)),
+                !parsed.GetValue(alone), parsed.GetValue(quick) ? null : parsed.GetValue(report)),
             TimeProvider.System, Console.Out).Run());
         return command;
     }

@@ -2,13 +2,14 @@ namespace OnnxLlm.Benchmarks.Clients;
 
 /// <summary>What the suite is asked for.</summary>
 /// <param name="Models">A folder for the model files, so that another run finds them; null: a new one that ends with the suite.</param>
-/// <param name="Counts">Clients at a time, each number with a server and a bare loop of its own.</param>
+/// <param name="Counts">Clients at a time, each number with a server and step loops of its own.</param>
 /// <param name="Prompt">Tokens of each prompt.</param>
 /// <param name="Tokens">Tokens of each answer.</param>
 /// <param name="Rounds">Runs of each side, in turn.</param>
 /// <param name="Threads">Threads of the forward pass.</param>
+/// <param name="Peers">Whether other runtimes' step loops run as well.</param>
 /// <param name="Report">The document whose section is rewritten, or null.</param>
-internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts, int Prompt, int Tokens, int Rounds, int Threads, string? Report)
+internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts, int Prompt, int Tokens, int Rounds, int Threads, bool Peers, string? Report)
 {
     /// <summary>Tokens of an answer that only warms up.</summary>
     public const int WarmUpTokens = 8;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Benchmarks.Peers;
 
 namespace OnnxLlm.Benchmarks.Clients;
 
@@ -27,8 +28,28 @@ internal static class ClientsReport
         Beside the model: all threads of the server but the engine's loop and the workers of the forward pass; they read requests and write streams. One more slot of {options.Prompt + options.Tokens} positions costs
         {result.BytesPerSlot / 1e6:F1} MB of resident memory, of which the keys and values are {cacheBytes / 1e6:F1} MB.
 
-        {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
+        {(result.Peers.Count > 0 ? Beside(result) : "")}{string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
         """);
+
+    private static string Beside(ClientsResult result) => string.Create(CultureInfo.InvariantCulture, $"""
+        {PeersReport.Peers}
+        They run as the bare loop does, without a server, in the same rounds, with prompts and answers of the same lengths. The server's own figures are those above.
+
+        | clients | steady tokens/s: {Heads(result)} | whole tokens/s: {Heads(result)} |
+        |---|{string.Concat(result.Peers.Select(_ => "---|---|---|---|"))}
+        {string.Join("\n", result.Counts.Select(count => $"| {count} | {Beside(result, count, run => run.SteadyRate)} | {Beside(result, count, run => run.WholeRate)} |"))}
+
+
+        """);
+
+    private static string Heads(ClientsResult result) => string.Join(" | ", result.Peers.Concat(result.Peers.Select(peer => $"**server / {peer}**")));
+
+    private static string Beside(ClientsResult result, int count, Func<ClientsRun, double> figure) => string.Join(
+        " | ",
+        [
+            .. result.Peers.Select(peer => string.Create(CultureInfo.InvariantCulture, $"{result.Peer(peer, count, figure):F0}")),
+            .. result.Peers.Select(peer => string.Create(CultureInfo.InvariantCulture, $"**{result.Ratio(peer, count, figure):F2}**")),
+        ]);
 
     private static string Speed(ClientsResult result, int count) => string.Create(CultureInfo.InvariantCulture,
         $"| {count} | {Both(result, count, run => run.WholeRate)} | **{result.Ratio(count, run => run.WholeRate):F2}** | {Both(result, count, run => run.SteadyRate)} | **{result.Ratio(count, run => run.SteadyRate):F2}** | {Both(result, count, run => run.LateFirst)} |");

@@ -1,31 +1,43 @@
 using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Benchmarks.Peers;
 
 namespace OnnxLlm.Benchmarks.Clients;
 
-/// <summary>What the rounds measured, by the number of clients: the bare loop is the peer, the server is ours.</summary>
-internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Round<ClientsRun>>> Rounds)
+/// <summary>What the rounds measured, by the number of clients.</summary>
+internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<ClientsRound>> Rounds)
 {
     private const double LeastRatio = 0.95, MostHttpMicroseconds = 50;
 
     public IEnumerable<int> Counts => Rounds.Keys.Order();
+
+    /// <summary>Names of the other runtimes; none where they were left out.</summary>
+    public IReadOnlyList<string> Peers => [.. Rounds.Values.First()[0].Peers.Keys];
 
     public IReadOnlyList<Goal> Goals =>
     [
         .. Counts.Select(count => Goal.Least($"clients_whole_ratio_{count}", IfQuiet(Ratio(count, run => run.WholeRate)), LeastRatio)),
         .. Counts.Select(count => Goal.Least($"clients_steady_ratio_{count}", IfQuiet(Ratio(count, run => run.SteadyRate)), LeastRatio)),
         .. Counts.Select(count => Goal.Most($"clients_http_us_per_token_{count}", Served(count, run => run.HttpMicroseconds), MostHttpMicroseconds)),
+        .. Over("llama_cpp", PeersWorker.Llama, PeersResult.LlamaGoals.GetValueOrDefault),
+        .. Over("ort_genai", PeersWorker.GenAi, _ => PeersResult.GenAiGoal),
     ];
 
-    public double OthersShare => Rounds.Values.SelectMany(rounds => rounds).Max(round => Math.Max(round.Peer.OthersShare, round.Ours.OthersShare));
+    public double OthersShare => Rounds.Values.SelectMany(rounds => rounds).Max(round => round.OthersShare);
 
     /// <summary>Median over the rounds.</summary>
-    public double Bare(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Peer))).Median;
+    public double Bare(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Bare))).Median;
 
     /// <summary>Median over the rounds.</summary>
-    public double Served(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Ours))).Median;
+    public double Served(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served))).Median;
+
+    /// <summary>Median over the rounds.</summary>
+    public double Peer(string name, int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Peers[name]))).Median;
 
     /// <summary>The server's over the bare loop's figure of the same round; the median over the rounds.</summary>
-    public double Ratio(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Ours) / figure(round.Peer))).Median;
+    public double Ratio(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served) / figure(round.Bare))).Median;
+
+    /// <summary>The server's over another runtime's figure of the same round; the median over the rounds.</summary>
+    public double Ratio(string peer, int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served) / figure(round.Peers[peer]))).Median;
 
     /// <summary>Bytes by which the server's peak grows with one more slot, between the fewest and the most; not a number for one count.</summary>
     public double BytesPerSlot
@@ -36,6 +48,11 @@ internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Roun
             return (Served(most, run => run.PeakBytes) - Served(fewest, run => run.PeakBytes)) / (most - fewest);
         }
     }
+
+    /// <summary>Goals against a runtime, at the numbers of clients that have one; none where it was left out.</summary>
+    private IEnumerable<Goal> Over(string name, string peer, Func<int, double> least) => Peers.Contains(peer)
+        ? Counts.Where(count => least(count) > 0).Select(count => Goal.Least($"clients_over_{name}_{count}", IfQuiet(Ratio(peer, count, run => run.SteadyRate)), least(count)))
+        : [];
 
     private double IfQuiet(double value) => Publication.IsQuiet(OthersShare) ? value : double.NaN;
 }

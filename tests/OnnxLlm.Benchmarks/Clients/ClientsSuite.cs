@@ -10,27 +10,37 @@ using OnnxLlm.Text;
 
 namespace OnnxLlm.Benchmarks.Clients;
 
-/// <summary>What lies between the server and the bare step loop when several clients stream: the same prompts and answers at the same batch, each side in its own process, in turn.</summary>
+/// <summary>
+/// What lies between the server and the bare step loop when several clients stream, and whether it is still faster than step loops of other runtimes: prompts and
+/// answers of the same lengths at the same batch, each side in its own process, in turn.
+/// </summary>
 internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, TextWriter output)
 {
+    private readonly QuietMachine _machine = new(time, options.Threads, output);
     private int _seed;
 
     /// <summary>Exit code: 0 = every goal met.</summary>
     public int Run()
     {
         using var temporary = new TemporaryFolder("clients");
-        string package = LargePackage.In(options.Models ?? temporary.Path);
-        var machine = new QuietMachine(time, options.Threads, output);
-        var result = new ClientsResult(options.Counts.ToDictionary(count => count, count => Alternation.Run(
-            options.Rounds, machine, () => Logged($"bare loop, batch {count}", Bare(package, count)), () => Logged($"server, {count} clients", Served(package, count)))));
+        if (options.Peers) PeerLibrary.Require();
+        string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder);
+        Dictionary<string, string> peers = options.Peers ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = package } : [];
+        var result = new ClientsResult(options.Counts.ToDictionary(count => count, count => Rounds(package, peers, count)));
         string section = ClientsReport.Section(result, options, MeasuredModel.Describe(package), CacheBytes(package), time.GetLocalNow());
         return new Publication("clients", section, result.OthersShare, result.Goals).To(output, options.Report);
     }
 
-    private ClientsRun Bare(string package, int batch)
+    private IReadOnlyList<ClientsRound> Rounds(string package, IReadOnlyDictionary<string, string> peers, int count) =>
+        [.. Enumerable.Range(0, options.Rounds).Select(_ => new ClientsRound(
+            Quietly($"bare loop, batch {count}", () => Loop(PeersWorker.Own, package, count)),
+            Quietly($"server, {count} clients", () => Served(package, count)),
+            peers.ToDictionary(peer => peer.Key, peer => Quietly($"{peer.Key}, batch {count}", () => Loop(peer.Key, peer.Value, count)))))];
+
+    private ClientsRun Loop(string runtime, string model, int batch)
     {
         int[] numbers = [options.Prompt, options.Tokens, options.Threads, .. Enumerable.Repeat(batch, ClientsOptions.Answers(batch))];
-        WorkerRun run = WorkerProcess.Self("bare loop", ["peers-worker", PeersWorker.Own, package, .. numbers.Select(Text)]).Run();
+        WorkerRun run = WorkerProcess.Self(runtime, ["peers-worker", runtime, model, .. numbers.Select(Text)]).Run();
         double first = run.Steps.Sum(answer => answer.FirstMilliseconds!.Value), rest = run.Steps.Sum(answer => answer.Milliseconds!.Value);
         int answers = run.Steps.Count() * batch;
         return new(answers * options.Tokens / (first + rest) * 1e3, answers * (options.Tokens - 1) / rest * 1e3, first / run.Steps.Count(), run.PeakBytes, run.OthersShare);
@@ -62,8 +72,10 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         return 2.0 * config.Layers * config.KeyValueHeads * (config.Width / config.Heads) * sizeof(float) * (options.Prompt + options.Tokens);
     }
 
-    private ClientsRun Logged(string name, ClientsRun run)
+    private ClientsRun Quietly(string name, Func<ClientsRun> measure)
     {
+        _machine.Wait();
+        ClientsRun run = measure();
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
             $"  {name}: {run.WholeRate:F0} tokens/s, steady {run.SteadyRate:F0}; first token {run.LateFirst:F0} ms; beside the model {run.HttpMicroseconds:F0} µs and {run.AllocatedBytes:F0} bytes a token; {run.PeakBytes / 1e6:F0} MB; others {run.OthersShare:P0}"));
         return run;

@@ -1,3 +1,5 @@
+using OnnxLlm.Benchmarks.Peers;
+
 namespace OnnxLlm.Benchmarks.Models;
 
 /// <summary>The INT8 package of <see cref="RandomModel.Large"/> that other runtimes, and the server, are compared with.</summary>
@@ -8,5 +10,13 @@ internal static class LargePackage
     {
         string package = Path.Combine(folder, "random-int8");
         return Directory.Exists(package) ? package : QuantizedCopy.Write(RandomModel.Write(folder, RandomModel.Large), folder);
+    }
+
+    /// <summary>The path of a GGUF of the same shape, which is written unless it is there.</summary>
+    public static string GgufIn(string folder)
+    {
+        string path = Path.Combine(folder, "random-q8_0.gguf");
+        if (!File.Exists(path)) GgufFile.Write(path, RandomModel.Large);
+        return path;
     }
 }

@@ -21,6 +21,12 @@ public static class PeerLibrary
     static PeerLibrary() => NativeLibrary.SetDllImportResolver(Assembly.GetExecutingAssembly(), (name, _, _) =>
         Places.TryGetValue(name, out string? place) ? NativeLibrary.Load(Find(place)) : 0);
 
+    /// <summary>Fails, with the command that installs it, where one of them is missing.</summary>
+    internal static void Require()
+    {
+        foreach (string place in Places.Values) Find(place);
+    }
+
     /// <summary>Makes sure that the libraries are looked for in the npm folder.</summary>
     internal static void Use()
     {

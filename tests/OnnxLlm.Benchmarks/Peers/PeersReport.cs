@@ -6,11 +6,15 @@ namespace OnnxLlm.Benchmarks.Peers;
 /// <summary>The section of docs/benchmarks.md.</summary>
 internal static class PeersReport
 {
+    /// <summary>What runs beside ours, in words.</summary>
+    public const string Peers =
+        "ORT GenAI 0.15.2 runs the same package; llama.cpp 0.5.0 (prebuilt, flash attention) a GGUF of the same shape in Q8_0, with other random weights. Blocks of 32 weights on all sides.";
+
     public static string Section(PeersResult result, string model, DateTimeOffset now) => string.Create(CultureInfo.InvariantCulture, $"""
         ## INT8 decoding beside ORT GenAI and llama.cpp
 
         {now:yyyy-MM-dd}. {Machine.Current}. {model}
-        ORT GenAI 0.15.2 runs the same package; llama.cpp 0.5.0 (prebuilt, flash attention) a GGUF of the same shape in Q8_0, with other random weights. Blocks of 32 weights on all sides.
+        {Peers}
         Prompts of {result.Options.Prompt} random tokens, {result.Options.Tokens} tokens chosen greedily, after one shorter answer to warm up; rounds in turn: {result.Options.Rounds}; threads: {result.Options.Threads}.
         Medians, tokens per second over all sequences. Other programs took at most {result.OthersShare:P1} of the machine during a run.
 

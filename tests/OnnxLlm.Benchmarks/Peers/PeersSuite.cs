@@ -11,8 +11,7 @@ internal sealed class PeersSuite(PeersOptions options, TimeProvider time, TextWr
     public int Run()
     {
         using var temporary = new TemporaryFolder("peers");
-        string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder), gguf = Path.Combine(folder, "random-q8_0.gguf");
-        if (!File.Exists(gguf)) GgufFile.Write(gguf, RandomModel.Large);
+        string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder), gguf = LargePackage.GgufIn(folder);
         (string Runtime, string Model)[] sides = [(PeersWorker.Llama, gguf), (PeersWorker.GenAi, package), (PeersWorker.Own, package)];
         var machine = new QuietMachine(time, options.Threads, output);
         var runs = sides.ToDictionary(side => side.Runtime, _ => new List<WorkerRun>());

@@ -1,5 +1,6 @@
 using OnnxLlm.Benchmarks.Clients;
 using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Benchmarks.Peers;
 
 namespace OnnxLlm.Tests.Benchmarks;
 
@@ -29,7 +30,7 @@ public sealed class ClientsMeasuringTests
     [Fact]
     public void ClientsResult_OfRounds_HasItsGoalsByTheNumberOfClients()
     {
-        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<Round<ClientsRun>>> { [1] = [Round(100, 96, 300)], [5] = [Round(200, 180, 380)] });
+        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<ClientsRound>> { [1] = [Round(100, 96, 300)], [5] = [Round(200, 180, 380)] });
 
         Assert.Equal(
             [
@@ -39,6 +40,30 @@ public sealed class ClientsMeasuringTests
             ],
             result.Goals.Select(goal => $"{goal}"));
         Assert.Equal(20, result.BytesPerSlot);
+    }
+
+    [Fact]
+    public void ClientsResult_WithOtherRuntimes_ComparesTheServerWithThemInTheSameRound()
+    {
+        var peers = new Dictionary<string, ClientsRun> { [PeersWorker.Llama] = Run(50, 100), [PeersWorker.GenAi] = Run(96, 100) };
+        ClientsRound round = Round(100, 96, 300) with { Peers = peers };
+        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<ClientsRound>> { [3] = [round], [4] = [round] });
+
+        Assert.Equal(
+            [
+                "RESULT clients_over_llama_cpp_4 1.92 goal >= 2 missed",      // three clients have no goal of their own
+                "RESULT clients_over_ort_genai_3 1 goal >= 1 met", "RESULT clients_over_ort_genai_4 1 goal >= 1 met",
+            ],
+            result.Goals.Select(goal => $"{goal}").Where(line => line.Contains("_over_", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public void ClientsResult_OnABusyMachine_MeetsNoGoalOfSpeed()
+    {
+        ClientsRound round = Round(100, 300, 300) with { Peers = new Dictionary<string, ClientsRun> { [PeersWorker.Llama] = Run(50, 100) with { OthersShare = 0.2 } } };
+        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<ClientsRound>> { [1] = [round] });
+
+        Assert.All(result.Goals.Where(goal => !goal.AtMost), goal => Assert.False(goal.Met));
     }
 
     [Fact]
@@ -54,7 +79,7 @@ public sealed class ClientsMeasuringTests
     private static WorkerLine Answer(double began, double first, double apart) =>
         new() { BeganMilliseconds = began, FirstMilliseconds = first, Milliseconds = 8 * apart, Gaps = [.. Enumerable.Repeat(apart, 8)] };
 
-    private static Round<ClientsRun> Round(double bare, double served, long peak) => new(Run(bare, peak), Run(served, peak));
+    private static ClientsRound Round(double bare, double served, long peak) => new(Run(bare, peak), Run(served, peak), new Dictionary<string, ClientsRun>());
 
     private static ClientsRun Run(double rate, long peak) => new(rate, rate, 1, peak, 0) { HttpMicroseconds = 40 };
 }
