@@ -14,11 +14,12 @@ internal static class ClientsReport
         Prompts of {options.Prompt} random token ids, answers of {options.Tokens} tokens at temperature 0, streamed from `/v1/completions` over loopback to clients in a process of their own. All clients begin together, and each asks
         {ClientsOptions.Answers(int.MaxValue)} times ({ClientsOptions.Answers(1)} times where it is alone), again as soon as it has its answer; the server runs as it does by default, with as many slots as there are clients. The bare loop reads as many prompts, each at once, and
         then decodes all of them together, each step a forward pass and the likeliest tokens, in a process of its own. Whole: tokens of all answers by the time from the first request to the end of the last answer, against the bare loop
-        with the reading of its prompts. Steady: while every client is in the middle of an answer, against the bare loop after its prompts. Medians; rounds in turn: {options.Rounds}; threads of the forward pass: {options.Threads}.
+        with the reading of its prompts. Steady: while every client is in the middle of an answer, against the bare loop after its prompts. First token: of the bare loop, when all its prompts are read.
+        An event may bring several tokens, because the server sends an answer's text every 10 ms at most. Medians of the rounds, but 95 of 100 are of the answers and events of all rounds together; rounds in turn: {options.Rounds}; threads of the forward pass: {options.Threads}.
         Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
-        | clients | whole tokens/s: bare | server | **server / bare** | steady tokens/s: bare | server | **server / bare** | first token ms, 95 of 100: bare | server |
-        |---|---|---|---|---|---|---|---|---|
+        | clients | whole tokens/s: bare | server | **server / bare** | steady tokens/s: bare | server | **server / bare** | first token ms, 95 of 100: bare | server | between events ms, 95 of 100: server |
+        |---|---|---|---|---|---|---|---|---|---|
         {string.Join("\n", result.Counts.Select(count => Speed(result, count)))}
 
         | clients | processor µs per token beside the model | managed bytes allocated per token | peak resident MB: bare | server |
@@ -52,7 +53,7 @@ internal static class ClientsReport
         ]);
 
     private static string Speed(ClientsResult result, int count) => string.Create(CultureInfo.InvariantCulture,
-        $"| {count} | {Both(result, count, run => run.WholeRate)} | **{result.Ratio(count, run => run.WholeRate):F2}** | {Both(result, count, run => run.SteadyRate)} | **{result.Ratio(count, run => run.SteadyRate):F2}** | {Both(result, count, run => run.LateFirst)} |");
+        $"| {count} | {Both(result, count, run => run.WholeRate)} | **{result.Ratio(count, run => run.WholeRate):F2}** | {Both(result, count, run => run.SteadyRate)} | **{result.Ratio(count, run => run.SteadyRate):F2}** | {result.LateBare(count, run => run.Firsts):F0} | {result.LateServed(count, run => run.Firsts):F0} | {result.LateServed(count, run => run.Gaps):F1} |");
 
     private static string Cost(ClientsResult result, int count) => string.Create(CultureInfo.InvariantCulture,
         $"| {count} | {result.Served(count, run => run.HttpMicroseconds):F0} | {result.Served(count, run => run.AllocatedBytes):F0} | {Both(result, count, run => run.PeakBytes / 1e6)} |");

@@ -39,6 +39,12 @@ internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Clie
     /// <summary>The server's over another runtime's figure of the same round; the median over the rounds.</summary>
     public double Ratio(string peer, int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served) / figure(round.Peers[peer]))).Median;
 
+    /// <summary>What only one in twenty of the bare loop's answers exceeds, those of all rounds together: one round has few.</summary>
+    public double LateBare(int count, Func<ClientsRun, IReadOnlyList<double>> times) => Late(Rounds[count].SelectMany(round => times(round.Bare)));
+
+    /// <summary>What only one in twenty of the server's answers, or of its events, exceeds, those of all rounds together.</summary>
+    public double LateServed(int count, Func<ClientsRun, IReadOnlyList<double>> times) => Late(Rounds[count].SelectMany(round => times(round.Served)));
+
     /// <summary>Bytes by which the server's peak grows with one more slot, between the fewest and the most; not a number for one count.</summary>
     public double BytesPerSlot
     {
@@ -53,6 +59,8 @@ internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Clie
     private IEnumerable<Goal> Over(string name, string peer, Func<int, double> least) => Peers.Contains(peer)
         ? Counts.Where(count => least(count) > 0).Select(count => Goal.Least($"clients_over_{name}_{count}", IfQuiet(Ratio(peer, count, run => run.SteadyRate)), least(count)))
         : [];
+
+    private static double Late(IEnumerable<double> times) => Percentiles.Of(times)?.P95 ?? double.NaN;
 
     private double IfQuiet(double value) => Publication.IsQuiet(OthersShare) ? value : double.NaN;
 }

@@ -43,7 +43,10 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         WorkerRun run = WorkerProcess.Self(runtime, ["peers-worker", runtime, model, .. numbers.Select(Text)]).Run();
         double first = run.Steps.Sum(answer => answer.FirstMilliseconds!.Value), rest = run.Steps.Sum(answer => answer.Milliseconds!.Value);
         int answers = run.Steps.Count() * batch;
-        return new(answers * options.Tokens / (first + rest) * 1e3, answers * (options.Tokens - 1) / rest * 1e3, first / run.Steps.Count(), run.PeakBytes, run.OthersShare);
+        return new(answers * options.Tokens / (first + rest) * 1e3, answers * (options.Tokens - 1) / rest * 1e3, run.PeakBytes, run.OthersShare)
+        {
+            Firsts = [.. run.Steps.Select(answer => answer.FirstMilliseconds!.Value)],
+        };
     }
 
     private ClientsRun Served(string package, int count)
@@ -56,8 +59,10 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         WorkerRun run = (job with { Seed = _seed++ }).Worker().Run(() => server.ProcessorTime);
         (SoakSample after, spent) = (Scrape(http), server.HttpTime - spent);
         var load = new StreamedLoad(count, options.Tokens, [.. run.Steps]);
-        return new(load.WholeRate, load.SteadyRate, load.LateFirst, server.PeakBytes, run.OthersShare)
+        return new(load.WholeRate, load.SteadyRate, server.PeakBytes, run.OthersShare)
         {
+            Firsts = load.Firsts,
+            Gaps = load.Gaps,
             HttpMicroseconds = spent.TotalMicroseconds / (after.Tokens - before.Tokens),
             AllocatedBytes = (after.Allocated - before.Allocated) / (after.Tokens - before.Tokens),
         };
@@ -77,7 +82,7 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         _machine.Wait();
         ClientsRun run = measure();
         output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"  {name}: {run.WholeRate:F0} tokens/s, steady {run.SteadyRate:F0}; first token {run.LateFirst:F0} ms; beside the model {run.HttpMicroseconds:F0} µs and {run.AllocatedBytes:F0} bytes a token; {run.PeakBytes / 1e6:F0} MB; others {run.OthersShare:P0}"));
+            $"  {name}: {run.WholeRate:F0} tokens/s, steady {run.SteadyRate:F0}; first token {Percentiles.Of(run.Firsts)!.P50:F0} ms; beside the model {run.HttpMicroseconds:F0} µs and {run.AllocatedBytes:F0} bytes a token; {run.PeakBytes / 1e6:F0} MB; others {run.OthersShare:P0}"));
         return run;
     }
 

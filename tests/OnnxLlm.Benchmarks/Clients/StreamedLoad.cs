@@ -21,8 +21,11 @@ internal sealed class StreamedLoad(int clients, int tokens, IReadOnlyList<Worker
         }
     }
 
-    /// <summary>Milliseconds to the first token that only one answer in twenty exceeds.</summary>
-    public double LateFirst => Percentiles.Of(answers.Select(answer => answer.FirstMilliseconds!.Value))!.P95;
+    /// <summary>Milliseconds to the first token, of each answer.</summary>
+    public IReadOnlyList<double> Firsts => [.. answers.Select(answer => answer.FirstMilliseconds!.Value)];
+
+    /// <summary>Milliseconds from each event to the next, of all answers.</summary>
+    public IReadOnlyList<double> Gaps => [.. answers.SelectMany(answer => answer.Gaps!)];
 
     private static double First(WorkerLine answer) => answer.BeganMilliseconds!.Value + answer.FirstMilliseconds!.Value;
 

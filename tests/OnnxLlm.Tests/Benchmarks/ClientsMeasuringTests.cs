@@ -43,6 +43,26 @@ public sealed class ClientsMeasuringTests
     }
 
     [Fact]
+    public void StreamedLoad_OfAnswers_HasTheirFirstTokensAndTheGapsOfAllTheirEvents()
+    {
+        Assert.Equal([20, 40], Load.Firsts);
+        Assert.Equal([10, 10, 10, 10, 10, 10, 10, 10, 20, 20, 20, 20, 20, 20, 20, 20], Load.Gaps);
+    }
+
+    /// <summary>Twenty answers, one of them late: 0.95 of the way from the first to the last of them in order lies between the last two, a twentieth of the way.</summary>
+    [Fact]
+    public void ClientsResult_OfFewAnswersInARound_TakesThePercentileOfAllRoundsTogether()
+    {
+        ClientsRound quick = Timed([.. Enumerable.Repeat(100.0, 10)]), late = Timed([.. Enumerable.Repeat(100.0, 9), 300]);
+        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<ClientsRound>> { [1] = [quick, late] });
+
+        Assert.Equal(110, result.LateServed(1, run => run.Firsts), 9);
+        Assert.Equal(double.NaN, result.LateBare(1, run => run.Firsts));
+
+        static ClientsRound Timed(double[] firsts) => Round(1, 1, 1) with { Served = Run(1, 1) with { Firsts = firsts } };
+    }
+
+    [Fact]
     public void ClientsResult_WithOtherRuntimes_ComparesTheServerWithThemInTheSameRound()
     {
         var peers = new Dictionary<string, ClientsRun> { [PeersWorker.Llama] = Run(50, 100), [PeersWorker.GenAi] = Run(96, 100) };
@@ -81,5 +101,5 @@ public sealed class ClientsMeasuringTests
 
     private static ClientsRound Round(double bare, double served, long peak) => new(Run(bare, peak), Run(served, peak), new Dictionary<string, ClientsRun>());
 
-    private static ClientsRun Run(double rate, long peak) => new(rate, rate, 1, peak, 0) { HttpMicroseconds = 40 };
+    private static ClientsRun Run(double rate, long peak) => new(rate, rate, peak, 0) { HttpMicroseconds = 40 };
 }
