@@ -29,7 +29,7 @@ internal sealed class ArrivalsSuite(string? model, IReadOnlyList<int> streams, i
     private IEnumerable<ArrivalsRun> Round(string package, int round)
     {
         new QuietMachine(time, threads, output).Wait();
-        using ServerProcess server = ServerProcess.Start(package, threads, "--slots", "32", "--prefix-cache-mb", "0", "--cache-mb", "0");
+        using ServerProcess server = ServerProcess.Start(package, threads, "--slots", "32", "--prefix-cache-mb", "0", "--cache-mb", "0", "--pace-ms", "0");
         int vocabulary = Tokenizer.Load(package).VocabularySize;
         foreach (int count in streams)
         {
