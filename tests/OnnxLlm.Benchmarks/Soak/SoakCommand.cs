@@ -26,6 +26,9 @@ internal static class SoakCommand
 /// <param name="Reload">Time between two reloads.</param>
 internal sealed record SoakOptions(TimeSpan Duration, int Rate, TimeSpan Reload, int Threads)
 {
+    /// <summary>How many begin in all.</summary>
+    public double Requests => Rate * Duration.TotalSeconds;
+
     /// <summary>Time between two looks at the server.</summary>
     public static TimeSpan Sampling { get; } = TimeSpan.FromSeconds(5);
 }

@@ -13,13 +13,14 @@ internal static class SoakReport
         ## Serving: mixed traffic for a long time
 
         {now:yyyy-MM-dd}. {Machine.Current}. {model} and the same as INT8.
-        A server process with 8 slots and {options.Threads} thread(s) for the forward pass; {options.Rate} requests begin in a second for {options.Duration.TotalMinutes:F0} minutes, whether or not earlier ones have ended; every
+        A server process with 8 slots and {options.Threads} thread(s) for the forward pass; {options.Rate} requests begin in a second for {options.Duration.TotalMinutes:F0} minutes, whether or not earlier ones have ended
+        ({result.Requests.Skipped} were not begun, because {SoakTraffic.MostAtOnce} were under way); every
         {options.Reload.TotalSeconds:F0} s the model is replaced by the other of the two packages while requests run ({result.Reloads} times). Other programs used the machine meanwhile: no times are claimed.
 
-        | requests | answered | client left | refused as it should be | turned away (429) | 5xx | broken |
+        | requests | answered | client left | refused | turned away (429) | 5xx | broken |
         |---|---|---|---|---|---|---|
-        {string.Join("\n", Enumerable.Range(0, SoakRequests.Kinds.Count).Select(kind => Row(SoakRequests.Kinds[kind], outcome => result.Traffic.Count(kind, outcome))))}
-        {Row("**all**", result.Traffic.Count)}
+        {string.Join("\n", Enumerable.Range(0, SoakRequests.Kinds.Count).Select(kind => Row(SoakRequests.Kinds[kind], outcome => result.Requests.Count(kind, outcome))))}
+        {Row("**all**", result.Requests.Count)}
 
         | minutes | resident MB | managed heap MB | running | waiting | tokens generated |
         |---|---|---|---|---|---|
@@ -27,9 +28,15 @@ internal static class SoakReport
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
 
-        Growth is that of a straight line over the second half; the bound is three standard errors of that line's slope, so it is what no growth at all may look like. Per generated token the server allocated
+        Growth is the least of the last quarter of the time over the least of the second. Requests, reloads and collections only ever add to what the server holds at rest, so the least of a quarter is near that,
+        whatever the noise; what leaks raises it. The two quarters lie {options.Requests / 2:F0} requests apart, so the bound is passed by a leak of {Leak(result, options, sample => sample.Resident):F0} bytes of resident memory a request, or of
+        {Leak(result, options, sample => sample.Heap):F0} bytes of the managed heap. Per generated token the server allocated
         {(result.Samples[^1].Allocated - result.Samples[0].Allocated) / (result.Samples[^1].Tokens - result.Samples[0].Tokens):F0} bytes of managed memory, requests, reloads and scrapes included.
         """);
+
+    /// <summary>What a request may leave behind before the bound is passed.</summary>
+    private static double Leak(SoakResult result, SoakOptions options, Func<SoakSample, double> figure) =>
+        (SoakResult.LargestGrowth - 1) * result.Least(2, figure) / (options.Requests / 2);
 
     private static IEnumerable<SoakSample> Chosen(IReadOnlyList<SoakSample> samples) => Enumerable.Range(0, Rows).Select(row => samples[row * (samples.Count - 1) / (Rows - 1)]);
 

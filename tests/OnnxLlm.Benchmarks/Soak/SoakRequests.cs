@@ -36,6 +36,9 @@ internal sealed class SoakRequests(HttpClient http, string model)
     public static IReadOnlyList<string> Kinds { get; } =
         ["completion", "completion, streamed", "chat", "chat, streamed", "JSON schema", "embeddings", "two choices", "disconnects", "times out", "nonsense"];
 
+    /// <summary>The kind that has a mistake.</summary>
+    public static int Nonsense => Kinds.Count - 1;
+
     /// <param name="kind">Index of <see cref="Kinds"/>.</param>
     public Task<SoakOutcome> SendAsync(int kind, Random random) => kind switch
     {
@@ -48,7 +51,7 @@ internal sealed class SoakRequests(HttpClient http, string model)
         6 => WholeAsync("/v1/completions", new { model, prompt = Prompt(random), max_tokens = random.Next(1, AnswerAtMost), n = 2, seed = random.Next() }, IsAnswer),
         7 => LeaveAsync(random),
         8 => GiveUpAsync(random),
-        _ => WholeAsync("/v1/completions", new { model, prompt = Prompt(random), temperature = 9 }, IsAnswer),
+        _ => WholeAsync("/v1/completions", new { model, prompt = Prompt(random), temperature = 9 }, _ => false),
     };
 
     private object Completion(Random random, bool stream) => new

@@ -11,7 +11,7 @@ internal sealed class SoakSuite(SoakOptions options, string? report, TimeProvide
     private const string Model = "soak", Key = "soak-admin";
     private const int SamplesPerLine = 12;
 
-    // Caches that are full long before the second half.
+    // Caches that are full before the second quarter, from which on nothing may grow.
     private static readonly string[] Server =
         ["--slots", "8", "--queue", "128", "--cache-mb", "1", "--prefix-cache-mb", "16", "--chat-template", "plain", "--admin-key", Key];
 
@@ -38,7 +38,7 @@ internal sealed class SoakSuite(SoakOptions options, string? report, TimeProvide
         Task<(int, int)> reloads = ReloadAsync(http, served, end.Token);
         await traffic.RunAsync(end.Token).ConfigureAwait(false);
         (int done, int failed) = await reloads.ConfigureAwait(false);
-        return new SoakResult(traffic, await samples.ConfigureAwait(false), done, failed, await SampleAsync(http, begin).ConfigureAwait(false));
+        return new SoakResult(traffic.Counts, await samples.ConfigureAwait(false), done, failed, await SampleAsync(http, begin).ConfigureAwait(false));
     }
 
     private async Task<List<SoakSample>> SampleAsync(HttpClient http, SoakTraffic traffic, long begin, CancellationToken end)
@@ -47,7 +47,7 @@ internal sealed class SoakSuite(SoakOptions options, string? report, TimeProvide
         await EveryAsync(SoakOptions.Sampling, async () =>
         {
             samples.Add(await SampleAsync(http, begin).ConfigureAwait(false));
-            if (samples.Count % SamplesPerLine == 1) Say(samples[^1], traffic);
+            if (samples.Count % SamplesPerLine == 1) Say(samples[^1], traffic.Counts);
         }, end).ConfigureAwait(false);
         return samples;
     }
@@ -82,6 +82,6 @@ internal sealed class SoakSuite(SoakOptions options, string? report, TimeProvide
         }
     }
 
-    private void Say(SoakSample sample, SoakTraffic traffic) => output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-        $"  {sample.Minutes:F1} min: {sample.Resident / 1e6:F1} MB, heap {sample.Heap / 1e6:F1} MB, {sample.Running:F0} running, {sample.Waiting:F0} waiting; answered {traffic.Count(SoakOutcome.Answered)}, broken {traffic.Count(SoakOutcome.Broken)}, 5xx {traffic.Count(SoakOutcome.ServerError)}, turned away {traffic.Count(SoakOutcome.TurnedAway)}"));
+    private void Say(SoakSample sample, SoakCounts counts) => output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+        $"  {sample.Minutes:F1} min: {sample.Resident / 1e6:F1} MB, heap {sample.Heap / 1e6:F1} MB, {sample.Running:F0} running, {sample.Waiting:F0} waiting; answered {counts.Count(SoakOutcome.Answered)}, broken {counts.Count(SoakOutcome.Broken)}, 5xx {counts.Count(SoakOutcome.ServerError)}, turned away {counts.Count(SoakOutcome.TurnedAway)}"));
 }

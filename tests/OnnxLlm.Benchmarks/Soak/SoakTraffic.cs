@@ -5,21 +5,16 @@ namespace OnnxLlm.Benchmarks.Soak;
 /// <summary>Begins requests at a steady rate, of a random kind each, and counts how they end.</summary>
 internal sealed class SoakTraffic(SoakRequests requests, int rate, TimeProvider time, TextWriter output)
 {
-    private const int Seed = 7, MostAtOnce = 64;
+    /// <summary>Requests under way beyond which none is begun.</summary>
+    public const int MostAtOnce = 64;
+
+    private const int Seed = 7;
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
-    private readonly int[,] _counts = new int[SoakRequests.Kinds.Count, Enum.GetValues<SoakOutcome>().Length];
     private readonly HashSet<Task> _running = [];
 
-    /// <summary>Requests that were not begun because too many were under way.</summary>
-    public int Skipped { get; private set; }
-
-    /// <summary>Requests that had not ended minutes after the last one had begun.</summary>
-    public int Hung { get; private set; }
-
-    public int Count(int kind, SoakOutcome outcome) => _counts[kind, (int)outcome];
-
-    public int Count(SoakOutcome outcome) => Enumerable.Range(0, SoakRequests.Kinds.Count).Sum(kind => Count(kind, outcome));
+    /// <summary>So far.</summary>
+    public SoakCounts Counts { get; } = new();
 
     /// <summary>Returns when the last request has ended.</summary>
     public async Task RunAsync(CancellationToken end)
@@ -31,7 +26,7 @@ internal sealed class SoakTraffic(SoakRequests requests, int rate, TimeProvider 
             {
                 _running.RemoveWhere(task => task.IsCompleted);
                 if (_running.Count < MostAtOnce) _running.Add(OneAsync(new Random(Seed + number)));
-                else Skipped++;
+                else Counts.Skipped++;
             }
         }
         catch (OperationCanceledException)
@@ -41,14 +36,14 @@ internal sealed class SoakTraffic(SoakRequests requests, int rate, TimeProvider 
 
         Task all = Task.WhenAll(_running);
         await Task.WhenAny(all, Task.Delay(Patience, time, CancellationToken.None)).ConfigureAwait(false);
-        Hung = _running.Count(task => !task.IsCompleted);
+        Counts.Hung = _running.Count(task => !task.IsCompleted);
     }
 
     private async Task OneAsync(Random random)
     {
         int kind = random.Next(SoakRequests.Kinds.Count);
         SoakOutcome outcome = await EndAsync(kind, random).ConfigureAwait(false);
-        Interlocked.Increment(ref _counts[kind, (int)outcome]);
+        Counts.Add(kind, outcome);
     }
 
     private async Task<SoakOutcome> EndAsync(int kind, Random random)
