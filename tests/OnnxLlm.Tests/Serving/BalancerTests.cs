@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text;
 using OnnxLlm.Tests.Support;
 
@@ -89,6 +90,37 @@ public sealed class BalancerTests
         Assert.Contains("onnxllm_num_requests_running{model_name=\"package\"} 1", metrics, StringComparison.Ordinal);
     }
 
+    [Needs("nginx")]
+    public Task Metrics_AreNotThere_ThroughNginx() => HideAsync(Balancer.Nginx);
+
+    [Needs("haproxy")]
+    public Task Metrics_AreNotThere_ThroughHaproxy() => HideAsync(Balancer.Haproxy);
+
+    /// <summary>The replica shows its metrics to all, and takes each of these ways to them.</summary>
+    private static async Task HideAsync(Func<Uri, Uri, Balancer> start)
+    {
+        using var package = new ServedPackage();
+        using var server = new ServerProcess("--model", package.Folder, "--urls", "http://127.0.0.1:0", "--threads", "1", "--api-key", "right", "--open-metrics");
+        using var direct = new HttpClient { BaseAddress = server.Address() };
+        server.IgnoreLog();
+        using var balancer = start(direct.BaseAddress, direct.BaseAddress);
+        await balancer.ReadyAsync();
+        foreach (var way in new[] { "/metrics", "/metrics?x=1", "/Metrics/", "/m%65trics", "/v1/../metrics", "/./metrics" })
+        {
+            Assert.Equal((way, HttpStatusCode.OK), (way, await StatusAsync(direct, way)));
+            Assert.Equal((way, HttpStatusCode.NotFound), (way, await StatusAsync(balancer.Http, way)));
+        }
+
+        Assert.Equal(HttpStatusCode.Unauthorized, await StatusAsync(balancer.Http, "/v1/models"));
+    }
+
+    /// <summary>Of a path that is sent as it is written.</summary>
+    private static async Task<HttpStatusCode> StatusAsync(HttpClient http, string path)
+    {
+        using var response = await http.GetAsync(new Uri(http.BaseAddress!.GetLeftPart(UriPartial.Authority) + path, new UriCreationOptions { DangerousDisablePathAndQueryCanonicalization = true }));
+        return response.StatusCode;
+    }
+
     private static ServerProcess Start(ServedPackage package) => new("--model", package.Folder, "--urls", "http://127.0.0.1:0", "--threads", "1", "--cache-mb", "0");
 
     private static async Task AskAsync(HttpClient http, bool stream)
@@ -124,54 +156,4 @@ public sealed class BalancerTests
     {
         Content = new StringContent($$"""{"model":"package","prompt":"Once","max_tokens":{{tokens}},"ignore_eos":true,"stream":{{(stream ? "true" : "false")}}}""", Encoding.UTF8, "application/json"),
     };
-
-    private sealed class Balancer : IDisposable
-    {
-        private readonly BackgroundProgram _program;
-
-        private Balancer(string name, int port, Func<string, string[]> arguments)
-        {
-            _program = new BackgroundProgram(name, arguments);
-            Http = new HttpClient { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = ServerProcess.Patience };
-        }
-
-        public HttpClient Http { get; }
-
-        public static Balancer Nginx(Uri first, Uri second)
-        {
-            var port = FreePort.Find();
-            return new Balancer("nginx", port, folder => ["-p", folder, "-g", "daemon off;", "-c", Configure(
-                folder, "nginx.conf", ("server-a:8080", first.Authority), ("server-b:8080", second.Authority), ("listen 8000", $"listen 127.0.0.1:{port}"), ("/tmp/", $"{folder}/"), ("worker_processes auto", "worker_processes 1"))]);
-        }
-
-        public static Balancer Haproxy(Uri first, Uri second)
-        {
-            var port = FreePort.Find();
-            return new Balancer("haproxy", port, folder => ["-db", "-f", Configure(
-                folder, "haproxy.cfg", ("server-a:8080", first.Authority), ("server-b:8080", second.Authority), ("bind :8000", $"bind 127.0.0.1:{port}"))]);
-        }
-
-        public Task ReadyAsync() => _program.UntilAsync(async () => (await Http.GetAsync("/health/ready")).IsSuccessStatusCode);
-
-        public void Dispose()
-        {
-            Http.Dispose();
-            _program.Dispose();
-        }
-
-        /// <summary>The file of the repository with this test's addresses and folder.</summary>
-        private static string Configure(string folder, string name, params (string There, string Here)[] changes)
-        {
-            var text = File.ReadAllText(Repository.PathOf("deploy", Path.GetFileNameWithoutExtension(name), name));
-            foreach (var (there, here) in changes)
-            {
-                Assert.Contains(there, text, StringComparison.Ordinal);
-                text = text.Replace(there, here, StringComparison.Ordinal);
-            }
-
-            var path = Path.Combine(folder, name);
-            File.WriteAllText(path, text);
-            return path;
-        }
-    }
 }
