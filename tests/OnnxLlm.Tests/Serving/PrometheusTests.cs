@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using OnnxLlm.Tests.Support;
@@ -56,10 +55,8 @@ public sealed partial class PrometheusTests
     [Needs("promtool")]
     public async Task Alerts_FireWhenTheyShould()
     {
-        using var promtool = Process.Start(new ProcessStartInfo(InstalledProgram.Find("promtool")!, ["test", "rules", Repository.PathOf("deploy", "prometheus", "alerts.test.yml")]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var output = await promtool.StandardOutput.ReadToEndAsync() + await promtool.StandardError.ReadToEndAsync();
-        await promtool.WaitForExitAsync();
-        Assert.True(promtool.ExitCode == 0, output);
+        var (code, output) = await InstalledProgram.RunAsync("promtool", "test", "rules", Repository.PathOf("deploy", "prometheus", "alerts.test.yml"));
+        Assert.True(code == 0, output);
     }
 
     /// <summary>Of the dashboard's panels and of the alerts, with the dashboard's variables filled in.</summary>

@@ -12,7 +12,9 @@ internal sealed class BackgroundProgram : IDisposable
     public BackgroundProgram(string program, Func<string, string[]> arguments)
     {
         Folder = Directory.CreateTempSubdirectory(program).FullName;
-        _process = Process.Start(new ProcessStartInfo(InstalledProgram.Find(program)!, arguments(Folder)) { RedirectStandardError = true, RedirectStandardOutput = true, WorkingDirectory = Folder })!;
+        var start = InstalledProgram.Start(program, arguments(Folder));
+        start.WorkingDirectory = Folder;
+        _process = Process.Start(start)!;
         _errors = _process.StandardError.ReadToEndAsync();
         _ = _process.StandardOutput.ReadToEndAsync();
     }

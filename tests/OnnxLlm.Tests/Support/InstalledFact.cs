@@ -2,7 +2,7 @@ namespace OnnxLlm.Tests.Support;
 
 /// <summary>
 /// A test of something that an npm folder of its own brings, because it is too large for everyone. Where that is not installed the test is skipped and says how
-/// to install it; CI sets ONNXLLM_ALL_TESTS, with which nothing is skipped.
+/// to install it; CI sets ONNXLLM_ALL_TESTS, with which it is not skipped.
 /// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 internal sealed class InstalledFactAttribute : FactAttribute

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace OnnxLlm.Tests.Support;
 
 /// <summary>Programs that are not part of the project: what needs one is tested where there is one.</summary>
@@ -9,15 +11,21 @@ internal static class InstalledProgram
         string[] folders = [.. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator), "/usr/sbin", "/usr/local/sbin"];
         return names.SelectMany(name => folders.Where(folder => folder.Length > 0).Select(folder => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
     }
-}
 
-/// <summary>A test that needs programs from elsewhere, and says so where it is skipped.</summary>
-[AttributeUsage(AttributeTargets.Method)]
-internal sealed class NeedsAttribute : FactAttribute
-{
-    public NeedsAttribute(params string[] programs)
+    /// <summary>How to start one of which a test has said that it needs it.</summary>
+    public static ProcessStartInfo Start(string name, params IEnumerable<string> arguments) => new(Find(name) ?? throw new FileNotFoundException($"{name} is not installed."), arguments)
     {
-        var missing = programs.Where(program => InstalledProgram.Find(program) is null).ToArray();
-        if (missing.Length > 0) Skip = $"{string.Join(" and ", missing)} {(missing.Length == 1 ? "is" : "are")} not installed.";
+        RedirectStandardError = true,
+        RedirectStandardOutput = true,
+    };
+
+    /// <summary>Runs one to its end.</summary>
+    public static async Task<(int ExitCode, string Output)> RunAsync(string name, params string[] arguments)
+    {
+        using var process = Process.Start(Start(name, arguments))!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = await process.StandardOutput.ReadToEndAsync() + await errors;
+        await process.WaitForExitAsync();
+        return (process.ExitCode, output);
     }
 }
