@@ -1,6 +1,7 @@
 using OnnxLlm.Serving;
 using OnnxLlm.Tests.Support;
 using YamlDotNet.RepresentationModel;
+using static OnnxLlm.Tests.Serving.DeploymentFile;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -22,19 +23,41 @@ public sealed class DeploymentTests
     [Fact]
     public void Arguments_AreOptionsOfTheServer()
     {
-        var compose = (YamlMappingNode)Read("compose.yaml").Single().RootNode;
+        var compose = Read("compose.yaml").Single();
         var lists = new[] { At(Container("server.yaml", "Deployment"), "args"), At(compose, "x-replica", "command") };
         foreach (var list in lists)
         {
-            var (options, _) = CommandLine.Parse([.. ((YamlSequenceNode)list).Select(argument => argument.ToString())]);
+            var (options, _) = CommandLine.Parse(Texts(list));
             Assert.NotNull(options);
             Assert.True(options.OpenMetrics);
             Assert.InRange(options.DrainSeconds, 1, 59);        // within the grace period
         }
     }
 
+    /// <summary>The servers look for it where it is.</summary>
+    [Fact]
+    public void Redis_IsWhereTheServersLookForIt_AndTheSameEverywhere()
+    {
+        var compose = Read("compose.yaml").Single();
+        Assert.Contains(SharedCache(At(compose, "x-replica", "command")).Host, ((YamlMappingNode)At(compose, "services")).Select(service => service.Key.ToString()));
+        var (cache, service) = (SharedCache(At(Container("server.yaml", "Deployment"), "args")), Find("redis.yaml", "Service"));
+        Assert.Equal(cache.Authority, $"{At(service, "metadata", "name")}:{At(service, "spec", "ports", 0, "port")}");
+        Assert.Equal(At(Find("redis.yaml", "Deployment"), "spec", "template", "metadata", "labels"), At(service, "spec", "selector"));
+        Assert.Equal(Texts(At(compose, "services", "redis", "command")), Texts(At(Container("redis.yaml", "Deployment"), "command")));
+    }
+
+    [Fact]
+    public void Ports_OfTheComposeFile_AreOpenToThisMachineOnly()
+    {
+        var services = ((YamlMappingNode)At(Read("compose.yaml").Single(), "services")).Select(service => (YamlMappingNode)service.Value);
+        var ports = services.Where(service => service.Children.ContainsKey("ports")).SelectMany(service => Texts(service["ports"])).ToList();
+        Assert.NotEmpty(ports);
+        Assert.All(ports, port => Assert.StartsWith("127.0.0.1:", port, StringComparison.Ordinal));
+    }
+
     [Theory]
     [InlineData("server.yaml", "Deployment")]
+    [InlineData("redis.yaml", "Deployment")]
     [InlineData("training-job.yaml", "Job")]
     public void Pods_AreNotRoot_AndCannotWriteToTheirImage(string file, string kind)
     {
@@ -62,25 +85,13 @@ public sealed class DeploymentTests
     public void Grace_IsLongerThanTheDrain()
     {
         var pod = Pod("server.yaml", "Deployment");
-        var arguments = ((YamlSequenceNode)At(Container("server.yaml", "Deployment"), "args")).Select(argument => argument.ToString()).ToList();
+        var arguments = Texts(At(Container("server.yaml", "Deployment"), "args")).ToList();
         Assert.True(int.Parse(At(pod, "terminationGracePeriodSeconds").ToString()) >= int.Parse(arguments[arguments.IndexOf("--drain-seconds") + 1]) + 10);
     }
+
+    private static Uri SharedCache(YamlNode arguments) => CommandLine.Parse(Texts(arguments)).Options!.SharedCache!;
 
     private static YamlNode Container(string file, string kind) => At(Pod(file, kind), "containers", 0);
 
     private static YamlNode Pod(string file, string kind) => At(Find(file, kind), "spec", "template", "spec");
-
-    private static YamlMappingNode Find(string file, string kind) =>
-        Read("kubernetes", file).Select(document => (YamlMappingNode)document.RootNode).Single(document => document["kind"].ToString() == kind);
-
-    private static IList<YamlDocument> Read(params string[] path)
-    {
-        var stream = new YamlStream();
-        using var reader = File.OpenText(Repository.PathOf(["deploy", .. path]));
-        stream.Load(reader);
-        return stream.Documents;
-    }
-
-    private static YamlNode At(YamlNode node, params object[] path) =>
-        path.Aggregate(node, (inner, step) => step is int index ? ((YamlSequenceNode)inner)[index] : ((YamlMappingNode)inner)[(string)step]);
 }

@@ -39,8 +39,8 @@ public sealed class GpuDeploymentTests
     [InlineData("training-job", "Job", "onnxllm-training:cuda")]
     public void Patch_AsksForOneGpu_InTheContainerThatThereIs(string file, string kind, string image)
     {
-        var patched = Container(Read($"{file}-gpu.yaml").Single());
-        var whole = Container(Read($"{file}.yaml").Single(d => d.Children.TryGetValue("kind", out var value) && value.ToString() == kind));
+        var patched = Container(DeploymentFile.Read("kubernetes", $"{file}-gpu.yaml").Single());
+        var whole = Container(DeploymentFile.Find($"{file}.yaml", kind));
         Assert.Equal(whole["name"], patched["name"]);
         Assert.Equal(image, patched["image"].ToString());
         Assert.Equal("1", patched["resources"]["limits"]["nvidia.com/gpu"].ToString());
@@ -49,7 +49,7 @@ public sealed class GpuDeploymentTests
     [Fact]
     public void Patch_OfTheRun_TrainsOnTheGpu()
     {
-        string script = Container(Read("training-job-gpu.yaml").Single())["args"][0].ToString();
+        string script = Container(DeploymentFile.Read("kubernetes", "training-job-gpu.yaml").Single())["args"][0].ToString();
         string[] arguments = script[script.IndexOf("train /configs", StringComparison.Ordinal)..script.LastIndexOf(';')].Split(' ');
         var parsed = TrainCommand.Create().Parse(arguments[1..]);
         Assert.Empty(parsed.Errors);
@@ -61,12 +61,4 @@ public sealed class GpuDeploymentTests
         [.. Dockerfile.SkipWhile(line => !line.EndsWith($" AS {name}", StringComparison.Ordinal)).TakeWhile((line, i) => i == 0 || !line.StartsWith("FROM ", StringComparison.Ordinal))];
 
     private static YamlNode Container(YamlNode document) => document["spec"]["template"]["spec"]["containers"][0];
-
-    private static IEnumerable<YamlMappingNode> Read(string file)
-    {
-        var stream = new YamlStream();
-        using var reader = File.OpenText(Repository.PathOf("deploy", "kubernetes", file));
-        stream.Load(reader);
-        return stream.Documents.Select(document => (YamlMappingNode)document.RootNode);
-    }
 }

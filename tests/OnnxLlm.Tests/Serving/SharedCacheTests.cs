@@ -11,14 +11,14 @@ public sealed class SharedCacheTests
     [Needs("redis-server")]
     public async Task Answer_OfOneReplica_IsFoundByTheOther()
     {
-        var (redis, address) = await StartRedisAsync();
-        using var _ = redis;
+        using var redis = await RedisServer.StartAsync();
+        var address = redis.Address;
         await using var first = await StartAsync(address);
         await using var second = await StartAsync(address);
         var (given, state) = await AskAsync(first);
         Assert.Equal("miss", state);
         var shared = ("", "");
-        await redis.UntilAsync(async () => (shared = await AskAsync(second)).Item2 == "hit" && second.Metrics.SharedCacheHits.Value() == 1);
+        await redis.Program.UntilAsync(async () => (shared = await AskAsync(second)).Item2 == "hit" && second.Metrics.SharedCacheHits.Value() == 1);
         Assert.Equal(given, shared.Item1);
         Assert.Equal("hit", (await AskAsync(second)).State);
         Assert.Equal(1, second.Metrics.SharedCacheHits.Value());        // the second time it had the answer itself
@@ -27,11 +27,11 @@ public sealed class SharedCacheTests
     [Needs("redis-server")]
     public async Task Answer_OfAnotherModel_IsNotFound()
     {
-        var (redis, address) = await StartRedisAsync();
-        using var _ = redis;
+        using var redis = await RedisServer.StartAsync();
+        var address = redis.Address;
         await using var first = await StartAsync(address);
         await AskAsync(first);
-        await redis.UntilAsync(async () => { await using var same = await StartAsync(address); return (await AskAsync(same)).State == "hit"; });
+        await redis.Program.UntilAsync(async () => { await using var same = await StartAsync(address); return (await AskAsync(same)).State == "hit"; });
         var model = TestServer.Noise();
         await using var other = await TestServer.StartAsync(change: options => options with { SharedCache = address }, more: [new(TestServer.Describe("other", model, fingerprint: "fp_other"), model)]);
         using var response = await other.SendAsync("/v1/completions", Body.Replace("org/toy", "other", StringComparison.Ordinal));
@@ -41,33 +41,13 @@ public sealed class SharedCacheTests
     [Needs("redis-server")]
     public async Task Redis_Gone_CostsNoAnswer()
     {
-        var (redis, address) = await StartRedisAsync();
-        await using var server = await StartAsync(address);
+        var redis = await RedisServer.StartAsync();
+        await using var server = await StartAsync(redis.Address);
         await AskAsync(server);
         redis.Dispose();
         using var response = await server.SendAsync("/v1/completions", Body.Replace("Once", "Twice", StringComparison.Ordinal));
         Assert.True(response.IsSuccessStatusCode);
         Assert.True(server.Metrics.SharedCacheErrors.Value() > 0);
-    }
-
-    private static async Task<(BackgroundProgram Redis, Uri Address)> StartRedisAsync()
-    {
-        var port = FreePort.Find();
-        var redis = new BackgroundProgram("redis-server", folder => ["--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--dir", folder, "--requirepass", "open sesame"]);
-        await redis.UntilAsync(async () =>
-        {
-            using var probe = new System.Net.Sockets.TcpClient();
-            try
-            {
-                await probe.ConnectAsync("127.0.0.1", port);
-                return true;
-            }
-            catch (System.Net.Sockets.SocketException)
-            {
-                return false;
-            }
-        });
-        return (redis, new Uri($"redis://:open%20sesame@127.0.0.1:{port}/"));
     }
 
     private static Task<TestServer> StartAsync(Uri address) => TestServer.StartAsync(change: options => options with { SharedCache = address });
