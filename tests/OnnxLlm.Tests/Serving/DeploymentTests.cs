@@ -89,6 +89,33 @@ public sealed class DeploymentTests
         Assert.True(int.Parse(At(pod, "terminationGracePeriodSeconds").ToString()) >= int.Parse(arguments[arguments.IndexOf("--drain-seconds") + 1]) + 10);
     }
 
+    [Fact]
+    public void Network_LetsInWhoAsksAndWatches_AndOutToWhatTheServerNeeds()
+    {
+        var policy = At(Find("server.yaml", "NetworkPolicy"), "spec");
+        var (open, container) = (Assert.Single(Rules(policy, "ingress", "from")), Container("server.yaml", "Deployment"));
+        Assert.Equal([(At(container, "ports", 0, "containerPort").ToString(), "TCP")], open.Ports);
+        Assert.Equal(["{}", "ingress-nginx", "monitoring"], open.Peers);
+
+        var arguments = CommandLine.Parse(Texts(At(container, "args"))).Options!;
+        (string[], (string, string)[])[] needed =
+        [
+            (["kube-system/kube-dns"], [("53", "UDP"), ("53", "TCP")]),
+            ([At(Find("redis.yaml", "Deployment"), "spec", "template", "metadata", "labels", "app").ToString()], [($"{arguments.SharedCache!.Port}", "TCP")]),
+            (["monitoring"], [("4318", "TCP")]),         // OTLP over HTTP
+        ];
+        Assert.Equal(needed, Rules(policy, "egress", "to"));
+    }
+
+    /// <summary>Of each rule the other side, by the values of its labels, and the ports.</summary>
+    private static IEnumerable<(string[] Peers, (string Port, string Protocol)[] Ports)> Rules(YamlNode policy, string direction, string side) =>
+        ((YamlSequenceNode)policy[direction]).Select(rule => (
+            ((YamlSequenceNode)rule[side]).Select(peer => string.Join('/', ((YamlMappingNode)peer).Children.Values.Cast<YamlMappingNode>().Select(Labels))).ToArray(),
+            ((YamlSequenceNode)rule["ports"]).Cast<YamlMappingNode>().Select(port => (port["port"].ToString(), port.Children.TryGetValue("protocol", out var given) ? given.ToString() : "TCP")).ToArray()));
+
+    private static string Labels(YamlMappingNode selector) =>
+        selector.Children.TryGetValue("matchLabels", out var labels) ? string.Join(',', ((YamlMappingNode)labels).Children.Values.Select(value => value.ToString())) : "{}";
+
     private static Uri SharedCache(YamlNode arguments) => CommandLine.Parse(Texts(arguments)).Options!.SharedCache!;
 
     private static YamlNode Container(string file, string kind) => At(Pod(file, kind), "containers", 0);
