@@ -14,6 +14,9 @@ internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts,
     /// <summary>Tokens of an answer that only warms up.</summary>
     public const int WarmUpTokens = 8;
 
+    /// <summary>Answers before the measured ones: until the prefix cache is full, what it takes is fresh memory, which the system clears page by page.</summary>
+    public const int WarmUpAnswers = 30;
+
     private const int FewestAnswers = 2, AnswersOfOne = 8;
 
     /// <summary>Answers that each of some clients asks for, one after the other.</summary>

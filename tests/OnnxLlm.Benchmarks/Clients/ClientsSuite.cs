@@ -54,7 +54,7 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         using ServerProcess server = ServerProcess.Start(package, options.Threads, "--slots", Text(count), "--max-length", Text(options.Prompt + options.Tokens));
         using var http = new HttpClient { BaseAddress = server.Address };
         var job = new ClientsJob(server.Address, Path.GetFileName(package), Tokenizer.Load(package).VocabularySize, options.Prompt, options.Tokens, count, _seed++);
-        (job with { Tokens = ClientsOptions.WarmUpTokens }).Worker().Run();
+        for (int answers = 0; answers < ClientsOptions.WarmUpAnswers; answers += count * ClientsOptions.Answers(count)) (job with { Seed = _seed++ }).Worker().Run();
         (SoakSample before, TimeSpan spent) = (Scrape(http), server.HttpTime);
         WorkerRun run = (job with { Seed = _seed++ }).Worker().Run(() => server.ProcessorTime);
         (SoakSample after, spent) = (Scrape(http), server.HttpTime - spent);
