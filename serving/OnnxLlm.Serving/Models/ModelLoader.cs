@@ -29,7 +29,7 @@ internal static class ModelLoader
             runner.Dispose();
             throw new ServingException($"{options.Model} was changed while it was loaded.");
         }
-        catch (Exception mistake) when (mistake is ModelRuntimeException or TextException)
+        catch (Exception mistake) when (mistake is ModelRuntimeException or TextException or IOException or UnauthorizedAccessException)
         {
             throw new ServingException(mistake.Message, mistake);
         }

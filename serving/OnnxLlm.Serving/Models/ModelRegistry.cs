@@ -49,10 +49,16 @@ internal sealed class ModelRegistry : IDisposable
     public async Task<string?> ReloadAsync(ModelEntry entry, CancellationToken cancellation)
     {
         await _loading.WaitAsync(cancellation).ConfigureAwait(false);
+        var before = entry.Stamp;
         try
         {
             entry.Stamp = entry.Source.Stamp();
             return entry.Reason = await ReplaceAsync(entry, cancellation).ConfigureAwait(false) ?? "";
+        }
+        catch (OperationCanceledException)
+        {
+            entry.Stamp = before;                               // nothing is known of the folder, so whoever watches it tries again
+            throw;
         }
         finally
         {
@@ -75,21 +81,18 @@ internal sealed class ModelRegistry : IDisposable
 
     private async Task<string?> ReplaceAsync(ModelEntry entry, CancellationToken cancellation)
     {
-        LoadedModel model;
+        LoadedModel? model = null;
         try
         {
             model = await Task.Run(() => Load(entry), cancellation).ConfigureAwait(false);
+            if (!await model.Probe.IsReadyAsync(cancellation).ConfigureAwait(false))
+                throw new ServingException($"The model failed its first forward pass: {model.Engine.Health.LastFault?.Message ?? "it gave no answer."}");
         }
-        catch (ServingException mistake)
+        catch (Exception mistake)
         {
-            return Failed(entry, mistake.Message);
-        }
-
-        if (!await model.Probe.IsReadyAsync(cancellation).ConfigureAwait(false))
-        {
-            var fault = model.Engine.Health.LastFault?.Message ?? "it gave no answer.";
-            model.Leave();
-            return Failed(entry, $"The model failed its first forward pass: {fault}");
+            model?.Leave();
+            if (mistake is OperationCanceledException) throw;
+            return Failed(entry, mistake);
         }
 
         entry.Replace(model);
@@ -97,10 +100,11 @@ internal sealed class ModelRegistry : IDisposable
         return null;
     }
 
-    private string Failed(ModelEntry entry, string why)
+    /// <summary>Whatever it was: the server goes on, and its log has more of what nobody expected.</summary>
+    private string Failed(ModelEntry entry, Exception mistake)
     {
-        _logger.LogError("{Model} cannot be loaded, what was served before goes on: {Reason}", entry.Id, why);
-        return why;
+        _logger.LogError(mistake is ServingException ? null : mistake, "{Model} cannot be loaded, what was served before goes on: {Reason}", entry.Id, mistake.Message);
+        return mistake.Message;
     }
 
     private LoadedModel Load(ModelEntry entry)

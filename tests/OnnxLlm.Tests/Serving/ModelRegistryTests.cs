@@ -98,6 +98,49 @@ public sealed class ModelRegistryTests
         Assert.True(SpinWait.SpinUntil(() => server.Service<ModelRegistry>().Find("live")!.Current!.Description.Fingerprint == "fp_2", TestServer.Patience));
     }
 
+    /// <summary>The client goes away just when the new model has been loaded.</summary>
+    [Fact]
+    public async Task Reload_GivenUp_LeavesNothingBehindAndIsTriedAgain()
+    {
+        var stamp = "1";
+        var loads = new List<CountedParrot>();
+        using var gone = new CancellationTokenSource();
+        await using var server = await TestServer.StartAsync(more: [new ModelSource("live", Load, () => stamp)]);
+        var registry = server.Service<ModelRegistry>();
+        stamp = "2";
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => registry.ReloadAsync(registry.Find("live")!, gone.Token));
+        Assert.Equal([false, true], loads.Select(model => model.IsDisposed));
+        Assert.Equal("1", registry.Find("live")!.Stamp);
+
+        (ServedModel, IModelRunner) Load()
+        {
+            if (loads.Count == 1) gone.Cancel();
+            loads.Add(new CountedParrot("Once upon a time"));
+            return (TestServer.Describe("live", loads[^1]), loads[^1]);
+        }
+    }
+
+    [Fact]
+    public async Task Watch_OfAFolderThatCannotBeRead_GoesOnWatching()
+    {
+        var (time, stamp, loads) = (new ManualTime(), "1", 0);
+        await using var server = await TestServer.StartAsync(change: options => options with { WatchSeconds = 5 }, time: time, more: [new ModelSource("live", Load, () => stamp)]);
+        foreach (var next in new[] { 2, 3 })
+        {
+            stamp = $"{next}";
+            Assert.True(SpinWait.SpinUntil(() => { time.Advance(TimeSpan.FromSeconds(6)); return Volatile.Read(ref loads) == next; }, TestServer.Patience));
+        }
+
+        Assert.True(SpinWait.SpinUntil(() => server.Service<ModelRegistry>().Find("live")!.Current!.Description.Fingerprint == "fp_3", TestServer.Patience));
+        Assert.Contains(server.Log, line => line.Contains("The disk is gone.", StringComparison.Ordinal));
+
+        (ServedModel, IModelRunner) Load()
+        {
+            var model = TestServer.Noise();
+            return Interlocked.Increment(ref loads) == 2 ? throw new IOException("The disk is gone.") : (TestServer.Describe("live", model, fingerprint: $"fp_{loads}"), model);
+        }
+    }
+
     [Fact]
     public void Folders_OfOneName_AreRefused()
     {
