@@ -28,7 +28,8 @@ internal sealed class InferEndpoint(GenerationReader reader, ServerOptions optio
         using var held = understood;
         if (held is null) return error;
         if (Refusal(held, tensors!) is { } refusal) return refusal;
-        ScoreTable[] scores = [.. tensors!.Rows.Select(_ => new ScoreTable())];
+        var onlyLast = tensors!.Outputs.All(output => output == InferTensors.LastLogits);
+        ScoreTable[] scores = [.. tensors.Rows.Select(_ => new ScoreTable(onlyLast))];
         if (await PromptPass.RunAsync(context, held, scores).ConfigureAwait(false) is { } full) return full;
         await WriteAsync(context, held, tensors, id, scores).ConfigureAwait(false);
         return null;

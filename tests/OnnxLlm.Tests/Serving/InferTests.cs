@@ -86,6 +86,19 @@ public sealed class InferTests
         await server.PostAsync(Path, Body(Four + ""","outputs":[{"name":"last_logits"}]}"""));
     }
 
+    /// <summary>The scores of the other tokens would take memory for nothing.</summary>
+    [Fact]
+    public async Task LastScores_Alone_AreAllThatIsWorkedOut()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { Engine = options.Engine with { PrefillChunk = 2 } });
+        const string Five = """{"inputs":[{"name":"input_ids","shape":[1,5],"datatype":"INT64","data":[1,2,3,4,5]}],"outputs":""";
+        var both = await server.PostAsync(Path, Body(Five + """[{"name":"logits"},{"name":"last_logits"}]}"""));
+        var passes = server.Model.ScoringPasses;
+        var last = await server.PostAsync(Path, Body(Five + """[{"name":"last_logits"}]}"""));
+        Assert.Equal(Data(both["outputs"]![1]!), Data(last["outputs"]![0]!));
+        Assert.Equal(passes, server.Model.ScoringPasses);
+    }
+
     [Fact]
     public async Task Fuzz_OfTensors_NeverBreaksTheServer()
     {
