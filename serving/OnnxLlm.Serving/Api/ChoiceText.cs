@@ -1,15 +1,15 @@
 using System.Collections.Immutable;
-using System.Text;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Models;
 using OnnxLlm.Serving.Safety;
 using OnnxLlm.Text;
 
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>Turns the tokens of one choice into pieces of text: whole characters only, nothing of a stop sequence, nothing that a guardrail objects to, scores with the text they belong to.</summary>
-internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequest request, GuardedText? guard)
+internal sealed class ChoiceText(int choice, ServedModel model, GenerationRequest request, GuardedText? guard)
 {
-    private readonly TokenStream _stream = tokenizer.Stream(request.SkipSpecialTokens);
+    private readonly TokenStream _stream = model.Tokenizer.Stream(request.SkipSpecialTokens);
     private readonly StopFilter _stops = new(request.Stop);
     private readonly List<ScoredToken> _scores = [];
     private int _decoded;
@@ -66,13 +66,7 @@ internal sealed class ChoiceText(int choice, Tokenizer tokenizer, GenerationRequ
 
     private void Note(GeneratedToken token)
     {
-        var top = token.Score?.Top.Select(t => new ScoredAlternative(Text(t.Token), t.LogProb)) ?? [];
-        _scores.Add(new ScoredToken(Text(token.Token), token.Score?.LogProb, [.. top], _decoded));
-    }
-
-    private TokenText Text(int token)
-    {
-        var bytes = tokenizer.Bytes(token);
-        return new TokenText(Encoding.UTF8.GetString(bytes), [.. bytes]);
+        var top = token.Score?.Top.Select(t => new ScoredAlternative(model.Texts[t.Token], t.LogProb)) ?? [];
+        _scores.Add(new ScoredToken(model.Texts[token.Token], token.Score?.LogProb, [.. top], _decoded));
     }
 }

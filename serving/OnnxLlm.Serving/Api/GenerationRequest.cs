@@ -81,8 +81,13 @@ internal sealed record GenerationRequest
         if (MinTokens > MaxTokens) return ApiError.Invalid("min_tokens", "'min_tokens' is more than the answer may have.");
         var needed = MaxTokensIsFirm ? MaxTokens : 1;
         var longest = Prompts.Max(prompt => prompt.Length);
-        return (long)longest + needed <= context
-            ? null
-            : ApiError.ContextLength($"The context holds {context} tokens; the prompt has {longest} and the answer needs {needed}.");
+        if ((long)longest + needed > context) return ApiError.ContextLength($"The context holds {context} tokens; the prompt has {longest} and the answer needs {needed}.");
+        return Scores(context) <= limits.Scores ? null
+            : ApiError.Invalid("logprobs", $"The answers could come with {Scores(context)} log probabilities; at most {limits.Scores} are possible. Send fewer prompts, or ask for fewer tokens, answers or alternatives.");
     }
+
+    /// <summary>Log probabilities that the answers come with, at most.</summary>
+    private long Scores(int context) => Alternatives is { } alternatives
+        ? (1L + alternatives) * Choices * Prompts.Sum(prompt => (Echo ? prompt.Length : 0L) + AnswerTokens(prompt, context))
+        : 0;
 }

@@ -28,7 +28,7 @@ internal sealed class LiveAnswer : Answer
     {
         (_request, _caller, _metrics) = (request, caller, metrics);
         var choices = Enumerable.Range(0, request.Prompts.Length * request.Choices).ToArray();
-        _texts = [.. choices.Select(choice => new ChoiceText(choice, model.Tokenizer, request, guardrails.Begin()))];
+        _texts = [.. choices.Select(choice => new ChoiceText(choice, model, request, guardrails.Begin()))];
         _cancels = [.. choices.Select(_ => CancellationTokenSource.CreateLinkedTokenSource(aborted))];
         Sequences = [.. choices.Select(choice => CreateSequence(choice, model.Context))];
     }

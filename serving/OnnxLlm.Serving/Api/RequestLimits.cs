@@ -20,6 +20,9 @@ internal sealed record RequestLimits
 
     public int Messages { get; init; } = 4096;
 
+    /// <summary>Log probabilities that the answers to a request may come with, alternatives included: some hundred megabytes of memory.</summary>
+    public long Scores { get; init; } = 1 << 19;
+
     /// <summary>Numbers that an answer of <c>infer</c> may have: some ten megabytes of JSON.</summary>
     public long InferValues { get; init; } = 1 << 20;
 

@@ -10,6 +10,7 @@ namespace OnnxLlm.Serving.Models;
 internal sealed record ServedModel
 {
     private ConstraintCache? _constraints;
+    private TokenTexts? _texts;
 
     public required string Id { get; init; }
 
@@ -46,6 +47,9 @@ internal sealed record ServedModel
 
     /// <summary>What answers of this model must look like, compiled.</summary>
     public ConstraintCache Constraints => LazyInitializer.EnsureInitialized(ref _constraints, () => new ConstraintCache(Tokenizer));
+
+    /// <summary>The tokens as answers show them one by one.</summary>
+    public TokenTexts Texts => LazyInitializer.EnsureInitialized(ref _texts, () => new TokenTexts(Tokenizer));
 
     public int VocabularySize => Tokenizer.VocabularySize;
 

@@ -178,6 +178,15 @@ public sealed class CompletionTests
     }
 
     [Fact]
+    public async Task Scores_MoreThanTheServerHolds_AreRefused()
+    {
+        await using var server = await TestServer.StartAsync();
+        var prompts = new JsonArray([.. Enumerable.Range(0, 256).Select(_ => Ids([.. Enumerable.Repeat(5, 100)]))]);
+        var refusal = await server.CompleteAsync(new() { ["prompt"] = prompts, ["max_tokens"] = 1, ["logprobs"] = 20, ["echo"] = true }, HttpStatusCode.BadRequest);
+        Assert.Equal("logprobs", (string?)refusal["error"]!["param"]);
+    }
+
+    [Fact]
     public async Task Logprobs_OfAStream_CoverEveryToken()
     {
         await using var server = await TestServer.StartAsync();
