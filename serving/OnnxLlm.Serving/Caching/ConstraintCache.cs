@@ -9,9 +9,10 @@ namespace OnnxLlm.Serving.Caching;
 /// <summary>Constraints compiled once for all requests that have the same. A model's own: what is allowed is said in its tokens.</summary>
 internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
 {
-    private const int MostConstraints = 256;
+    /// <summary>Constraints with the positions that they keep come to some six megabytes, and to twice that with the largest grammar.</summary>
+    private const int Most = 64, StatesLikeAnother = 50_000;
 
-    private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = MostConstraints });
+    private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = Most * StatesLikeAnother });
     private readonly Lazy<TokenTrie> _vocabulary = new(() => Vocabulary(tokenizer));
 
     /// <returns>The constraint, or why there is none.</returns>
@@ -22,7 +23,7 @@ internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
         {
             var constraint = new Constraint(Compile(spec), _vocabulary.Value);
             if (constraint.Start.IsOnlyEnd) throw new ConstraintException("The constraint allows the empty text only.");
-            return (_known.Set(spec, constraint, new MemoryCacheEntryOptions { Size = 1 }), null);
+            return (_known.Set(spec, constraint, new MemoryCacheEntryOptions { Size = StatesLikeAnother + constraint.States }), null);
         }
         catch (ConstraintException mistake)
         {

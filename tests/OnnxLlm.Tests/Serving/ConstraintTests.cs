@@ -120,6 +120,33 @@ public sealed class ConstraintTests : IDisposable
     public void Find_OfTheSameAgain_CompilesNothing() =>
         Assert.Same(Find(ConstraintKind.JsonSchema, Person), Find(ConstraintKind.JsonSchema, Person));
 
+    [Fact]
+    public void Positions_ThatALongAnswerHasLeft_AreForgotten()
+    {
+        const int Length = 9000;
+        var constraint = Find(ConstraintKind.Regex, $"[ab]{{{Length}}}");
+        var token = TestServer.Tokenizer.Encode("a")[0];
+        var position = constraint.Start;
+        for (var step = 0; step < Length - 1; step++)
+        {
+            constraint.Mask(position);
+            position = constraint.After(position, token)!;
+        }
+
+        Assert.Equal(1, position.Distance);
+        Assert.InRange(Reachable(constraint.Start), 1, Length / 2);
+    }
+
+    /// <summary>Positions that one keeps in memory.</summary>
+    private static int Reachable(Position start)
+    {
+        var (seen, open) = (new HashSet<Position> { start }, new Queue<Position>([start]));
+        while (open.TryDequeue(out var position))
+            for (var b = 0; b <= byte.MaxValue; b++)
+                if (position.IsKnown((byte)b, out var next) && next is not null && seen.Add(next)) open.Enqueue(next);
+        return seen.Count;
+    }
+
     private Constraint Find(ConstraintKind kind, string text)
     {
         var (constraint, error) = _cache.Find(new ConstraintSpec(kind, text));

@@ -8,8 +8,8 @@ internal sealed class Constraint
 {
     /// <summary>Calls inside calls that recursive rules may reach; from there on only the shortest way is open.</summary>
     private const int DeepestStack = 64;
-    private const int PositionsToKeep = 4096;
-    private const int NodesToKeep = 1 << 18;
+    private const int PositionsToKeep = 1024;
+    private const int NodesToKeep = 1 << 16;
 
     private readonly Grammar _grammar;
     private readonly TokenTrie _vocabulary;
@@ -27,6 +27,9 @@ internal sealed class Constraint
     public Position Start { get; }
 
     public int Vocabulary => _vocabulary.Count;
+
+    /// <summary>States of its grammar.</summary>
+    public int States => _grammar.States;
 
     /// <summary>Where a token leads; null where it is not allowed.</summary>
     public Position? After(Position? position, int token)
@@ -106,9 +109,11 @@ internal sealed class Constraint
         return node;
     }
 
-    /// <summary>Sequences that stand at a position keep it; it is only no longer found.</summary>
+    /// <summary>Sequences that stand at a position keep it, but nothing else does: neither is it found, nor does another position lead to it.</summary>
     private void Forget()
     {
+        foreach (var position in _positions.Values) position.Forget();
+        Start.Forget();
         _positions.Clear();
         _nodes.Clear();
     }

@@ -31,6 +31,8 @@ internal sealed class Grammar
 
     public Automaton Root { get; }
 
+    public int States => _states.Count;
+
     /// <summary>The edges of a state.</summary>
     public IReadOnlyList<Edge> this[int state] => _states[state];
 

@@ -33,6 +33,13 @@ internal sealed class Position(ImmutableArray<StackNode> stacks, bool isEnd)
         _next[b] = next;
         _known[b >> 6] |= 1UL << (b & 63);
     }
+
+    /// <summary>Where bytes lead from here has to be worked out again.</summary>
+    public void Forget()
+    {
+        Array.Clear(_next);
+        Array.Clear(_known);
+    }
 }
 
 /// <summary>A state, and the states to return to. Equal stacks are one object.</summary>
