@@ -14,6 +14,7 @@ internal sealed class EngineHealth(TimeProvider time)
     private int _faults;
     private bool _idle;
     private bool _hasPassed;
+    private bool _isDoubtful;
     private Exception? _lastFault;
 
     public Exception? LastFault => Volatile.Read(ref _lastFault);
@@ -28,7 +29,7 @@ internal sealed class EngineHealth(TimeProvider time)
     public bool IsAlive => !IsDead && (Volatile.Read(ref _idle) || IsFresh(ref _beat));
 
     /// <summary>A forward pass, good or bad, ended lately, so its outcome still counts.</summary>
-    public bool IsKnown => Volatile.Read(ref _hasPassed) && IsFresh(ref _lastPass);
+    public bool IsKnown => Volatile.Read(ref _hasPassed) && !Volatile.Read(ref _isDoubtful) && IsFresh(ref _lastPass);
 
     public void Beat(bool idle)
     {
@@ -40,6 +41,17 @@ internal sealed class EngineHealth(TimeProvider time)
     {
         Volatile.Write(ref _faults, 0);
         Known();
+    }
+
+    /// <summary>A pass did not fail, but an answer did. It may have been that answer's own fault: the engine's question to the model has to tell.</summary>
+    public void Doubted() => Volatile.Write(ref _isDoubtful, true);
+
+    /// <summary>That question was answered, or was not.</summary>
+    public void Asked(Exception? fault)
+    {
+        Volatile.Write(ref _isDoubtful, false);
+        if (fault is null) Passed();
+        else Faulted(fault);
     }
 
     public void Faulted(Exception fault)

@@ -228,10 +228,11 @@ internal sealed class InferenceEngine : IDisposable
         }
     }
 
-    /// <summary>The model works, unless its answer to the engine's own question was no answer.</summary>
+    /// <summary>The model works, unless what it said was no answer: to the engine's own question, or to somebody else's, after which it has to be asked.</summary>
     private void Judge(IReadOnlyList<Sequence> ended)
     {
-        if (ended.FirstOrDefault(sequence => sequence.IsProbe)?.Fault is { } fault) Health.Faulted(fault);
+        if (ended.FirstOrDefault(sequence => sequence.IsProbe) is { } probe) Health.Asked(probe.Fault);
+        else if (ended.Any(sequence => sequence.Fault is not null)) Health.Doubted();
         else Health.Passed();
     }
 

@@ -38,6 +38,21 @@ public sealed class OperationTests
         Assert.Equal((200, "ok"), await HealthAsync(server, "/health"));
     }
 
+    /// <summary>A pass that gives no numbers does not fail; only its answers do.</summary>
+    [Fact]
+    public async Task Ready_WhileEveryAnswerFails_Is503()
+    {
+        var model = new FadingModel();
+        await using var server = await TestServer.StartAsync(model);
+        Assert.Equal((200, "ok"), await HealthAsync(server, "/health/ready"));
+        model.Scores = float.NaN;
+        await server.CompleteAsync([], HttpStatusCode.InternalServerError);
+        Assert.Equal((503, "failed"), await HealthAsync(server, "/health/ready"));
+        model.Scores = 0;
+        await server.CompleteAsync([]);
+        Assert.Equal((200, "ok"), await HealthAsync(server, "/health/ready"));
+    }
+
     [Fact]
     public async Task Live_AfterFaultsWithoutEnd_Is503AndWorkIsRefusedForGood()
     {
@@ -179,5 +194,13 @@ public sealed class OperationTests
     {
         using var response = await server.Http.GetAsync(path);
         return ((int)response.StatusCode, (string)JsonNode.Parse(await response.Content.ReadAsStringAsync())!["status"]!);
+    }
+
+    private sealed class FadingModel() : ToyModel(4, 256, TestServer.Tokenizer.VocabularySize)
+    {
+        /// <summary>Of all tokens.</summary>
+        public float Scores { get; set; }
+
+        protected override void Score(ReadOnlySpan<int> history, Span<float> logits) => logits.Fill(Scores);
     }
 }
