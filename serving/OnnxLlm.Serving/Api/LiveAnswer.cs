@@ -22,7 +22,6 @@ internal sealed class LiveAnswer : Answer
     private readonly ChoiceText[] _texts;
     private readonly CancellationTokenSource[] _cancels;
     private string _unfinished = "abort";
-    private int _shared;
 
     public LiveAnswer(GenerationRequest request, ServedModel model, Caller caller, Guardrails guardrails, ServingMetrics metrics, CancellationToken aborted)
     {
@@ -46,7 +45,7 @@ internal sealed class LiveAnswer : Answer
 
     public override IEnumerable<SequenceTimes> Times => Sequences.Select(sequence => sequence.Times);
 
-    public override Usage Usage => new(_request.PromptTokens, _texts.Sum(text => text.Tokens), _shared);
+    public override Usage Usage => new(_request.PromptTokens, _texts.Sum(text => text.Tokens), Sequences.Where(sequence => !sequence.IsSibling).Sum(sequence => sequence.Shared));
 
     public override async IAsyncEnumerable<ChoiceDelta> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
@@ -132,7 +131,6 @@ internal sealed class LiveAnswer : Answer
             case TokensGenerated together:
                 return Append(text, together);
             case SequenceFinished finished:
-                if (finished.Choice % _request.Choices == 0) _shared += finished.Shared;
                 return text.Finish(finished.Reason);
             case SequenceFailed failed:
                 throw new ServingException("The engine failed while it answered.", failed.Fault);

@@ -187,6 +187,20 @@ public sealed class CompletionTests
     }
 
     [Fact]
+    public async Task CachedTokens_OfAnAnswerThatAStopSequenceEnds_AreTold()
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Parrot(Text), options => options with { CacheBytes = 0 });
+        var first = await AskAsync("nothing");
+        var second = await AskAsync("server");
+        Assert.Equal(0, Cached(first));
+        Assert.Equal((int)first["usage"]!["prompt_tokens"]! - 1, Cached(second));
+
+        Task<JsonNode> AskAsync(string stop) => server.CompleteAsync(new() { ["prompt"] = "0123456789 0123456789 Once upon", ["temperature"] = 0, ["max_tokens"] = 50, ["stop"] = stop });
+
+        static int Cached(JsonNode answer) => (int)answer["usage"]!["prompt_tokens_details"]!["cached_tokens"]!;
+    }
+
+    [Fact]
     public async Task Logprobs_OfAStream_CoverEveryToken()
     {
         await using var server = await TestServer.StartAsync();
