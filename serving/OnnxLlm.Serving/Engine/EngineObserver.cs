@@ -60,6 +60,12 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
             metrics.TimePerOutputToken.Observe(Seconds(times.FirstToken, times.LastToken) / (sequence.Generated - 1));
     }
 
+    /// <summary>Its request wants no more of it: a stop sequence came, or the client has gone. What it was given until then counts.</summary>
+    public void Left(Sequence sequence)
+    {
+        if (sequence.Generated > 0) Finished(sequence);
+    }
+
     public void Guessed(int proposed, int accepted)
     {
         metrics.DraftTokens.Add(proposed);

@@ -153,6 +153,7 @@ internal sealed class InferenceEngine : IDisposable
         Interlocked.Add(ref _queued, _scheduler.Waiting - waiting);
         Volatile.Write(ref _running, _scheduler.Running);
         _observer.Planned(plan);
+        for (var i = 0; i < _scheduler.Gone.Count; i++) _observer.Left(_scheduler.Gone[i]);
         return plan;
     }
 

@@ -16,6 +16,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     private readonly WaitingLine _line = new();
     private readonly PrefixCache _prefixes = prefixes ?? new(0, _ => 0, int.MaxValue);
     private readonly List<Transfer> _transfers = [];
+    private readonly List<Sequence> _gone = [];
     private Predicate<Sequence>? _abandon;
     private StepPlan _again = new([], null, []);
     private int _swapped;
@@ -50,13 +51,17 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     /// <summary>Sequences that had to make room so far.</summary>
     public long Preemptions { get; private set; }
 
+    /// <summary>Sequences that the last plan found cancelled.</summary>
+    public IReadOnlyList<Sequence> Gone => _gone;
+
     public void Enqueue(Sequence sequence) => _line.Add(sequence);
 
     /// <summary>The next step. Cancelled sequences are gone from it, their slots free.</summary>
     public StepPlan Plan()
     {
+        _gone.Clear();
         _line.RemoveAll(_abandon ??= Abandon);
-        Retire(sequence => sequence.Cancelled.IsCancellationRequested);
+        _gone.AddRange(Retire(sequence => sequence.Cancelled.IsCancellationRequested));
         Admit();
         var chunk = NextChunk();
         var draft = chunk is null ? Guess() : [];
@@ -145,6 +150,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     private bool Abandon(Sequence sequence)
     {
         if (!sequence.Cancelled.IsCancellationRequested) return false;
+        _gone.Add(sequence);
         if (sequence.SwappedTo is not { } entry) return true;
         _transfers.Add(Transfer.Drop(entry));
         _swapped--;

@@ -190,6 +190,21 @@ public sealed class OperationTests
         Assert.Contains(scrape.Keys, key => key.StartsWith("onnxllm_model_info{fingerprint=\"fp_000000000000\"", StringComparison.Ordinal));
     }
 
+    /// <summary>Nobody reads such an answer to its end, but it took its time all the same.</summary>
+    [Fact]
+    public async Task Metrics_OfAnAnswerThatAStopSequenceEnds_HaveItsTimeAndLength()
+    {
+        using var steps = new SemaphoreSlim(0);
+        await using var server = await TestServer.StartAsync(TestServer.Parrot("abcdefghijklmnopqrstuvwxyz"));
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        var answering = server.CompleteAsync(new() { ["prompt"] = "a", ["temperature"] = 0, ["stop"] = "d", ["max_tokens"] = 20 });
+        steps.Release(3);
+        Assert.Equal("bc", (string?)(await answering)["choices"]![0]!["text"]);
+        steps.Release(20);
+        Assert.True(SpinWait.SpinUntil(() => server.Metrics.RequestLatency.Count == 1, TestServer.Patience));
+        Assert.InRange(server.Metrics.RequestGenerationTokens.Sum, 3, 5);
+    }
+
     private static async Task<(int Status, string Word)> HealthAsync(TestServer server, string path)
     {
         using var response = await server.Http.GetAsync(path);
