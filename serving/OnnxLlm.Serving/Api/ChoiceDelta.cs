@@ -24,7 +24,8 @@ internal sealed record ScoredToken(TokenText Token, float? LogProb, ImmutableArr
 internal sealed record ScoredAlternative(TokenText Token, float LogProb);
 
 /// <summary>The bytes of a token, and as much of them as is text.</summary>
-internal sealed record TokenText(string Text, ImmutableArray<byte> Bytes);
+/// <param name="IsSpecial">It stands for no text.</param>
+internal sealed record TokenText(int Id, string Text, ImmutableArray<byte> Bytes, bool IsSpecial);
 
 /// <summary>Tokens read and written for a request. The end token is not counted.</summary>
 /// <param name="CachedTokens">Prompt tokens that were known already and not read again.</param>

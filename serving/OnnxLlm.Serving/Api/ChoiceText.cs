@@ -30,7 +30,7 @@ internal sealed class ChoiceText(int choice, ServedModel model, GenerationReques
         if (!token.IsPrompt) Tokens++;
         // Stop sequences count from min_tokens on, and only in the answer.
         var text = token.IsPrompt || Tokens < request.MinTokens ? _stops.Finish() + piece : _stops.Append(piece);
-        if (_stops.IsStopped) return End(text, FinishReason.Stop);
+        if (_stops.IsStopped) return End(text, FinishReason.StopSequence);
         if (guard is not null && !token.IsPrompt) text = guard.Append(text);
         if (guard is { IsBlocked: true }) return Close(text, FinishReason.Filtered);
         return text.Length > 0 ? Show(text, null) : null;
@@ -40,7 +40,7 @@ internal sealed class ChoiceText(int choice, ServedModel model, GenerationReques
     public ChoiceDelta Finish(FinishReason reason)
     {
         var text = _stops.Append(_stream.Finish());
-        return _stops.IsStopped ? End(text, FinishReason.Stop) : End(text + _stops.Finish(), reason);
+        return _stops.IsStopped ? End(text, FinishReason.StopSequence) : End(text + _stops.Finish(), reason);
     }
 
     private ChoiceDelta End(string text, FinishReason reason)

@@ -51,17 +51,20 @@ internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain, Tim
     {
         ChoiceDelta? whole = null;
         await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false)) whole = whole?.Then(delta) ?? delta;
-        await JsonResponse.WriteAsync(context, GenerateFormat.Write(read.Lease.Description.Id, whole?.Text ?? "", Scores(read, whole), whole?.Finish)).ConfigureAwait(false);
+        await JsonResponse.WriteAsync(context, Format(read).Whole(whole!)).ConfigureAwait(false);
     }
 
     private static async Task WriteStreamAsync(HttpContext context, Answer answer, ReadRequest read)
     {
-        var stream = new SseStream(context);
+        var (stream, format) = (new SseStream(context), Format(read));
         await stream.BeginAsync().ConfigureAwait(false);
         try
         {
             await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false))
-                await stream.SendAsync(GenerateFormat.Write(read.Lease.Description.Id, delta.Text, Scores(read, delta), delta.Finish)).ConfigureAwait(false);
+            {
+                foreach (var piece in format.Pieces(delta)) stream.Append(piece);
+                await stream.FlushAsync().ConfigureAwait(false);
+            }
         }
         catch (ServingException)
         {
@@ -70,6 +73,5 @@ internal sealed class GenerateEndpoint(GenerationReader reader, Drain drain, Tim
         }
     }
 
-    private static System.Collections.Immutable.ImmutableArray<ScoredToken>? Scores(ReadRequest read, ChoiceDelta? delta) =>
-        read.Request.Alternatives is null || delta is null ? null : delta.Scores;
+    private static GenerateFormat Format(ReadRequest read) => new(read.Lease.Description.Id, hasDetails: read.Request.Alternatives is not null);
 }

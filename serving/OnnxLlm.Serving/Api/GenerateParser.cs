@@ -12,6 +12,7 @@ internal sealed class GenerateParser(RequestBody body, ServedModel model)
     {
         var text = body.Text("text_input");
         if (text is null) body.Refuse("text_input", "'text_input' is missing.");
+        if (shared.Choices > 1) body.Refuse("n", "'n' must be 1: the answer has one text.");
         var maxTokens = body.Integer("max_tokens", 1, int.MaxValue);
         return shared with
         {

@@ -57,7 +57,9 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
                     ["success"] = Duration(metrics.RequestLatency),
                     ["fail"] = new JsonObject { ["count"] = metrics.Requests.Value("error"), ["ns"] = 0 },
                     ["queue"] = Duration(metrics.QueueTime),
+                    ["compute_input"] = InPlace(metrics.InferenceTime),
                     ["compute_infer"] = Duration(metrics.InferenceTime),
+                    ["compute_output"] = InPlace(metrics.InferenceTime),
                 },
             }),
         });
@@ -94,6 +96,9 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
         ["datatype"] = type,
         ["shape"] = new JsonArray([.. shape.Select(size => JsonValue.Create(size))]),
     };
+
+    /// <summary>Inputs and outputs are where the model reads and writes them: moving them takes no time of its own.</summary>
+    private static JsonObject InPlace(Metrics.Histogram times) => new() { ["count"] = times.Count, ["ns"] = 0 };
 
     private static JsonObject Duration(Metrics.Histogram times) => new() { ["count"] = times.Count, ["ns"] = (long)(times.Sum * 1e9) };
 }

@@ -9,7 +9,11 @@ internal sealed class TokenTexts(Tokenizer tokenizer)
     private readonly TokenText?[] _texts = new TokenText?[tokenizer.VocabularySize];
 
     /// <summary>From any thread: of two that make the same text at once, either is right.</summary>
-    public TokenText this[int token] => _texts[token] ??= Make(tokenizer.Bytes(token));
+    public TokenText this[int token] => _texts[token] ??= Make(token);
 
-    private static TokenText Make(ReadOnlySpan<byte> bytes) => new(Encoding.UTF8.GetString(bytes), [.. bytes]);
+    private TokenText Make(int token)
+    {
+        var bytes = tokenizer.Bytes(token);
+        return new(token, Encoding.UTF8.GetString(bytes), [.. bytes], tokenizer.IsSpecial(token));
+    }
 }

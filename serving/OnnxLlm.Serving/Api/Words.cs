@@ -7,7 +7,7 @@ internal static class Words
 {
     public static string Of(FinishReason reason) => reason switch
     {
-        FinishReason.Stop => "stop",
+        FinishReason.Stop or FinishReason.StopSequence => "stop",
         FinishReason.Length => "length",
         FinishReason.Filtered => "content_filter",
         _ => throw new ServingException($"There is no word for {reason}."),

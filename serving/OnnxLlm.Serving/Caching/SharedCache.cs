@@ -6,7 +6,7 @@ namespace OnnxLlm.Serving.Caching;
 /// <summary>Answers that all replicas share, in Redis. Whatever goes wrong there, the request is answered as if nothing had been found.</summary>
 internal sealed class SharedCache(Uri address, TimeProvider time, ILogger<SharedCache> logger) : IDisposable
 {
-    private const string Prefix = "onnxllm:answer:1:";
+    private const string Prefix = "onnxllm:answer:2:";
     private static readonly TimeSpan Life = TimeSpan.FromHours(1);
 
     private readonly RedisConnection _redis = new(address, time);

@@ -4,7 +4,7 @@ namespace OnnxLlm.Serving.Engine;
 
 internal enum FinishReason
 {
-    /// <summary>An end token, or a stop sequence in the text.</summary>
+    /// <summary>An end token, or the end of what the answer must look like.</summary>
     Stop,
 
     /// <summary>As many tokens as asked for, or the context is full.</summary>
@@ -12,6 +12,9 @@ internal enum FinishReason
 
     /// <summary>What came may not be shown. The engine itself never says so.</summary>
     Filtered,
+
+    /// <summary>A stop sequence came in the text. The engine itself never says so either.</summary>
+    StopSequence,
 }
 
 /// <summary>What a sequence tells its request. Exactly one <see cref="SequenceFinished"/> or <see cref="SequenceFailed"/> comes last, unless it was cancelled.</summary>

@@ -47,6 +47,55 @@ public sealed class ProtocolTests
     }
 
     [Theory]
+    [InlineData("", "eos_token", "bcdefgh")]
+    [InlineData(""","stop":["e"]""", "stop_sequence", "bcd")]
+    [InlineData(""","max_tokens":2""", "length", "bc")]
+    public async Task Generate_WithDetails_NamesTheEnd(string more, string reason, string text)
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Parrot("abcdefgh"));
+        var answer = await server.PostAsync($"{Model}/generate", Body(more));
+        Assert.Equal((text, reason), ((string?)answer["text_output"], (string?)answer["details"]!["finish_reason"]));
+        var events = await StreamAsync(server, Body(more));
+        Assert.Equal(text, string.Concat(events.Select(piece => (string?)piece["text_output"])));
+        Assert.Equal(reason, (string?)events[^1]["details"]!["finish_reason"]);
+
+        static JsonObject Body(string more) => (JsonObject)JsonNode.Parse($$"""{"text_input":"a","temperature":0,"details":true{{more}}}""")!;
+    }
+
+    [Fact]
+    public async Task Generate_WithDetails_HasEveryTokenByItsNumber()
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Parrot("abcdefgh"));
+        JsonObject body = new() { ["text_input"] = "a", ["temperature"] = 0, ["max_tokens"] = 3, ["details"] = true };
+        var tokens = (await server.PostAsync($"{Model}/generate", (JsonObject)body.DeepClone()))["details"]!["logprobs"]!.AsArray();
+        Assert.Equal(TestServer.Tokenizer.Encode("bcd"), tokens.Select(token => (int)token!["id"]!));
+        Assert.All(tokens, token => Assert.False((bool)token!["special"]!));
+        Assert.Equal(["id", "text", "logprob", "special"], tokens[0]!.AsObject().Select(field => field.Key));
+
+        var streamed = (await StreamAsync(server, body)).Select(piece => (Text: (string?)piece["text_output"], Token: piece["details"]!["token"])).Where(piece => piece.Token is not null).ToArray();
+        Assert.Equal(["b", "c", "d"], streamed.Select(piece => piece.Text));
+        Assert.Equal(tokens.Select(token => token!.ToJsonString()), streamed.Select(piece => piece.Token!.ToJsonString()));
+    }
+
+    [Fact]
+    public async Task Generate_OfSeveralAnswers_IsRefused()
+    {
+        await using var server = await TestServer.StartAsync();
+        var refusal = await server.PostAsync($"{Model}/generate", new() { ["text_input"] = "x", ["n"] = 2 }, HttpStatusCode.BadRequest);
+        Assert.Contains("'n'", (string)refusal["error"]!, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Statistics_HaveEveryPartOfTritonsForm()
+    {
+        await using var server = await TestServer.StartAsync();
+        await server.PostAsync($"{Model}/generate", new() { ["text_input"] = "x", ["max_tokens"] = 2, ["ignore_eos"] = true });
+        var parts = (await GetAsync(server, $"{Model}/stats"))["model_stats"]![0]!["inference_stats"]!.AsObject();
+        Assert.Equal(["success", "fail", "queue", "compute_input", "compute_infer", "compute_output"], parts.Select(part => part.Key));
+        Assert.All(parts.Where(part => part.Key != "fail"), part => Assert.Equal(1, (int)part.Value!["count"]!));
+    }
+
+    [Theory]
     [InlineData("/v2/models/unknown/generate", """{"text_input":"x"}""", 404)]
     [InlineData("/v2/models/org%2Ftoy/generate", """{"text":"x"}""", 400)]
     [InlineData("/v2/models/org%2Ftoy/generate", """{"text_input":"x","parameters":{"temperature":9}}""", 400)]
@@ -99,6 +148,13 @@ public sealed class ProtocolTests
         var routes = server.Service<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>().Select(route => route.RoutePattern.RawText!.Replace("{**", "{", StringComparison.Ordinal));
         Assert.Equal(["/openapi.json"], routes.Where(route => !described.Contains(route)));
         Assert.NotNull(document["paths"]!["/v1/chat/completions"]!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!["properties"]!["messages"]);
+    }
+
+    private static async Task<JsonNode[]> StreamAsync(TestServer server, JsonObject body)
+    {
+        using var response = await server.SendAsync($"{Model}/generate_stream", body.ToJsonString());
+        var text = await response.Content.ReadAsStringAsync();
+        return [.. text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line["data: ".Length..])!)];
     }
 
     private static async Task<JsonNode> GetAsync(TestServer server, string path) => JsonNode.Parse(await server.Http.GetStringAsync(path))!;
