@@ -1,10 +1,10 @@
 using Microsoft.AspNetCore.Http;
-using OnnxLlm.Serving.Tracing;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>Answers both generation routes: read, refuse or admit, then write the answer whole or as a stream.</summary>
-internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions options, Drain drain, Entropy entropy, TimeProvider time)
+/// <summary>Answers both generation routes of the OpenAI API, whole or as a stream.</summary>
+internal sealed class GenerationEndpoint(AnswerRoute route, ServerOptions options, Entropy entropy, TimeProvider time)
 {
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(5);
 
@@ -14,60 +14,21 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
     public Task ChatAsync(HttpContext context) =>
         HandleAsync(context, new ChatFormat(), (body, model, shared) => new ChatParser(body, model, options.Limits).Read(shared));
 
-    private async Task HandleAsync(HttpContext context, IAnswerFormat format, ReadPrompts read)
+    private Task HandleAsync(HttpContext context, IAnswerFormat format, ReadPrompts read) =>
+        route.HandleAsync(context, format.Operation, null, read, (answer, held) => WriteAsync(context, answer, format, held));
+
+    private Task WriteAsync(HttpContext context, Answer answer, IAnswerFormat format, ReadRequest held)
     {
-        using var place = drain.TryEnter();
-        var error = place is null ? ApiError.Draining() : await AnswerAsync(context, format, read).ConfigureAwait(false);
-        if (error is not null) await error.WriteAsync(context).ConfigureAwait(false);
-    }
-
-    /// <returns>Why there is no answer, or null when it has been written.</returns>
-    private async Task<ApiError?> AnswerAsync(HttpContext context, IAnswerFormat format, ReadPrompts read)
-    {
-        var (understood, error) = await reader.ReadAsync(context, null, read).ConfigureAwait(false);
-        using var held = understood;
-        if (held is null) return error;
-
-        var request = held.Request;
-        var (model, caller) = (held.Lease.Description, Caller.Of(context));
-        using var trace = RequestTrace.Begin(context, format.Operation, held, time);
-        var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
-        (var started, error) = await new Generation(held.Lease.Model, caller).StartAsync(request, mayCache, context.RequestAborted).ConfigureAwait(false);
-        using var answer = started;
-        if (answer is null) return trace?.Refused(error!) ?? error;
-
-        Describe(context, answer);
+        ServedModel model = held.Lease.Description;
         var head = new AnswerHead(format.IdPrefix + entropy.NextId(), time.GetUtcNow().ToUnixTimeSeconds(), model.Id, model.Fingerprint);
-        var writer = new AnswerWriter(head, format, request);
-        try
-        {
-            await (request.Stream ? StreamAsync(context, answer, writer) : WholeAsync(context, answer, writer)).ConfigureAwait(false);
-        }
-        catch (Exception fault)
-        {
-            trace?.Failed(fault);
-            throw;
-        }
-        finally
-        {
-            trace?.Describe(answer);
-            caller.Quota?.Charge(answer.Usage.PromptTokens + answer.Usage.CompletionTokens);
-        }
-
-        return null;
-    }
-
-    private static void Describe(HttpContext context, Answer answer)
-    {
-        context.Response.Headers["x-seed"] = FormattableString.Invariant($"{answer.Seed}");
-        if (answer.CacheState is { } state) context.Response.Headers["x-cache"] = state;
+        var writer = new AnswerWriter(head, format, held.Request);
+        return held.Request.Stream ? StreamAsync(context, answer, writer) : WholeAsync(context, answer, writer);
     }
 
     private static async Task WholeAsync(HttpContext context, Answer answer, AnswerWriter writer)
     {
         var deltas = new List<ChoiceDelta>();
         await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false)) deltas.Add(delta);
-        RequestRecord.Of(context).Usage = answer.Usage;
         await JsonResponse.WriteAsync(context, writer.Whole(deltas, answer.Choices, answer.Usage)).ConfigureAwait(false);
     }
 
@@ -88,7 +49,6 @@ internal sealed class GenerationEndpoint(GenerationReader reader, ServerOptions 
             throw;
         }
 
-        RequestRecord.Of(context).Usage = answer.Usage;
         if (writer.Closing(answer.Usage) is { } closing) await stream.SendAsync(closing).ConfigureAwait(false);
         await stream.EndAsync().ConfigureAwait(false);
     }

@@ -35,6 +35,20 @@ public sealed class KeyTests
         Assert.Equal(200, (await AskAsync(server)).Status);
     }
 
+    [Theory]
+    [InlineData("/v1/completions", Body)]
+    [InlineData("/v2/models/org%2Ftoy/generate", """{"text_input":"Once upon a time there was a small server","max_tokens":4}""")]
+    public async Task Quota_OfTokens_CountsAnAnswerThatFailsToo(string path, string body)
+    {
+        await using var server = await StartAsync("""{"keys":[{"name":"ci","sha256":"@","tokens_per_minute":3}]}""", new ManualTime());
+        server.Model.BeforePass = () => throw new InvalidOperationException("injected");
+        foreach (var status in new[] { HttpStatusCode.InternalServerError, HttpStatusCode.TooManyRequests })
+        {
+            using var response = await server.SendAsync(path, body, ("Authorization", "Bearer right"));
+            Assert.Equal(status, response.StatusCode);
+        }
+    }
+
     [Fact]
     public async Task AdminRoutes_OpenToAdministratorsOnly()
     {

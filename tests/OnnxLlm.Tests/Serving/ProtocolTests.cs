@@ -85,6 +85,19 @@ public sealed class ProtocolTests
         Assert.Contains("'n'", (string)refusal["error"]!, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("generate", "no-store", null)]
+    [InlineData("generate", "max-age=0", "miss")]
+    [InlineData("generate_stream", "no-store", null)]
+    [InlineData("generate_stream", "max-age=0", "miss")]
+    public async Task Generate_HasTheHeadersOfACompletion(string route, string control, string? cache)
+    {
+        await using var server = await TestServer.StartAsync();
+        using var response = await server.SendAsync($"{Model}/{route}", """{"text_input":"x","seed":7,"max_tokens":2}""", ("Cache-Control", control));
+        Assert.Equal("7", Assert.Single(response.Headers.GetValues("x-seed")));
+        Assert.Equal(cache, response.Headers.TryGetValues("x-cache", out var states) ? states.Single() : null);
+    }
+
     [Fact]
     public async Task Statistics_HaveEveryPartOfTritonsForm()
     {
