@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
@@ -20,8 +22,8 @@ public sealed class ModelPackage
     /// <summary>The generation graph.</summary>
     public string ModelPath => Path.Combine(Folder, PackageManifest.ModelFile);
 
-    /// <summary>SHA-256 of the generation graph: what answers depend on.</summary>
-    public string ModelHash => Manifest.Files[PackageManifest.ModelFile];
+    /// <summary>SHA-256 over the names and hashes of all files: of what answers depend on, weights beside the graph included.</summary>
+    public string ModelHash => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', Manifest.Files.Select(file => $"{file.Key} {file.Value}")))));
 
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
     public string Precision => Manifest.Precision;

@@ -1,3 +1,5 @@
+using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Serving;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Models;
@@ -52,6 +54,27 @@ public sealed class ModelLoaderTests
         var mistake = Assert.Throws<ServingException>(() => ModelLoader.Load(new ServerOptions { Model = folder ?? package.Folder, MaxLength = maxLength }));
         Assert.Contains(part, mistake.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', mistake.Message);
+    }
+
+    /// <summary>Weights of more than two gigabytes lie beside the graph; the answers depend on them all the same.</summary>
+    [Fact]
+    public void Fingerprint_OfWeightsBesideTheGraph_FollowsThem()
+    {
+        using var package = new ServedPackage();
+        var graph = Path.Combine(package.Folder, "model.onnx");
+        OnnxFile.Write(OnnxFile.Read(graph), graph, externalThreshold: 0);
+        var before = Fingerprint();
+        var weights = File.ReadAllBytes(graph + ".data");
+        weights[0] ^= 1;
+        File.WriteAllBytes(graph + ".data", weights);
+        Assert.NotEqual(before, Fingerprint());
+
+        string Fingerprint()
+        {
+            PackageManifest.Read(package.Folder).Seal(package.Folder);
+            var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Threads = 1 });
+            using (runner) return model.Fingerprint;
+        }
     }
 
     /// <summary>A byte of the weights changes there and back all the time: what the hash was taken of is not what the runtime read, so nothing may be served but the whole model.</summary>
