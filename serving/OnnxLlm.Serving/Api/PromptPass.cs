@@ -41,6 +41,7 @@ internal static class PromptPass
         Reader = reader,
         Key = caller.Name,
         Priority = caller.Priority,
+        Salt = request.CacheSalt,
         Output = output,
         Cancelled = cancelled,
     };

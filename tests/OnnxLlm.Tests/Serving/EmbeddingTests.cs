@@ -73,6 +73,19 @@ public sealed class EmbeddingTests
         Assert.Equal(several.Usage.InputTokenCount, several.Usage.TotalTokenCount);
     }
 
+    [Fact]
+    public async Task Text_WithASalt_IsSharedWithThatSaltOnly()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { CacheBytes = 0 });
+        var ids = JsonNode.Parse($"[{string.Join(',', Enumerable.Range(10, 30))}]")!;
+        await EmbedAsync(server, new() { ["input"] = ids.DeepClone(), ["cache_salt"] = "mine" });
+        Assert.Equal(0, await CachedAsync(null));
+        Assert.Equal(29, await CachedAsync("mine"));
+
+        async Task<int> CachedAsync(string? salt) =>
+            (int)(await server.CompleteAsync(new() { ["prompt"] = ids.DeepClone(), ["max_tokens"] = 1, ["cache_salt"] = salt }))["usage"]!["prompt_tokens_details"]!["cached_tokens"]!;
+    }
+
     private static Task<JsonNode> EmbedAsync(TestServer server, JsonObject body, HttpStatusCode expected = HttpStatusCode.OK)
     {
         body["model"] = TestServer.ModelId;
