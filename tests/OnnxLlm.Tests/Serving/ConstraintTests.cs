@@ -147,6 +147,17 @@ public sealed class ConstraintTests : IDisposable
         return seen.Count;
     }
 
+    /// <summary>Each rule's shortest text is known only when that of the rule before is.</summary>
+    [Fact]
+    public void Grammar_OfRulesInAChain_IsMeasuredInWorkLinearInItsEdges()
+    {
+        const int Rules = 5000;
+        var rules = Enumerable.Range(0, Rules).ToDictionary(i => $"{i}", i => i == 0 ? Pattern.Text("a") : Pattern.Sequence(Pattern.Text("a"), Pattern.Rule($"{i - 1}")));
+        var grammar = new Grammar(Pattern.Sequence([.. rules.Keys.Select(Pattern.Rule)]), rules);
+        Assert.Equal(Rules * (Rules + 1) / 2, grammar.Distance(grammar.Root.Start));
+        Assert.InRange(grammar.Looks, 1, 2 * Enumerable.Range(0, grammar.States).Sum(state => grammar[state].Count));
+    }
+
     private Constraint Find(ConstraintKind kind, string text)
     {
         var (constraint, error) = _cache.Find(new ConstraintSpec(kind, text));

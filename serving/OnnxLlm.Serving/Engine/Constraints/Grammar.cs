@@ -39,6 +39,9 @@ internal sealed class Grammar
     /// <summary>A rule ends in this state.</summary>
     public bool IsEnd(int state) => _ends.Contains(state);
 
+    /// <summary>How often an edge was looked at to find the distances: at most twice each.</summary>
+    public int Looks { get; private set; }
+
     /// <summary>Bytes from a state to the end of its rule, at least.</summary>
     public int Distance(int state) => _distances[state];
 
@@ -119,24 +122,40 @@ internal sealed class Grammar
 
     private void AddEmpty(int from, int to) => _states[from].Add(new Edge(1, 0, null, to));
 
-    /// <summary>Shortest ways, to a fixed point. Ends have higher numbers than what leads to them, mostly, so going down takes few rounds.</summary>
+    /// <summary>Shortest ways, the nearest states first, so that a distance is final when what depends on it is looked at (Knuth 1977).</summary>
     private void Measure()
     {
         _distances = [.. Enumerable.Repeat(Unreachable, _states.Count)];
         _ends.UnionWith(_rules.Values.Append(Root).Select(rule => rule.End));
-        foreach (var end in _ends) _distances[end] = 0;
-        for (var changed = true; changed;)
+        var dependents = Dependents();
+        var open = new PriorityQueue<int, int>();
+        foreach (var end in _ends) open.Enqueue(end, _distances[end] = 0);
+        while (open.TryDequeue(out var state, out var distance))
+            if (distance == _distances[state]) Look(dependents[state], open);
+    }
+
+    private void Look(List<(int From, Edge Edge)> edges, PriorityQueue<int, int> open)
+    {
+        foreach (var (from, edge) in edges)
         {
-            changed = false;
-            for (var state = _states.Count - 1; state >= 0; state--)
-                foreach (var edge in _states[state])
-                {
-                    var way = Cost(edge);
-                    if (way >= _distances[state]) continue;
-                    _distances[state] = way;
-                    changed = true;
-                }
+            Looks++;
+            var way = Cost(edge);
+            if (way < _distances[from]) open.Enqueue(from, _distances[from] = way);
         }
+    }
+
+    /// <summary>By state, the edges whose cost depends on its distance: those to it, and those that call its rule.</summary>
+    private List<(int From, Edge Edge)>[] Dependents()
+    {
+        List<(int, Edge)>[] dependents = [.. _states.Select(_ => new List<(int, Edge)>())];
+        for (var state = 0; state < _states.Count; state++)
+            foreach (var edge in _states[state])
+            {
+                dependents[edge.Target].Add((state, edge));
+                if (edge.Rule is { } rule) dependents[rule.Start].Add((state, edge));
+            }
+
+        return dependents;
     }
 
     /// <summary>No finite text goes this way.</summary>
