@@ -79,10 +79,10 @@ internal static class ServerHost
     }
 
     /// <summary>The warning for a server that anyone in the network can use, or null.</summary>
-    public static string? Exposure(ServerOptions options)
+    public static string? Exposure(ServerOptions options, ApiKeys keys)
     {
         var exposed = options.Urls.FirstOrDefault(url => !IsLocal(url));
-        return exposed is null || options.ApiKeys.Length > 0 || options.KeyFile is not null ? null : $"{exposed} can be reached from other machines and no --api-key is set: anyone there can use this server.";
+        return exposed is null || keys.AreRequired ? null : $"{exposed} can be reached from other machines and no key is asked for (--api-key, --key-file): anyone there can use this server.";
     }
 
     private static bool IsLocal(string url)

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Builder;
+using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving;
@@ -11,7 +12,7 @@ internal static class ServerRun
     {
         await CheckModelAsync(app.Services).ConfigureAwait(false);
         await ListenAsync(app).ConfigureAwait(false);
-        if (ServerHost.Exposure(app.Services.GetRequiredService<ServerOptions>()) is { } warning) app.Logger.LogWarning("{Warning}", warning);
+        if (ServerHost.Exposure(app.Services.GetRequiredService<ServerOptions>(), app.Services.GetRequiredService<ApiKeys>()) is { } warning) app.Logger.LogWarning("{Warning}", warning);
         app.Logger.LogInformation("{Model} is served at {Urls}", string.Join(' ', app.Services.GetRequiredService<ModelRegistry>().Entries.Select(entry => entry.Id)), string.Join(' ', app.Urls));
         await app.WaitForShutdownAsync().ConfigureAwait(false);
     }

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Routing;
 using OnnxLlm.Serving;
+using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Playground;
 
 namespace OnnxLlm.Tests.Serving;
@@ -149,8 +150,12 @@ public sealed class RouteTests
     public void Exposure_WithoutAKey_IsWarnedOf(string url, bool warned)
     {
         var options = new ServerOptions { Model = "x", Urls = [url] };
-        Assert.Equal(warned, ServerHost.Exposure(options) is not null);
-        Assert.Null(ServerHost.Exposure(options with { ApiKeys = ["k"] }));
+        Assert.Equal(warned, ServerHost.Exposure(options, Keys([])) is not null);
+        Assert.Null(ServerHost.Exposure(options, Keys([ApiKey.Plain("k")])));
+        // An administrator's key protects what only administrators may do.
+        Assert.Equal(warned, ServerHost.Exposure(options, Keys([ApiKey.Plain("k") with { IsAdmin = true }])) is not null);
+
+        static ApiKeys Keys(ApiKey[] keys) => new(keys, TimeProvider.System);
     }
 
     [Fact]
