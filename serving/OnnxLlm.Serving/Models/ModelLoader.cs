@@ -67,6 +67,8 @@ internal static class ModelLoader
         var (config, provider) = (package.Config, Device.Parse(options.Device).Provider);
         if (tokenizer.VocabularySize > config.VocabularySize)
             throw new ServingException($"{package.Folder}: the tokenizer has {tokenizer.VocabularySize} tokens, the model only {config.VocabularySize}.");
+        if (config.EosTokenId >= tokenizer.VocabularySize)
+            throw new ServingException($"{package.Folder}: eos_token_id of config.json is {config.EosTokenId}, but the tokenizer has only {tokenizer.VocabularySize} tokens.");
         var template = ChatTemplates.Find(options.ChatTemplate, tokenizer);
         return new ServedModel
         {

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Serving;
@@ -75,6 +76,20 @@ public sealed class ModelLoaderTests
             var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Threads = 1 });
             using (runner) return model.Fingerprint;
         }
+    }
+
+    /// <summary>The model's vocabulary may be padded; its padding cannot be chosen, so it cannot end a text either.</summary>
+    [Fact]
+    public void EndToken_BeyondTheTokenizer_IsRefused()
+    {
+        using var package = new ServedPackage();
+        var config = Path.Combine(package.Folder, "config.json");
+        var json = JsonNode.Parse(File.ReadAllText(config))!;
+        (json["vocab_size"], json["eos_token_id"]) = (TestServer.Tokenizer.VocabularySize + 1, TestServer.Tokenizer.VocabularySize);
+        File.WriteAllText(config, json.ToJsonString());
+        PackageManifest.Read(package.Folder).Seal(package.Folder);
+        var mistake = Assert.Throws<ServingException>(() => ModelLoader.Load(new ServerOptions { Model = package.Folder }));
+        Assert.Contains("eos_token_id", mistake.Message, StringComparison.Ordinal);
     }
 
     /// <summary>A byte of the weights changes there and back all the time: what the hash was taken of is not what the runtime read, so nothing may be served but the whole model.</summary>
