@@ -37,8 +37,10 @@ internal sealed class EmbeddingsEndpoint(GenerationReader reader, ServerOptions 
     {
         EmbeddingSum[] embeddings = [.. held.Request.Prompts.Select(_ => new EmbeddingSum())];
         var refusal = await PromptPass.RunAsync(context, held, embeddings).ConfigureAwait(false);
-        if (refusal is null) await JsonResponse.WriteAsync(context, Answer(held, embeddings, form)).ConfigureAwait(false);
-        return refusal;
+        if (refusal is not null) return refusal;
+        if (embeddings.Any(embedding => !embedding.IsFinite)) throw new ServingException("The model returned hidden states that are not finite.");
+        await JsonResponse.WriteAsync(context, Answer(held, embeddings, form)).ConfigureAwait(false);
+        return null;
     }
 
     private static JsonObject Answer(ReadRequest held, EmbeddingSum[] embeddings, Form form) => new()

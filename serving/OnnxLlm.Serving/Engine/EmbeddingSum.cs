@@ -19,6 +19,9 @@ internal sealed class EmbeddingSum : PromptReader
         for (var start = 0; start < states.Length; start += width) TensorPrimitives.Add(_sum, states.Slice(start, width), _sum);
     }
 
+    /// <summary>What the model gave were numbers.</summary>
+    public bool IsFinite => Array.TrueForAll(_sum, float.IsFinite);
+
     /// <summary>Its first <paramref name="dimensions"/> elements, brought to length 1 among themselves; null for all.</summary>
     public float[] Unit(int? dimensions)
     {

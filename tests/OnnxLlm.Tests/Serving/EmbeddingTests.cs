@@ -54,6 +54,16 @@ public sealed class EmbeddingTests
         Assert.Equal(field, (string?)(await EmbedAsync(server, body, HttpStatusCode.BadRequest))["error"]!["param"]);
     }
 
+    [Theory]
+    [InlineData("float")]
+    [InlineData("base64")]
+    public async Task HiddenStates_ThatAreNoNumbers_AreAnErrorOfTheServer(string format)
+    {
+        await using var server = await TestServer.StartAsync();
+        server.Model.HiddenScale = float.NaN;
+        Assert.Equal("internal_error", (string?)(await EmbedAsync(server, new() { ["input"] = "text", ["encoding_format"] = format }, HttpStatusCode.InternalServerError))["error"]!["code"]);
+    }
+
     [Fact]
     public async Task Package_WithoutHiddenStates_IsRefused()
     {

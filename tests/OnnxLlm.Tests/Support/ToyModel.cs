@@ -47,6 +47,9 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
     /// <summary>Hidden states are the token and its position.</summary>
     public int Width => 2;
 
+    /// <summary>Times this.</summary>
+    public float HiddenScale { get; set; } = 1;
+
     public bool GivesAll { get; init; } = true;
 
     /// <summary>Passes that scored several tokens of one sequence.</summary>
@@ -71,7 +74,7 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
         BeforePass?.Invoke();
         Append(slot, tokens, past);
         var states = new float[2 * tokens.Length];
-        for (var i = 0; i < tokens.Length; i++) (states[2 * i], states[2 * i + 1]) = (tokens[i], past + i);
+        for (var i = 0; i < tokens.Length; i++) (states[2 * i], states[2 * i + 1]) = (HiddenScale * tokens[i], HiddenScale * (past + i));
         return states;
     }
 
