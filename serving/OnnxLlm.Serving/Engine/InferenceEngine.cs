@@ -139,7 +139,7 @@ internal sealed class InferenceEngine : IDisposable
         }
         catch (Exception fault)
         {
-            Fail(fault);
+            Fail(plan, fault);
         }
     }
 
@@ -269,12 +269,12 @@ internal sealed class InferenceEngine : IDisposable
     }
 
     /// <summary>What the slots hold is unknown after a fault, so everyone in them gets the error.</summary>
-    private void Fail(Exception fault)
+    private void Fail(StepPlan plan, Exception fault)
     {
         Health.Faulted(fault);
         _observer.Faulted();
         _logger.LogError(fault, "A step of the engine failed.");
-        Drop(_scheduler.TakeRunning(), fault);
+        Drop(_scheduler.TakeRunning(plan), fault);
         Volatile.Write(ref _running, 0);
     }
 

@@ -78,12 +78,17 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         return Retire(sequence => sequence.IsOver);
     }
 
-    /// <summary>Forgets the sequences that hold a slot, and all beginnings that are kept, after a fault that left the cache unknown.</summary>
-    public IReadOnlyList<Sequence> TakeRunning()
+    /// <summary>
+    /// Forgets the sequences that hold a slot, and all beginnings that are kept, after a fault that left the cache unknown. What was to be dropped still is: nobody else
+    /// remembers it.
+    /// </summary>
+    /// <param name="failed">The step of the fault; how much of it was done is unknown. Dropping twice does no harm.</param>
+    public IReadOnlyList<Sequence> TakeRunning(StepPlan? failed = null)
     {
         Sequence[] running = [.. _pool.Occupants];
         _pool.Clear();
-        _transfers.Clear();
+        _transfers.RemoveAll(transfer => transfer.Kind != TransferKind.Drop);
+        if (failed is not null) _transfers.AddRange(failed.Transfers.Where(transfer => transfer.Kind == TransferKind.Drop));
         _prefixes.Clear(_transfers);
         return running;
     }

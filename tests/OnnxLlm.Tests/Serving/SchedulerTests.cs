@@ -99,6 +99,22 @@ public sealed class SchedulerTests
         Assert.Equal((2, 0), (sequence.Generated, _scheduler.Running));
     }
 
+    /// <summary>What was to be dropped before a fault is dropped after it: nobody else remembers it.</summary>
+    [Fact]
+    public void TakeRunning_BeforeADropWasDone_DropsItAllTheSame()
+    {
+        var scheduler = new Scheduler(slots: 3, prefillChunk: 4, new PrefixCache(bytes: 4, bytesPerToken: 1, shortest: 2));
+        foreach (var prompt in (int[][])[[1, 2, 3], [4, 5, 6]])
+        {
+            scheduler.Enqueue(Create(prompt, 1));
+            var plan = scheduler.Plan();
+            scheduler.Commit(plan, Samples(plan));
+        }
+
+        scheduler.TakeRunning();
+        Assert.Equal([Transfer.Drop(0), Transfer.Drop(1)], scheduler.Plan().Transfers);
+    }
+
     [Theory]
     [InlineData(true, 1)]
     [InlineData(false, 3)]
