@@ -12,7 +12,12 @@ internal sealed class HealthEndpoints(ModelRegistry registry, Drain drain, ApiKe
     public async Task ReadyAsync(HttpContext context)
     {
         var isReady = Loaded.Any();
-        foreach (var model in Loaded) isReady &= await model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+        foreach (var entry in registry.Entries)
+        {
+            using var lease = entry.Enter();
+            if (lease is not null) isReady &= await lease.Model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+        }
+
         await AnswerAsync(context, drain.IsDraining ? "draining" : isReady ? "ok" : "failed").ConfigureAwait(false);
     }
 

@@ -33,9 +33,9 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
 
     public async Task ReadyAsync(HttpContext context)
     {
-        var model = Loaded(context);
-        var isReady = model is not null && await model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
-        if (!isReady) context.Response.StatusCode = model is null ? StatusCodes.Status404NotFound : StatusCodes.Status503ServiceUnavailable;
+        using var lease = registry.Find(RouteText.Of(context, "model"))?.Enter();
+        var isReady = lease is not null && await lease.Model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+        if (!isReady) context.Response.StatusCode = lease is null ? StatusCodes.Status404NotFound : StatusCodes.Status503ServiceUnavailable;
         await JsonResponse.WriteAsync(context, new JsonObject { ["name"] = RouteText.Of(context, "model"), ["ready"] = isReady }).ConfigureAwait(false);
     }
 
