@@ -29,7 +29,7 @@ internal sealed class GuardedText(Guardrails guardrails, int window)
         // What touches the end may go on and turn out to be something else.
         var block = findings.FirstOrDefault(finding => finding.Blocks && (isEnd || finding.End < _held.Length));
         IsBlocked = block is not null;
-        return Release(block?.Start ?? (isEnd ? _held.Length : Cut(findings)), findings);
+        return Release(block is null && isEnd ? _held.Length : Cut(findings, block?.Start ?? _held.Length - window), findings);
     }
 
     /// <summary>By their places in what is held back, in order; with what was shown before, so that nothing is found only because its beginning is missing.</summary>
@@ -40,10 +40,9 @@ internal sealed class GuardedText(Guardrails guardrails, int window)
             .Where(finding => finding.End > 0).OrderBy(finding => finding.Start),
     ];
 
-    /// <summary>How much may go without going through the middle of something.</summary>
-    private int Cut(Finding[] findings)
+    /// <summary>How much may go, up to <paramref name="cut"/>, without going through the middle of something.</summary>
+    private static int Cut(Finding[] findings, int cut)
     {
-        var cut = _held.Length - window;
         foreach (var finding in findings.Reverse())
             if (finding.Start < cut && cut < finding.End) cut = finding.Start;
         return Math.Max(0, cut);

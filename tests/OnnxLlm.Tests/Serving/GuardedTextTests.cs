@@ -42,6 +42,14 @@ public sealed class GuardedTextTests
     }
 
     [Fact]
+    public void PersonalData_AroundWhatIsBlocked_IsNotShownInPart()
+    {
+        var guarded = Rails.Begin()!;
+        Assert.Equal("write to ", guarded.Append("write to a.bomb@example.org") + guarded.Finish());
+        Assert.True(guarded.IsBlocked);
+    }
+
+    [Fact]
     public void Text_LongerThanTheWindow_IsShownExceptForTheWindow()
     {
         var guarded = Rails.Begin()!;
