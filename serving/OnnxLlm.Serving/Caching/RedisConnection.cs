@@ -8,7 +8,7 @@ namespace OnnxLlm.Serving.Caching;
 /// As much of a Redis client as a cache needs: GET, and SET with an expiry, in Redis' own protocol (RESP2) over one connection, one command after another. It connects when it is
 /// first needed. After a failure it stays away for a while, so that a Redis that is down costs no request its time.
 /// </summary>
-/// <param name="address">As in <c>redis://:password@host:6379</c>.</param>
+/// <param name="address">As in <c>redis://:password@host:6379/2</c>; without a number it is database 0.</param>
 internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposable
 {
     private const int UsualPort = 6379;
@@ -76,9 +76,9 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
         _client = new TcpClient { NoDelay = true };
         await _client.ConnectAsync(address.Host, address.Port > 0 ? address.Port : UsualPort, limit).ConfigureAwait(false);
         _stream = new BufferedStream(_client.GetStream());
-        if (Uri.UnescapeDataString(address.UserInfo) is not { Length: > 0 } user) return;
-        byte[][] parts = [.. user.Split(':', 2).Where(part => part.Length > 0).Select(Bytes)];
-        await ExchangeAsync(["AUTH"u8.ToArray(), .. parts], limit).ConfigureAwait(false);
+        byte[][] parts = [.. Uri.UnescapeDataString(address.UserInfo).Split(':', 2).Where(part => part.Length > 0).Select(Bytes)];
+        if (parts.Length > 0) await ExchangeAsync(["AUTH"u8.ToArray(), .. parts], limit).ConfigureAwait(false);
+        if (address.AbsolutePath.Trim('/') is { Length: > 0 } database) await ExchangeAsync(["SELECT"u8.ToArray(), Bytes(database)], limit).ConfigureAwait(false);
     }
 
     private async Task<byte[]?> ExchangeAsync(byte[][] command, CancellationToken limit)

@@ -39,6 +39,18 @@ public sealed class SharedCacheTests
     }
 
     [Needs("redis-server")]
+    public async Task Answer_InAnotherDatabase_IsNotFound()
+    {
+        var (redis, address) = await StartRedisAsync();
+        using var _ = redis;
+        await using var first = await StartAsync(new Uri(address, "2"));
+        await AskAsync(first);
+        await redis.UntilAsync(async () => { await using var same = await StartAsync(new Uri(address, "2")); return (await AskAsync(same)).State == "hit"; });
+        await using var other = await StartAsync(address);
+        Assert.Equal("miss", (await AskAsync(other)).State);
+    }
+
+    [Needs("redis-server")]
     public async Task Redis_Gone_CostsNoAnswer()
     {
         var redis = await RedisServer.StartAsync();
