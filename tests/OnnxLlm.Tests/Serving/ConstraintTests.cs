@@ -29,6 +29,7 @@ public sealed class ConstraintTests : IDisposable
         """{"type":"object","properties":{"a":{},"b":{"const":{"x":[1,"ü"]}},"c":{"type":"string","minLength":2,"maxLength":4}}}""",
         """{"type":"object","additionalProperties":{"type":"integer"}}""",
         """{"type":"object","required":["any"]}""",
+        """{"type":["string","integer"],"enum":["a",1,1.5,true,null]}""",
     ];
 
     /// <summary>An untrained model, hot, with as few tokens as it likes: whatever it draws, the whole answer is valid.</summary>
@@ -94,6 +95,8 @@ public sealed class ConstraintTests : IDisposable
     [InlineData("""{"enum":[]}""", "#/enum")]
     [InlineData("""{"type":"array","minItems":3,"maxItems":2}""", "#/maxItems")]
     [InlineData("""{"type":"array","items":{"type":"array","items":{"type":"array","items":{"type":"string","maxLength":10000},"maxItems":10000},"maxItems":10000},"maxItems":10000}""", "too large")]
+    [InlineData("""{"type":"string","enum":[1,2]}""", "#/enum")]
+    [InlineData("""{"type":["string","null"],"const":7}""", "#/const")]
     [InlineData("{", "not valid JSON")]
     public void Schema_ThatCannotBeKept_IsRefusedWithItsPlace(string schema, string told)
     {

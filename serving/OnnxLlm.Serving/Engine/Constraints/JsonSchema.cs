@@ -54,29 +54,44 @@ internal sealed class JsonSchema
         var pattern = schema switch
         {
             _ when schema.Use("$ref") is { } reference => Reference(schema, reference),
-            _ when schema.Use("const") is { } value => JsonPatterns.Literal(value),
-            _ when schema.Use("enum") is { } values => Pattern.Either([.. Elements(schema, "enum", values).Select(JsonPatterns.Literal)]),
+            _ when schema.Use("const") is { } value => Literals(schema, "const", [value]),
+            _ when schema.Use("enum") is { } values => Literals(schema, "enum", Elements(schema, "enum", values)),
             _ when schema.Use("anyOf") is { } choices => Pattern.Either([.. Elements(schema, "anyOf", choices).Select((choice, i) => Read(choice, $"{schema.At}/anyOf/{i}"))]),
             _ when schema.Use("allOf") is { } all => Elements(schema, "allOf", all) is [var only] ? Read(only, $"{schema.At}/allOf/0") : throw Refused($"{schema.At}/allOf", "only one schema is possible"),
             _ => Typed(schema),
         };
-        // Beside a choice of values, type says nothing that the values do not show.
-        if (schema.Has("enum") || schema.Has("const")) schema.Use("type");
         if (schema.Unused() is { } unknown) throw Refused($"{schema.At}/{unknown}", "this keyword is not available");
         return pattern;
     }
 
+    /// <summary>One of the values, of those that are of the type beside them.</summary>
+    private static Pattern Literals(SchemaObject schema, string keyword, JsonElement[] values)
+    {
+        if (Types(schema) is { } types) values = [.. values.Where(value => types.Any(type => Is(value, type)))];
+        return values.Length > 0 ? Pattern.Either([.. values.Select(JsonPatterns.Literal)]) : throw Refused($"{schema.At}/{keyword}", "nothing there is of the type");
+    }
+
+    private static bool Is(JsonElement value, string type) => type switch
+    {
+        "integer" => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number == Math.Floor(number),
+        "boolean" => value.ValueKind is JsonValueKind.True or JsonValueKind.False,
+        _ => Enum.TryParse<JsonValueKind>(type, ignoreCase: true, out var kind) && value.ValueKind == kind,
+    };
+
     private Pattern Typed(SchemaObject schema)
     {
-        string[] types = schema.Use("type") switch
-        {
-            null => schema.Has("properties") ? ["object"] : schema.Has("items") ? ["array"] : ["any"],
-            { ValueKind: JsonValueKind.String } one => [one.GetString()!],
-            { ValueKind: JsonValueKind.Array } several when several.EnumerateArray().All(type => type.ValueKind == JsonValueKind.String) && several.GetArrayLength() > 0 => [.. several.EnumerateArray().Select(type => type.GetString()!)],
-            _ => throw Refused($"{schema.At}/type", "a type or a list of types is expected"),
-        };
+        var types = Types(schema) ?? (schema.Has("properties") ? ["object"] : schema.Has("items") ? ["array"] : ["any"]);
         return Pattern.Either([.. types.Select(type => OfType(schema, type))]);
     }
+
+    /// <summary>The types that the schema names; null where it names none.</summary>
+    private static string[]? Types(SchemaObject schema) => schema.Use("type") switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.String } one => [one.GetString()!],
+        { ValueKind: JsonValueKind.Array } several when several.EnumerateArray().All(type => type.ValueKind == JsonValueKind.String) && several.GetArrayLength() > 0 => [.. several.EnumerateArray().Select(type => type.GetString()!)],
+        _ => throw Refused($"{schema.At}/type", "a type or a list of types is expected"),
+    };
 
     private Pattern OfType(SchemaObject schema, string type) => type switch
     {
