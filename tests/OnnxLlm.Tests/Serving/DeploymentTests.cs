@@ -1,5 +1,8 @@
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using OnnxLlm.Serving;
 using OnnxLlm.Tests.Support;
+using OnnxLlm.Tests.Text;
 using YamlDotNet.RepresentationModel;
 using static OnnxLlm.Tests.Serving.DeploymentFile;
 
@@ -54,6 +57,67 @@ public sealed class DeploymentTests
         Assert.NotEmpty(ports);
         Assert.All(ports, port => Assert.StartsWith("127.0.0.1:", port, StringComparison.Ordinal));
     }
+
+    /// <summary>By the name that all replicas of the Compose file share, and its port.</summary>
+    [Fact]
+    public void Prometheus_ScrapesEveryReplicaOfTheComposeFile()
+    {
+        var (compose, job) = (Read("compose.yaml").Single(), At(Read("prometheus", "prometheus.yml").Single(), "scrape_configs", 0));
+        var found = At(job, "dns_sd_configs", 0);
+        var replicas = ((YamlMappingNode)At(compose, "services")).Where(service => service.Key.ToString().StartsWith("server-", StringComparison.Ordinal)).Select(service => service.Value).ToList();
+        Assert.Equal(2, replicas.Count);
+        Assert.All(replicas, replica => Assert.Equal(At(found, "names"), At(replica, "networks", "default", "aliases")));
+        var urls = CommandLine.Parse(Texts(At(compose, "x-replica", "command"))).Options!.Urls;
+        Assert.Equal(At(found, "port").ToString(), $"{new Uri(Assert.Single(urls)).Port}");
+        Assert.All(Regex.Matches(File.ReadAllText(Repository.PathOf("deploy", "prometheus", "alerts.yml")), "job=\"([^\"]*)\""), named => Assert.Equal(At(job, "job_name").ToString(), named.Groups[1].Value));
+    }
+
+    /// <summary>Where the Compose file puts the dashboard, and where Prometheus is in it.</summary>
+    [Fact]
+    public void Grafana_FindsThePrometheusAndTheDashboardOfTheComposeFile()
+    {
+        var services = At(Read("compose.yaml").Single(), "services");
+        var mounts = Texts(At(services, "grafana", "volumes")).Select(volume => volume.Split(':')).ToDictionary(parts => parts[0], parts => parts[1]);
+        Assert.All(mounts.Keys, file => Assert.True(File.Exists(Repository.PathOf("deploy", file)), file));
+        var provider = At(Read("grafana", "dashboards.yml").Single(), "providers", 0);
+        Assert.Equal(("file", $"{Path.GetDirectoryName(mounts["./grafana/dashboard.json"])}"), (At(provider, "type").ToString(), At(provider, "options", "path").ToString()));
+        Assert.All(new[] { "./grafana/sources.yml", "./grafana/dashboards.yml" }, file => Assert.StartsWith("/etc/grafana/provisioning/", mounts[file], StringComparison.Ordinal));
+
+        var source = At(Read("grafana", "sources.yml").Single(), "datasources", 0);
+        var address = new Uri(At(source, "url").ToString());
+        Assert.True(((YamlMappingNode)services).Children.ContainsKey(address.Host), $"There is no service {address.Host}.");
+        var dashboard = JsonNode.Parse(File.ReadAllText(Repository.PathOf("deploy", "grafana", "dashboard.json")))!;
+        Assert.Equal((string?)dashboard["templating"]!["list"]![0]!["query"], At(source, "type").ToString());
+    }
+
+    /// <summary>What is started with <c>docker compose</c> or <c>kubectl</c>, and the patches in their places, by the schemas of both.</summary>
+    [InstalledFact("tests/peers")]
+    public async Task Files_KeepToTheSchemasOfComposeAndKubernetes()
+    {
+        var (code, output) = await CheckAsync(Repository.PathOf("deploy"));
+        Assert.True(code == 0, output);
+        Assert.Equal(12, output.Split('\n').Count(line => line.StartsWith("ok ", StringComparison.Ordinal)));
+    }
+
+    [InstalledFact("tests/peers")]
+    public async Task Mistakes_AreSeenByTheSchemas()
+    {
+        using var copy = new TemporaryFolder();
+        foreach (var file in Directory.EnumerateFiles(Repository.PathOf("deploy"), "*.yaml", SearchOption.AllDirectories))
+        {
+            var text = await File.ReadAllTextAsync(file);
+            copy.Write(Path.GetRelativePath(Repository.PathOf("deploy"), file), text
+                .Replace("stop_grace_period", "stop_grace_time", StringComparison.Ordinal).Replace("timeoutSeconds: 12", "timeoutSecs: 12", StringComparison.Ordinal).Replace("maxReplicas: 8", "maxReplicas: many", StringComparison.Ordinal));
+        }
+
+        var (code, output) = await CheckAsync(copy.Path);
+        Assert.Equal(1, code);
+        Assert.Contains("/services/server-a must NOT have additional properties", output, StringComparison.Ordinal);
+        Assert.Contains("/spec/template/spec/containers/0/readinessProbe/timeoutSecs is unknown", output, StringComparison.Ordinal);
+        Assert.Contains("/spec/maxReplicas breaks type", output, StringComparison.Ordinal);
+    }
+
+    private static Task<(int ExitCode, string Output)> CheckAsync(string folder) => InstalledProgram.RunAsync("node", Repository.PathOf("tests", "peers", "check-deployment.mjs"), folder);
 
     [Theory]
     [InlineData("server.yaml", "Deployment")]

@@ -53,9 +53,14 @@ public sealed partial class PrometheusTests
     }
 
     [Needs("promtool")]
-    public async Task Alerts_FireWhenTheyShould()
+    public Task Alerts_FireWhenTheyShould() => CheckAsync("test", "rules", Repository.PathOf("deploy", "prometheus", "alerts.test.yml"));
+
+    [Needs("promtool")]
+    public Task Configuration_AndTheAlertsThatItNames_AreValid() => CheckAsync("check", "config", Repository.PathOf("deploy", "prometheus", "prometheus.yml"));
+
+    private static async Task CheckAsync(params string[] arguments)
     {
-        var (code, output) = await InstalledProgram.RunAsync("promtool", "test", "rules", Repository.PathOf("deploy", "prometheus", "alerts.test.yml"));
+        var (code, output) = await InstalledProgram.RunAsync("promtool", arguments);
         Assert.True(code == 0, output);
     }
 
