@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
 
 namespace OnnxLlm.Serving;
 
@@ -31,6 +32,7 @@ internal static class CommandLine
     private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
+    private static readonly Option<string> MetricsAliases = Word("--metrics-aliases", VllmNames.Option, "Metrics also under the names that dashboards of others ask for.");
     private static readonly Option<string> ContentFilter = new("--content-filter") { Description = "JSON file that says what may not be asked and answered." };
     private static readonly Option<Uri?> Otlp = Address("--otlp", ["http", "https"], "Collector of OpenTelemetry traces, as in http://collector:4318 (OTLP over HTTP).", "OTEL_EXPORTER_OTLP_ENDPOINT");
     private static readonly Option<Uri?> Redis = Address("--redis", ["redis"], "Redis in which replicas share answers to deterministic requests, as in redis://:password@host:6379.", "ONNXLLM_REDIS");
@@ -41,7 +43,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics, MetricsAliases,
             NoPlayground, Otlp, ContentFilter, Redis,
         };
 
@@ -73,6 +75,7 @@ internal static class CommandLine
             Name = parsed.GetValue(Name),
             Aliases = [.. parsed.GetValue(Alias) ?? []],
             OpenMetrics = parsed.GetValue(OpenMetrics),
+            VllmMetrics = parsed.GetValue(MetricsAliases) is not null,
             SharedCache = parsed.GetValue(Redis),
             ContentFilter = parsed.GetValue(ContentFilter),
             TraceCollector = parsed.GetValue(Otlp),
@@ -114,6 +117,17 @@ internal static class CommandLine
         }
 
         return new Option<Uri?>(name) { Description = $"{description} {variable} works too.", DefaultValueFactory = _ => Usual(), CustomParser = Read };
+    }
+
+    /// <summary>An option that takes one word only.</summary>
+    private static Option<string> Word(string name, string word, string description)
+    {
+        var option = new Option<string>(name) { Description = $"{description} {word} is the only choice." };
+        option.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<string>() is { } text && text != word) result.AddError($"{name} must be {word}, not '{text}'.");
+        });
+        return option;
     }
 
     private static Option<int> Number(string name, int usual, int min, int max, string description)

@@ -48,6 +48,9 @@ internal sealed record ServerOptions
 
     public bool OpenMetrics { get; init; }
 
+    /// <summary>Metrics also under the names that vLLM has for them.</summary>
+    public bool VllmMetrics { get; init; }
+
     /// <summary>A file that says what may not be asked and answered; null where everything may.</summary>
     public string? ContentFilter { get; init; }
 

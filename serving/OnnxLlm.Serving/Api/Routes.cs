@@ -80,14 +80,15 @@ internal static class Routes
 
     private static void MapMetrics(this IEndpointRouteBuilder app)
     {
-        var registry = app.Service<ModelRegistry>();
+        var (registry, options) = (app.Service<ModelRegistry>(), app.Service<ServerOptions>());
+        Func<string, IEnumerable<string>>? aliases = options.VllmMetrics ? VllmNames.Of : null;
         var route = app.MapGet("/metrics", context =>
         {
             context.Response.ContentType = PrometheusText.ContentType;
-            return context.Response.WriteAsync(ServingMetrics.Write([.. registry.Entries.Select(entry => (entry.Id, entry.Metrics))]), context.RequestAborted);
+            return context.Response.WriteAsync(ServingMetrics.Write([.. registry.Entries.Select(entry => (entry.Id, entry.Metrics))], aliases), context.RequestAborted);
         });
         route.Says("Metrics in Prometheus' text format.");
-        if (app.Service<ServerOptions>().OpenMetrics) route.WithMetadata(new OpenToAll());
+        if (options.OpenMetrics) route.WithMetadata(new OpenToAll());
     }
 
     private static void MapPlayground(this IEndpointRouteBuilder app)

@@ -8,6 +8,8 @@ internal sealed class Counter(string name, string help, params string[] labels) 
     private readonly ConcurrentDictionary<string, CounterCell> _cells = new(StringComparer.Ordinal);
     private CounterCell? _only;
 
+    public string Name => name;
+
     /// <summary>Of a counter without labels.</summary>
     public void Add(long amount) => (_only ??= Of()).Add(amount);
 
@@ -19,12 +21,12 @@ internal sealed class Counter(string name, string help, params string[] labels) 
 
     public long Value(params string[] values) => _cells.TryGetValue(Key(values), out var cell) ? cell.Value : 0;
 
-    public void Head(PrometheusText text) => text.Head(name, help, "counter");
+    public void Head(PrometheusText text, string shown) => text.Head(shown, help, "counter");
 
-    public void Write(PrometheusText text)
+    public void Write(PrometheusText text, string shown)
     {
-        if (labels.Length == 0 && _cells.IsEmpty) text.Line(name, "", 0);
-        foreach (var (key, cell) in _cells.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Line(name, key, cell.Value);
+        if (labels.Length == 0 && _cells.IsEmpty) text.Line(shown, "", 0);
+        foreach (var (key, cell) in _cells.OrderBy(pair => pair.Key, StringComparer.Ordinal)) text.Line(shown, key, cell.Value);
     }
 
     private string Key(string[] values) => values.Length == 0 ? "" : string.Join(',', labels.Zip(values, PrometheusText.Label));

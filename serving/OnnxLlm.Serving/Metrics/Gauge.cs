@@ -4,7 +4,9 @@ namespace OnnxLlm.Serving.Metrics;
 /// <param name="labels">Labels as text; null for none.</param>
 internal sealed class Gauge(string name, string help, Func<double> read, Func<string>? labels) : IInstrument
 {
-    public void Head(PrometheusText text) => text.Head(name, help, "gauge");
+    public string Name => name;
 
-    public void Write(PrometheusText text) => text.Line(name, labels?.Invoke() ?? "", read());
+    public void Head(PrometheusText text, string shown) => text.Head(shown, help, "gauge");
+
+    public void Write(PrometheusText text, string shown) => text.Line(shown, labels?.Invoke() ?? "", read());
 }

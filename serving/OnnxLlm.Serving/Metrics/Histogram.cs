@@ -8,6 +8,8 @@ internal sealed class Histogram(string name, string help, IReadOnlyList<double> 
     private readonly long[] _counts = new long[bounds.Count + 1];
     private double _sum;
 
+    public string Name => name;
+
     public long Count
     {
         get { lock (_lock) return _counts.Sum(); }
@@ -29,9 +31,9 @@ internal sealed class Histogram(string name, string help, IReadOnlyList<double> 
         }
     }
 
-    public void Head(PrometheusText text) => text.Head(name, help, "histogram");
+    public void Head(PrometheusText text, string shown) => text.Head(shown, help, "histogram");
 
-    public void Write(PrometheusText text)
+    public void Write(PrometheusText text, string shown)
     {
         lock (_lock)
         {
@@ -40,11 +42,11 @@ internal sealed class Histogram(string name, string help, IReadOnlyList<double> 
             {
                 below += _counts[i];
                 var bound = i < bounds.Count ? bounds[i] : double.PositiveInfinity;
-                text.Line($"{name}_bucket", PrometheusText.Label("le", PrometheusText.Number(bound)), below);
+                text.Line($"{shown}_bucket", PrometheusText.Label("le", PrometheusText.Number(bound)), below);
             }
 
-            text.Line($"{name}_sum", "", _sum);
-            text.Line($"{name}_count", "", below);
+            text.Line($"{shown}_sum", "", _sum);
+            text.Line($"{shown}_count", "", below);
         }
     }
 }

@@ -121,22 +121,29 @@ internal sealed class ServingMetrics
     public void Gauge(string name, string help, Func<double> read, Func<string>? labels = null) =>
         _instruments.Add(new Gauge(name, help, read, labels));
 
-    /// <summary>One scrape: the process, then each instrument once, with the lines of every model.</summary>
-    public static string Write(params IReadOnlyList<(string Model, ServingMetrics Metrics)> models)
+    /// <summary>One scrape: the process, then each instrument once under each of its names, with the lines of every model.</summary>
+    /// <param name="aliases">More names for an instrument, by its own.</param>
+    public static string Write(IReadOnlyList<(string Model, ServingMetrics Metrics)> models, Func<string, IEnumerable<string>>? aliases = null)
     {
         var text = new PrometheusText();
         ProcessMetrics.Write(text);
         for (var i = 0; i < models[0].Metrics._instruments.Count; i++)
         {
-            models[0].Metrics._instruments[i].Head(text);
-            foreach (var (model, metrics) in models)
-            {
-                text.Of(model);
-                metrics._instruments[i].Write(text);
-            }
+            var name = models[0].Metrics._instruments[i].Name;
+            foreach (var shown in aliases?.Invoke(name).Prepend(name) ?? [name]) Write(text, shown, [.. models.Select(entry => (entry.Model, entry.Metrics._instruments[i]))]);
         }
 
         return text.ToString();
+    }
+
+    private static void Write(PrometheusText text, string shown, IReadOnlyList<(string Model, IInstrument Instrument)> instruments)
+    {
+        instruments[0].Instrument.Head(text, shown);
+        foreach (var (model, instrument) in instruments)
+        {
+            text.Of(model);
+            instrument.Write(text, shown);
+        }
     }
 
     private Counter Counter(string name, string help, params string[] labels) => Add(new Counter(name, help, labels));

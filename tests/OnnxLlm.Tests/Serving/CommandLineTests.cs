@@ -8,9 +8,10 @@ public sealed class CommandLineTests
     [Fact]
     public void Options_AsTyped_AreUnderstood()
     {
-        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1"]);
+        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1", "--metrics-aliases", "vllm"]);
         Assert.Equal(("models/x", 4, 512, "plain", 1L << 20), (options!.Model, options.Slots, options.MaxLength, options.ChatTemplate, options.CacheBytes));
         Assert.Equal("http://127.0.0.1:9", Assert.Single(options.Urls));
+        Assert.True(options.VllmMetrics);
         Assert.Equal("a b", string.Join(' ', options.ApiKeys));
     }
 
@@ -28,6 +29,7 @@ public sealed class CommandLineTests
     [InlineData("--model", "x", "--slots", "many")]
     [InlineData("--model", "x", "--no-such-option")]
     [InlineData("--model", "x", "stray")]
+    [InlineData("--model", "x", "--metrics-aliases", "triton")]
     public void Options_Wrong_ExitWithTwo(params string[] args)
     {
         var (options, exitCode) = CommandLine.Parse(args);

@@ -30,9 +30,9 @@ internal static partial class Scrape
         return values;
     }
 
-    [GeneratedRegex(@"^# (HELP [a-z0-9_]+ .+|TYPE [a-z0-9_]+ (counter|gauge|histogram))$")]
+    [GeneratedRegex(@"^# (HELP [a-z0-9_:]+ .+|TYPE [a-z0-9_:]+ (counter|gauge|histogram))$")]
     private static partial Regex Comment();
 
-    [GeneratedRegex("""^([a-z0-9_]+)\{(?:model_name="org/toy")?((?:,[a-z_]+="[^"]*")*)\} (\S+)$""")]
+    [GeneratedRegex("""^([a-z0-9_:]+)\{(?:model_name="org/toy")?((?:,[a-z_]+="[^"]*")*)\} (\S+)$""")]
     private static partial Regex Sample();
 }
