@@ -85,6 +85,7 @@ internal sealed class InferenceEngine : IDisposable
         foreach (var sequence in sequences)
         {
             _observer.Arrived(sequence);
+            sequence.Origin = ExecutionContext.Capture();
             if (!_requests.Writer.TryWrite(sequence)) return Admission.EngineDead;
         }
 
@@ -224,7 +225,7 @@ internal sealed class InferenceEngine : IDisposable
         }
         catch (ServingException fault)
         {
-            _logger.LogError(fault, "A sequence failed.");
+            Note(sequence, () => _logger.LogError(fault, "A sequence failed."));
             sequence.Fail(fault);
         }
     }
@@ -274,8 +275,17 @@ internal sealed class InferenceEngine : IDisposable
         Health.Faulted(fault);
         _observer.Faulted();
         _logger.LogError(fault, "A step of the engine failed.");
-        Drop(_scheduler.TakeRunning(plan), fault);
+        var running = _scheduler.TakeRunning(plan);
+        foreach (var sequence in running) Note(sequence, () => _logger.LogError("A step of the engine failed with this request in it: {Reason}", fault.Message));
+        Drop(running, fault);
         Volatile.Write(ref _running, 0);
+    }
+
+    /// <summary>Writes to the log where the sequence comes from, so that the line is found by the request's id.</summary>
+    private static void Note(Sequence sequence, Action write)
+    {
+        if (sequence.Origin is { } origin) ExecutionContext.Run(origin, _ => write(), null);
+        else write();
     }
 
     private void Close()

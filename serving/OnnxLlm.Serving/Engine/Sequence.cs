@@ -68,6 +68,9 @@ internal sealed class Sequence
 
     public CancellationToken Cancelled { get; init; }
 
+    /// <summary>The context in which it was submitted: log lines about it that are written there bear the request's id.</summary>
+    public ExecutionContext? Origin { get; set; }
+
     /// <summary>Positions held in the key/value slot.</summary>
     public int Past { get; private set; }
 

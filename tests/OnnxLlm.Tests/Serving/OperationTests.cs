@@ -61,6 +61,17 @@ public sealed class OperationTests
         Assert.Equal((200, "ok"), await HealthAsync(server, "/health/ready"));
     }
 
+    /// <summary>The engine's thread serves many requests; what it writes about one is found by its id, as all else is.</summary>
+    [Fact]
+    public async Task FaultOfTheEngine_IsInTheLog_UnderTheIdOfTheRequest()
+    {
+        await using var server = await TestServer.StartAsync();
+        server.Model.BeforePass = () => throw new InvalidOperationException("injected");
+        using var response = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"x"}""", ("x-request-id", "sesame-17"));
+        Assert.Equal(HttpStatusCode.InternalServerError, response.StatusCode);
+        Assert.Contains(server.Log, line => line.Contains("A step of the engine failed with this request in it: injected", StringComparison.Ordinal) && line.Contains("RequestId=sesame-17", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task Live_AfterFaultsWithoutEnd_Is503AndWorkIsRefusedForGood()
     {

@@ -128,20 +128,25 @@ internal sealed class TestServer : IAsyncDisposable
         return body;
     }
 
-    private sealed class QueueLogger(ConcurrentQueue<string> lines) : ILoggerProvider, ILogger
+    /// <summary>Each line with what is around it, as the server's own log has it.</summary>
+    private sealed class QueueLogger(ConcurrentQueue<string> lines) : ILoggerProvider, ILogger, ISupportExternalScope
     {
+        private IExternalScopeProvider? _scopes;
+
         public ILogger CreateLogger(string categoryName) => this;
 
-        public IDisposable? BeginScope<TState>(TState state) where TState : notnull
-        {
-            lines.Enqueue(state is IEnumerable<KeyValuePair<string, object>> pairs ? string.Join(' ', pairs.Select(pair => $"{pair.Key}={pair.Value}")) : $"{state}");
-            return null;
-        }
+        public void SetScopeProvider(IExternalScopeProvider scopeProvider) => _scopes = scopeProvider;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => _scopes?.Push(state);
 
         public bool IsEnabled(LogLevel logLevel) => true;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            lines.Enqueue($"{logLevel} {formatter(state, exception)} {exception}");
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            var line = new StringBuilder($"{logLevel} {formatter(state, exception)} {exception}");
+            _scopes?.ForEachScope((scope, text) => text.Append(' ').Append(scope is IEnumerable<KeyValuePair<string, object>> pairs ? string.Join(' ', pairs.Select(pair => $"{pair.Key}={pair.Value}")) : $"{scope}"), line);
+            lines.Enqueue(line.ToString());
+        }
 
         public void Dispose()
         {
