@@ -15,13 +15,13 @@ internal sealed class Generation(LoadedModel model, Caller caller)
         if (Refusal(request) is { } refusal) return (null, refusal);
         model.Metrics.RequestChoices.Observe(request.Choices);
         model.Metrics.RequestMaxTokens.Observe(request.AnswerTokens(request.Prompts[0], model.Description.Context));
-        var key = mayCache ? model.Cache.Key(request) : null;
-        if (key is not null && await model.Cache.FindAsync(key).ConfigureAwait(false) is { } cached) return (Replay(request, cached), null);
+        var (key, choices) = (mayCache ? model.Cache.Key(request) : null, request.Prompts.Length * request.Choices);
+        if (key is not null && await model.Cache.FindAsync(key, choices).ConfigureAwait(false) is { } cached) return (Replay(request, cached), null);
 
         var answer = new LiveAnswer(request, model.Description, caller, model.Guardrails, model.Metrics, aborted)
         {
             Seed = (long)request.Sampling.Seed,
-            Choices = request.Prompts.Length * request.Choices,
+            Choices = choices,
             CacheState = key is null ? null : "miss",
             Completed = key is null ? null : whole => model.Cache.Store(key, whole),
         };

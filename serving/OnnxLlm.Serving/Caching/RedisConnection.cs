@@ -12,6 +12,8 @@ namespace OnnxLlm.Serving.Caching;
 internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposable
 {
     private const int UsualPort = 6379;
+    private const int LongestLine = 1024;
+    private const int LargestValue = 64 << 20;
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(5);
 
@@ -103,7 +105,7 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
         var line = await LineAsync(stream, limit).ConfigureAwait(false);
         if (line.StartsWith('+')) return null;
         if (!line.StartsWith('$')) throw new FormatException(line);
-        var length = int.Parse(line.AsSpan(1), CultureInfo.InvariantCulture);
+        if (!int.TryParse(line.AsSpan(1), CultureInfo.InvariantCulture, out var length) || length is < -1 or > LargestValue) throw new FormatException($"It announces a value of {line[1..]} bytes.");
         if (length < 0) return null;
         var value = new byte[length + 2];
         await stream.ReadExactlyAsync(value, limit).ConfigureAwait(false);
@@ -116,6 +118,7 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
         while (line.Length < 2 || line[^1] != '\n')
         {
             await stream.ReadExactlyAsync(one, limit).ConfigureAwait(false);
+            if (line.Length == LongestLine) throw new FormatException("It sends a line without an end.");
             line.Append((char)one[0]);
         }
 

@@ -24,10 +24,11 @@ internal sealed class ResponseCache(long bytes, string fingerprint, ServingMetri
         return Convert.ToHexString(hash);
     }
 
-    public async ValueTask<CachedAnswer?> FindAsync(string key)
+    /// <param name="choices">How many the request asks for.</param>
+    public async ValueTask<CachedAnswer?> FindAsync(string key, int choices)
     {
         var answer = _entries.Get<CachedAnswer>(key);
-        if (answer is null && shared is not null && await shared.FindAsync(key, metrics).ConfigureAwait(false) is { } found) Keep(key, answer = found);
+        if (answer is null && shared is not null && await shared.FindAsync(key, choices, metrics).ConfigureAwait(false) is { } found) Keep(key, answer = found);
         (answer is null ? metrics.CacheMisses : metrics.CacheHits).Add(1);
         return answer;
     }
@@ -56,4 +57,15 @@ internal sealed record CachedAnswer(ImmutableArray<ChoiceDelta> Deltas, Usage Us
 
     /// <summary>An estimate of the memory it takes.</summary>
     public long Bytes => Deltas.Sum(delta => DeltaBytes + (2L * delta.Text.Length) + delta.Scores.Sum(score => ScoreBytes * (1L + score.Top.Length)));
+
+    /// <summary>Each of so many choices has an end, and all can be written.</summary>
+    public bool IsFor(int choices) =>
+        Usage is { PromptTokens: >= 0, CompletionTokens: >= 0, CachedTokens: >= 0 } && Deltas.All(delta => IsSound(delta, choices)) &&
+        Deltas.Where(delta => delta.Finish is not null).Select(delta => delta.Choice).Order().SequenceEqual(Enumerable.Range(0, choices));
+
+    private static bool IsSound(ChoiceDelta? delta, int choices) =>
+        delta is { Choice: >= 0 } && delta.Choice < choices && (delta.Finish is not { } reason || Enum.IsDefined(reason)) && delta.Scores.All(IsSound);
+
+    private static bool IsSound(ScoredToken? score) =>
+        score is { Offset: >= 0 } && float.IsFinite(score.LogProb ?? 0) && score.Top.All(other => other is not null && float.IsFinite(other.LogProb));
 }

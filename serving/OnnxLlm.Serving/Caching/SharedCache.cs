@@ -9,17 +9,22 @@ internal sealed class SharedCache(Uri address, TimeProvider time, ILogger<Shared
     private const string Prefix = "onnxllm:answer:2:";
     private static readonly TimeSpan Life = TimeSpan.FromHours(1);
 
+    /// <summary>What has the wrong form is no answer.</summary>
+    private static readonly JsonSerializerOptions Strict = new() { RespectNullableAnnotations = true, RespectRequiredConstructorParameters = true };
+
     private readonly RedisConnection _redis = new(address, time);
 
-    public async Task<CachedAnswer?> FindAsync(string key, ServingMetrics metrics)
+    /// <param name="choices">How many the request asks for. Anyone may have written what is found, so an answer of another form is none.</param>
+    public async Task<CachedAnswer?> FindAsync(string key, int choices, ServingMetrics metrics)
     {
         try
         {
-            var value = await _redis.GetAsync(Prefix + key).ConfigureAwait(false);
-            if (value is not null) metrics.SharedCacheHits.Add(1);
-            return value is null ? null : JsonSerializer.Deserialize<CachedAnswer>(value);
+            if (await _redis.GetAsync(Prefix + key).ConfigureAwait(false) is not { } value) return null;
+            if (JsonSerializer.Deserialize<CachedAnswer>(value, Strict) is not { } answer || !answer.IsFor(choices)) throw new ServingException("What it holds is no answer.");
+            metrics.SharedCacheHits.Add(1);
+            return answer;
         }
-        catch (Exception fault) when (fault is ServingException or JsonException)
+        catch (Exception fault)
         {
             Note(fault, metrics);
             return null;
