@@ -34,7 +34,7 @@ internal static class CommandLine
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
     private static readonly Option<string> MetricsAliases = Word("--metrics-aliases", VllmNames.Option, "Metrics also under the names that dashboards of others ask for.");
     private static readonly Option<string> ContentFilter = new("--content-filter") { Description = "JSON file that says what may not be asked and answered." };
-    private static readonly Option<Uri?> Otlp = Address("--otlp", ["http", "https"], "Collector of OpenTelemetry traces, as in http://collector:4318 (OTLP over HTTP).", "OTEL_EXPORTER_OTLP_ENDPOINT");
+    private static readonly Option<Uri?> Otlp = Address("--otlp", ["http", "https"], "Collector of OpenTelemetry traces and metrics, as in http://collector:4318 (OTLP over HTTP).", "OTEL_EXPORTER_OTLP_ENDPOINT");
     private static readonly Option<Uri?> Redis = Address("--redis", ["redis"], "Redis in which replicas share answers to deterministic requests, as in redis://:password@host:6379.", "ONNXLLM_REDIS");
     private static readonly Option<bool> NoPlayground = new("--no-playground") { Description = "No page for people at /." };
 

@@ -45,7 +45,7 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
             metrics.InterTokenLatency.Observe(Seconds(times.LastToken, now));
         }
 
-        times.LastToken = now;
+        (times.LastToken, times.Tokens) = (now, sequence.Generated);
     }
 
     public void Finished(Sequence sequence)

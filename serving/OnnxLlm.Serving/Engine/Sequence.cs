@@ -168,4 +168,7 @@ internal sealed class SequenceTimes
     public long FirstToken { get; set; }
 
     public long LastToken { get; set; }
+
+    /// <summary>Tokens of the answer.</summary>
+    public int Tokens { get; set; }
 }

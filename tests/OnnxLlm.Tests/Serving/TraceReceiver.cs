@@ -1,4 +1,5 @@
 using System.Net;
+using System.Runtime.InteropServices;
 using System.Text;
 using Google.Protobuf;
 using OnnxLlm.Tests.Support;
@@ -8,11 +9,14 @@ namespace OnnxLlm.Tests.Serving;
 /// <summary>A span as it came over the wire.</summary>
 internal sealed record ReceivedSpan(string TraceId, string SpanId, string ParentId, string Name, int Kind, ulong Start, ulong End, IReadOnlyDictionary<string, string> Tags, int Status);
 
-/// <summary>As much of an OpenTelemetry collector as a test needs: takes OTLP over HTTP and reads the spans out of it.</summary>
+/// <summary>What a histogram holds under one set of tags.</summary>
+internal sealed record ReceivedPoint(string Histogram, string Unit, IReadOnlyDictionary<string, string> Tags, ulong Count, double Sum, IReadOnlyList<double> Bounds);
+
+/// <summary>As much of an OpenTelemetry collector as a test needs: takes OTLP over HTTP and reads the spans and histograms out of it.</summary>
 internal sealed class TraceReceiver : IDisposable
 {
     private readonly HttpListener _listener = new();
-    private readonly List<byte[]> _bodies = [];
+    private readonly List<(string Path, byte[] Body)> _bodies = [];
 
     public TraceReceiver()
     {
@@ -27,16 +31,26 @@ internal sealed class TraceReceiver : IDisposable
     /// <summary>All that was received, as text, to look for what must not be in it.</summary>
     public string Raw
     {
-        get { lock (_bodies) return string.Concat(_bodies.Select(Encoding.Latin1.GetString)); }
+        get { lock (_bodies) return string.Concat(_bodies.Select(message => Encoding.Latin1.GetString(message.Body))); }
     }
 
-    public ReceivedSpan[] Spans(string trace)
+    public ReceivedSpan[] Spans(string trace) => [.. Received("/v1/traces").Select(Span).Where(span => span.TraceId == trace)];
+
+    /// <summary>Of one model, as they were last sent.</summary>
+    public ReceivedPoint[] Points(string model)
     {
-        lock (_bodies)
-            return [.. _bodies.SelectMany(body => Messages(body, 1)).SelectMany(resource => Messages(resource, 2)).SelectMany(scope => Messages(scope, 2)).Select(Span).Where(span => span.TraceId == trace)];
+        var points = Received("/v1/metrics").SelectMany(Points).Where(point => point.Tags["gen_ai.request.model"] == model);
+        return [.. points.GroupBy(point => $"{point.Histogram} {string.Join(' ', point.Tags.OrderBy(tag => tag.Key, StringComparer.Ordinal))}").Select(sent => sent.Last())];
     }
 
     public void Dispose() => _listener.Close();
+
+    /// <summary>What lies in the scopes of the resources that were sent there.</summary>
+    private List<byte[]> Received(string path)
+    {
+        lock (_bodies)
+            return [.. _bodies.Where(message => message.Path == path).SelectMany(message => Messages(message.Body, 1)).SelectMany(resource => Messages(resource, 2)).SelectMany(scope => Messages(scope, 2))];
+    }
 
     private async Task ListenAsync()
     {
@@ -47,7 +61,7 @@ internal sealed class TraceReceiver : IDisposable
                 var context = await _listener.GetContextAsync();
                 using var body = new MemoryStream();
                 await context.Request.InputStream.CopyToAsync(body);
-                lock (_bodies) _bodies.Add(context.Request.Url!.AbsolutePath == "/v1/traces" ? body.ToArray() : throw new InvalidOperationException($"Nothing is expected at {context.Request.Url}."));
+                lock (_bodies) _bodies.Add((context.Request.Url!.AbsolutePath, body.ToArray()));
                 context.Response.Close();
             }
             catch (Exception end) when (end is HttpListenerException or ObjectDisposedException)
@@ -65,6 +79,17 @@ internal sealed class TraceReceiver : IDisposable
         return new ReceivedSpan(Hex(1), Hex(2), Hex(4), Encoding.UTF8.GetString((byte[])fields[5].Single()), (int)(ulong)fields[6].Single(), (ulong)fields[7].Single(), (ulong)fields[8].Single(), tags, status);
 
         string Hex(int number) => Convert.ToHexStringLower((byte[])fields[number].FirstOrDefault(Array.Empty<byte>()));
+    }
+
+    private static IEnumerable<ReceivedPoint> Points(byte[] metric)
+    {
+        var (name, unit) = (Encoding.UTF8.GetString(Messages(metric, 1).Single()), Encoding.UTF8.GetString(Messages(metric, 3).Single()));
+        foreach (var point in Messages(metric, 9).SelectMany(histogram => Messages(histogram, 1)))
+        {
+            var fields = Fields(point).ToLookup(field => field.Number, field => field.Value);
+            var bounds = fields[7].SelectMany(packed => MemoryMarshal.Cast<byte, double>((byte[])packed).ToArray()).ToArray();
+            yield return new ReceivedPoint(name, unit, Messages(point, 9).Select(Tag).ToDictionary(tag => tag.Key, tag => tag.Value), (ulong)fields[4].Single(), BitConverter.UInt64BitsToDouble((ulong)fields[5].Single()), bounds);
+        }
     }
 
     private static (string Key, string Value) Tag(byte[] pair) =>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 
 namespace OnnxLlm.Tests.Serving;
@@ -48,6 +49,34 @@ public sealed class TraceTests
         var spans = receiver.Spans(_trace);
         Assert.Equal(["hit", "miss"], spans.Where(span => span.Name == "text_completion org/toy").Select(span => span.Tags["onnxllm.response_cache"]).Order());
         Assert.Equal(1, spans.Count(span => span.Name == "prefill"));
+    }
+
+    /// <summary>Named as OpenTelemetry names them; the model has a name of its own, because servers of other tests measure at the same time.</summary>
+    [Fact]
+    public async Task Histograms_OfGeneration_CountRequestsChoicesAndFailures()
+    {
+        using var receiver = new TraceReceiver();
+        var model = TestServer.Noise();
+        var before = Stopwatch.GetTimestamp();
+        await using (var server = await TestServer.StartAsync(change: options => options with { TraceCollector = receiver.Address }, more: [new(TestServer.Describe(_trace, model), model)]))
+        {
+            await server.CompleteAsync(new() { ["model"] = _trace, ["max_tokens"] = 5, ["ignore_eos"] = true, ["n"] = 2, ["prompt"] = "sesame" });
+            await server.ChatAsync(new() { ["model"] = _trace, ["max_tokens"] = 1, ["ignore_eos"] = true });
+            model.BeforePass = () => throw new InvalidOperationException("injected");
+            await server.CompleteAsync(new() { ["model"] = _trace }, HttpStatusCode.InternalServerError);
+        }
+
+        var (passed, points) = (Stopwatch.GetElapsedTime(before).TotalSeconds, receiver.Points(_trace));
+        string[] expected =
+        [
+            "gen_ai.server.request.duration chat  1", "gen_ai.server.request.duration text_completion  1", "gen_ai.server.request.duration text_completion internal_error 1",
+            "gen_ai.server.time_per_output_token text_completion  2", "gen_ai.server.time_to_first_token chat  1", "gen_ai.server.time_to_first_token text_completion  2",
+        ];
+        Assert.Equal(expected, points.Select(point => $"{point.Histogram} {point.Tags["gen_ai.operation.name"]} {point.Tags.GetValueOrDefault("error.type")} {point.Count}").Order(StringComparer.Ordinal));
+        Assert.All(points, point => Assert.Equal(("s", "onnxllm"), (point.Unit, point.Tags["gen_ai.provider.name"])));
+        Assert.All(points, point => Assert.InRange(point.Sum, 0, passed * point.Count));
+        Assert.Equal((0.01, 81.92), (points.First(point => point.Histogram.EndsWith("duration", StringComparison.Ordinal)).Bounds[0], points.First(point => point.Histogram.EndsWith("duration", StringComparison.Ordinal)).Bounds[^1]));
+        Assert.DoesNotContain("sesame", receiver.Raw, StringComparison.Ordinal);
     }
 
     /// <summary>Asks under a trace of the caller's, and lets the server end so that all spans have left it.</summary>
