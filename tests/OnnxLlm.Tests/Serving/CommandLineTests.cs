@@ -1,9 +1,13 @@
+using System.CommandLine;
+using System.Reflection;
+using System.Text.RegularExpressions;
 using OnnxLlm.Serving;
 using OnnxLlm.Serving.Models;
+using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
 
-public sealed class CommandLineTests
+public sealed partial class CommandLineTests
 {
     [Fact]
     public void Options_AsTyped_AreUnderstood()
@@ -37,6 +41,16 @@ public sealed class CommandLineTests
         Assert.Equal(2, exitCode);
     }
 
+    /// <summary>Each in a row of one of its tables, and no other.</summary>
+    [Fact]
+    public void Options_AreAllInTheManual()
+    {
+        var options = typeof(CommandLine).GetFields(BindingFlags.NonPublic | BindingFlags.Static).Select(field => field.GetValue(null)).OfType<Option>().Select(option => option.Name);
+        var rows = File.ReadAllLines(Repository.PathOf("docs", "howto", "serve.md")).Where(line => line.StartsWith("| `--", StringComparison.Ordinal));
+        var told = rows.SelectMany(row => OptionName().Matches(row.Split('|')[1]).Select(match => match.Value));
+        Assert.Equal(options.Order(StringComparer.Ordinal), told.Order(StringComparer.Ordinal));
+    }
+
     [Fact]
     public async Task Address_InUse_IsOneClearLine()
     {
@@ -61,4 +75,7 @@ public sealed class CommandLineTests
             new ServerOptions { Model = "x", Urls = [url] },
             [new ModelSource(TestServer.Describe("x", TestServer.Noise()), model ?? TestServer.Noise())],
             logging: _ => { });
+
+    [GeneratedRegex("--[a-z-]+")]
+    private static partial Regex OptionName();
 }
