@@ -34,7 +34,7 @@ internal sealed class GenerationModel : IDisposable
     /// <param name="length">Positions of a slot.</param>
     public static GenerationModel Open(ModelPackage package, SessionSettings settings, long length)
     {
-        bool widened = package.Quantization is not null && !UsesQuantized(package, settings);
+        bool widened = package.Quantization is not null && !package.RunsQuantized(settings);
         if (!settings.Device.IsCuda)
         {
             var session = widened ? new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings) : new OrtSession(package.ModelPath, settings);
@@ -54,10 +54,6 @@ internal sealed class GenerationModel : IDisposable
             throw;
         }
     }
-
-    /// <summary>What is asked for, else on a GPU what was measured to be faster there. On the CPU memory counts more.</summary>
-    internal static bool UsesQuantized(ModelPackage package, SessionSettings settings) =>
-        settings.QuantizedWeights ?? !(settings.Device.IsCuda && package.QuantizationSpeedup(settings.Device.Provider) < 1);
 
     public void Dispose()
     {

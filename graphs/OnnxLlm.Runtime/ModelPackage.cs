@@ -10,6 +10,9 @@ namespace OnnxLlm.Runtime;
 /// <summary>A model package whose every file is the one that its manifest describes, ready to be loaded. All that is wrong with a folder is a <see cref="ModelRuntimeException"/>.</summary>
 public sealed class ModelPackage
 {
+    /// <summary>The weights of a model that is too large for one file.</summary>
+    private const string DataFile = PackageManifest.ModelFile + ".data";
+
     private ModelPackage(string folder, PackageManifest manifest, ModelConfig config) => (Folder, Manifest, Config) = (folder, manifest, config);
 
     /// <summary>Full path of the folder; the tokenizer's files are here too.</summary>
@@ -22,8 +25,8 @@ public sealed class ModelPackage
     /// <summary>The generation graph.</summary>
     public string ModelPath => Path.Combine(Folder, PackageManifest.ModelFile);
 
-    /// <summary>SHA-256 over the names and hashes of all files: of what answers depend on, weights beside the graph included.</summary>
-    public string ModelHash => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', Manifest.Files.Select(file => $"{file.Key} {file.Value}")))));
+    /// <summary>SHA-256 of the generation graph and its weights, wherever they lie: what answers depend on.</summary>
+    public string ModelHash => Manifest.Files.TryGetValue(DataFile, out string? data) ? Hash(Manifest.Files[PackageManifest.ModelFile] + data) : Manifest.Files[PackageManifest.ModelFile];
 
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
     public string Precision => Manifest.Precision;
@@ -40,6 +43,10 @@ public sealed class ModelPackage
             .Where(measured => (string?)measured["provider"] == provider)
             .Min(measured => (double?)measured["quantized_decode"] / (double?)measured["float_decode"]);
 
+    /// <summary>Whether products run with 8-bit weights, as these settings have it: what is asked for, else on a GPU what was measured to be faster there. On the CPU memory counts more.</summary>
+    public bool RunsQuantized(SessionSettings settings) =>
+        Quantization is not null && (settings.QuantizedWeights ?? !(settings.Device.IsCuda && QuantizationSpeedup(settings.Device.Provider) < 1));
+
     /// <summary>Checks every hash, which takes about a second per gigabyte.</summary>
     public static ModelPackage Open(string folder)
     {
@@ -50,6 +57,7 @@ public sealed class ModelPackage
             PackageManifest manifest = PackageManifest.Verify(folder);
             if (new[] { PackageManifest.ModelFile, PackageManifest.ConfigFile }.FirstOrDefault(name => !manifest.Files.ContainsKey(name)) is { } missing)
                 throw new ModelRuntimeException($"The manifest of {folder} does not list {missing}.");
+            if (File.Exists(Path.Combine(folder, DataFile)) && !manifest.Files.ContainsKey(DataFile)) throw new ModelRuntimeException($"The manifest of {folder} does not list {DataFile}, where weights lie.");
             return new ModelPackage(folder, manifest, ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)));
         }
         catch (Exception error) when (error is GraphException or IOException or UnauthorizedAccessException)
@@ -57,4 +65,6 @@ public sealed class ModelPackage
             throw new ModelRuntimeException(error.Message, error);
         }
     }
+
+    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(text)));
 }

@@ -51,7 +51,7 @@ internal static unsafe class CustomOperator
         self->VariadicOutputHomogeneous = &One;
     }
 
-    private static VectorWidth Widest =>
+    internal static VectorWidth Widest =>
         System.Runtime.Intrinsics.X86.Avx512DQ.IsSupported ? VectorWidth.Bits512
         : System.Numerics.Vector.IsHardwareAccelerated ? VectorWidth.Portable
         : VectorWidth.Scalar;

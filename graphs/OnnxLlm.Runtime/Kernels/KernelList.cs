@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Numerics;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -7,6 +8,9 @@ public static class KernelList
 {
     /// <summary>Names of the functions that have a kernel.</summary>
     public static IReadOnlyList<string> Names => [.. All.Select(kernel => kernel.Name)];
+
+    /// <summary>What decides the last bits of the kernels' results: this code, and the form that runs on this processor.</summary>
+    public static string Version { get; } = FormattableString.Invariant($"{typeof(KernelList).Module.ModuleVersionId} {CustomOperator.Widest} {Vector<float>.Count} {QuantizedProduct.Kernel is not null}");
 
     /// <summary>The input of a function whose memory its output may take over, or null.</summary>
     internal static int? Overwritten(string function, int output) => (All.FirstOrDefault(kernel => kernel.Name == function)?.Reuse, output) switch

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using OnnxLlm.Runtime;
 using OnnxLlm.Runtime.Devices;
+using OnnxLlm.Runtime.Kernels;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Text;
@@ -79,7 +80,7 @@ internal static class ModelLoader
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
-            Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, provider),
+            Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, provider, Mode(package, options)),
             Precision = package.Precision,
             QuantizationSpeedup = package.QuantizationSpeedup(provider),
             Provider = provider,
@@ -88,6 +89,8 @@ internal static class ModelLoader
             RuntimeVersion = OrtSession.RuntimeVersion,
         };
     }
+
+    private static string Mode(ModelPackage package, ServerOptions options) => package.RunsQuantized(Settings(options)) ? "quantized" : "float";
 
     private static string Fingerprint(params string[] parts)
     {

@@ -27,7 +27,7 @@ internal sealed record ServedModel
     /// <summary>Positions of prompt and answer together.</summary>
     public required int Context { get; init; }
 
-    /// <summary>Changes whenever weights, graph, tokenizer, template, runtime or provider do.</summary>
+    /// <summary>Changes whenever weights, graph, tokenizer, template, runtime, kernels, provider or mode do.</summary>
     public required string Fingerprint { get; init; }
 
     public string Precision { get; init; } = "unknown";

@@ -1,3 +1,5 @@
+using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
 
@@ -54,6 +56,35 @@ public sealed class ModelPackageTests : IDisposable
         string path = Path.Combine(_package.Folder, "manifest.json");
         File.WriteAllText(path, File.ReadAllText(path).Replace("\"model.onnx\"", "\"../model.onnx\"", StringComparison.Ordinal));
         Assert.Contains("not a file of the folder", Refusal(), StringComparison.Ordinal);
+    }
+
+    /// <summary>As with models above 2 GB.</summary>
+    [Fact]
+    public void ModelHash_WhereTheWeightsLieApart_CoversThem()
+    {
+        string path = ModelPackage.Open(_package.Folder).ModelPath, data = path + ".data";
+        OnnxFile.Write(OnnxFile.Read(path), path, externalThreshold: 0);
+        Assert.Contains("does not list model.onnx.data", Unlisted(), StringComparison.Ordinal);
+        string before = Sealed().ModelHash;
+        byte[] bytes = File.ReadAllBytes(data);
+        bytes[bytes.Length / 2] ^= 1;
+        File.WriteAllBytes(data, bytes);
+        Assert.Contains("model.onnx.data", Refusal(), StringComparison.Ordinal);
+        Assert.NotEqual(before, Sealed().ModelHash);
+
+        string Unlisted()
+        {
+            string manifest = Path.Combine(_package.Folder, "manifest.json");
+            Sealed();
+            File.WriteAllLines(manifest, [.. File.ReadLines(manifest).Where(line => !line.Contains("\"model.onnx.data\"", StringComparison.Ordinal))]);
+            return Refusal();
+        }
+
+        ModelPackage Sealed()
+        {
+            PackageManifest.Read(_package.Folder).Seal(_package.Folder);
+            return ModelPackage.Open(_package.Folder);
+        }
     }
 
     [Fact]

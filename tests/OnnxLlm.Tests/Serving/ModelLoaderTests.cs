@@ -22,12 +22,27 @@ public sealed class ModelLoaderTests
         Assert.Equal(TestServer.Tokenizer.Special.Eos, Assert.Single(model.EndTokens));
     }
 
+    [Fact]
+    public void Fingerprint_OfTheSame_IsTheSame_AndOfAnotherTemplateOrModelAnother()
+    {
+        using ServedPackage package = new(), other = new(weights: Weights.Bytes);
+        Assert.Equal(Fingerprint(package.Folder, "plain"), Fingerprint(package.Folder, "plain"));
+        Assert.Distinct([Fingerprint(package.Folder, "plain"), Fingerprint(package.Folder, null), Fingerprint(other.Folder, "plain")]);
+
+        static string Fingerprint(string folder, string? template)
+        {
+            var (model, runner) = ModelLoader.Load(new ServerOptions { Model = folder, Slots = 1, Threads = 1, ChatTemplate = template });
+            runner.Dispose();
+            return model.Fingerprint;
+        }
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Answers_OfARealModelTogether_EqualSoloAnswers(bool int8Cache)
     {
-        using var package = new ServedPackage(int8Cache: int8Cache);
+        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
         var solo = new List<int[]>();
         using (var alone = Engine(package, slots: 1))
             for (var i = 0; i < 12; i++) solo.Add(await AnswerAsync(alone, i));
@@ -41,7 +56,7 @@ public sealed class ModelLoaderTests
     [InlineData(true)]
     public async Task Answers_OfARealModelGuessedAhead_AreTheSame(bool int8Cache)
     {
-        using var package = new ServedPackage(int8Cache: int8Cache);
+        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
         using InferenceEngine plain = Engine(package, slots: 1), guessing = Engine(package, slots: 1, speculation: 5);
         for (var i = 0; i < 12; i++) Assert.Equal(await AnswerAsync(plain, i), await AnswerAsync(guessing, i));
     }

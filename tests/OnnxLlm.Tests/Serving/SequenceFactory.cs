@@ -32,13 +32,20 @@ internal static class SequenceFactory
 
     public static async Task<(int[] Tokens, FinishReason Finish)> CollectAsync(ChannelReader<SequenceEvent> events)
     {
-        var tokens = new List<int>();
+        var (tokens, finish) = await GeneratedAsync(events);
+        return ([.. tokens.Select(token => token.Token)], finish);
+    }
+
+    /// <summary>The tokens with their scores.</summary>
+    public static async Task<(IReadOnlyList<GeneratedToken> Tokens, FinishReason Finish)> GeneratedAsync(ChannelReader<SequenceEvent> events)
+    {
+        var tokens = new List<GeneratedToken>();
         while (true)
         {
             switch (await events.ReadAsync().AsTask().WaitAsync(Patience))
             {
-                case TokensGenerated together: tokens.AddRange(together.Tokens.Select(token => token.Token)); break;
-                case SequenceFinished finished: return ([.. tokens], finished.Reason);
+                case TokensGenerated together: tokens.AddRange(together.Tokens); break;
+                case SequenceFinished finished: return (tokens, finished.Reason);
                 case SequenceFailed failed: throw new InvalidOperationException("The sequence failed.", failed.Fault);
             }
         }

@@ -5,27 +5,37 @@ using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
 
+/// <summary>What of a package is in 8 bits.</summary>
+public enum Weights
+{
+    Floats,
+    Bytes,
+    BytesAndCache,
+}
+
 /// <summary>A package with a random LLaMA of a few thousand weights and the tests' tokenizer; its weights and cache in 8 bits where that is asked for.</summary>
 internal sealed class ServedPackage : IDisposable
 {
     private readonly TinyPackage _package;
 
-    public ServedPackage(int maxPositions = 128, bool int8Cache = false)
+    public ServedPackage(int maxPositions = 128, Weights weights = Weights.Floats, int width = 64)
     {
         var config = new ModelConfig
         {
             Family = ModelFamily.Llama,
             VocabularySize = TestServer.Tokenizer.VocabularySize,
-            Width = 64,
+            Width = width,
             Layers = 2,
             Heads = 4,
             KeyValueHeads = 2,
-            FeedForward = 96,
+            FeedForward = width * 3 / 2,
             MaxPositions = maxPositions,
             EosTokenId = TestServer.Tokenizer.Special.Eos,
         };
         _package = new TinyPackage(TinyModel.Random(config, seed: 3), TestServer.Tokenizer);
-        Folder = int8Cache ? QuantizedCopy.Write(_package.Folder, Path.GetDirectoryName(_package.Folder)!, Text(config)) : _package.Folder;
+        Folder = weights == Weights.Floats
+            ? _package.Folder
+            : QuantizedCopy.Write(_package.Folder, Path.GetDirectoryName(_package.Folder)!, weights == Weights.BytesAndCache ? Text(config) : null);
     }
 
     public string Folder { get; }

@@ -1,6 +1,5 @@
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging.Abstractions;
-using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Tests.Support;
@@ -90,44 +89,6 @@ public sealed class SharingTests
 
         using var alone = Engine(new NoiseModel(slots: 1));
         Assert.Equal((await AnswerAsync(alone, [3, 4, 5], 30, new() { Seed = 2 })).Tokens[5..], rest);
-    }
-
-    /// <summary>A thousand requests of all kinds, on a real model, as they come one by one and as many at a time.</summary>
-    [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Requests_Replayed_AnswerTheSameAtAnyConcurrency(bool int8Cache)
-    {
-        using var package = new ServedPackage(int8Cache: int8Cache);
-        var opened = ModelPackage.Open(package.Folder);
-        int[][][] answers = new int[3][][];
-        int[] clients = [1, 8, 32];
-        for (var round = 0; round < clients.Length; round++)
-        {
-            var session = new GenerationSession(opened, 8, 128, new SessionSettings { Threads = 1 });
-            using var engine = Engine(new OnnxModelRunner(session), new() { PrefillChunk = 8 + 24 * round, ShortestPrefix = 4, QueueLimit = 64 });
-            answers[round] = await ReplayAsync(engine, 1000, clients[round]);
-        }
-
-        Assert.Equal(answers[0], answers[1]);
-        Assert.Equal(answers[0], answers[2]);
-    }
-
-    private static async Task<int[][]> ReplayAsync(InferenceEngine engine, int requests, int clients)
-    {
-        var answers = new int[requests][];
-        var next = -1;
-        await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
-        {
-            for (int i; (i = Interlocked.Increment(ref next)) < requests;)
-            {
-                var random = new Random(i);
-                int[] prompt = [.. Enumerable.Range(0, 1 + random.Next(40)).Select(k => k < 12 ? k + i % 3 : random.Next(100))];
-                SamplingSettings sampling = i % 4 == 0 ? Greedy : new() { Temperature = 0.8, TopP = i % 4 == 1 ? 0.9 : 1, FrequencyPenalty = i % 2, Seed = (ulong)i };
-                answers[i] = (await AnswerAsync(engine, prompt, 1 + random.Next(12), sampling)).Tokens;
-            }
-        }));
-        return answers;
     }
 
     private InferenceEngine Engine(IModelRunner model, EngineSettings? settings = null) =>

@@ -32,9 +32,9 @@ public sealed class DeviceSpeedTests : IDisposable
         var package = ModelPackage.Open(_shop.At("models/int8"));
         Assert.Equal(quantized / floats, package.QuantizationSpeedup(Cuda));
         Assert.NotNull(package.QuantizationSpeedup("CPUExecutionProvider"));
-        Assert.Equal(usesQuantized, GenerationModel.UsesQuantized(package, new() { Device = Device.Cuda(0) }));
-        Assert.True(GenerationModel.UsesQuantized(package, new()));
-        Assert.True(GenerationModel.UsesQuantized(package, new() { Device = Device.Cuda(0), QuantizedWeights = true }));
+        Assert.Equal(usesQuantized, package.RunsQuantized(new() { Device = Device.Cuda(0) }));
+        Assert.True(package.RunsQuantized(new()));
+        Assert.True(package.RunsQuantized(new() { Device = Device.Cuda(0), QuantizedWeights = true }));
     }
 
     /// <summary>A weight is off by at most half a step, 1/254 of the largest of its block, and the quantized product rounds activations as much; some fourteen products follow each other.</summary>
