@@ -53,8 +53,8 @@ internal sealed partial class ConstraintFields(RequestBody body)
     private ConstraintSpec? Json(string path, JsonElement schema)
     {
         if (schema.ValueKind == JsonValueKind.String) return body.Text(path, schema) is { } text ? new(ConstraintKind.JsonSchema, text) : null;
-        if (schema.ValueKind is JsonValueKind.Object or JsonValueKind.True) return new(ConstraintKind.JsonSchema, schema.GetRawText());
-        return Refuse(path, $"'{path}' must be a JSON schema.");
+        if (schema.ValueKind is not (JsonValueKind.Object or JsonValueKind.True)) return Refuse(path, $"'{path}' must be a JSON schema.");
+        return RequestBody.Unicode(schema.GetRawText) is { } raw ? new(ConstraintKind.JsonSchema, raw) : Refuse(path, $"'{path}' is not valid Unicode.");
     }
 
     private ConstraintSpec? Regex(string path, JsonElement regex) => body.Text(path, regex) is { } text ? new(ConstraintKind.Regex, text) : null;

@@ -10,7 +10,7 @@ namespace OnnxLlm.Serving.Caching;
 internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
 {
     /// <summary>Constraints with the positions that they keep come to some six megabytes, and to twice that with the largest grammar.</summary>
-    private const int Most = 64, StatesLikeAnother = 50_000;
+    private const int Most = 64, StatesLikeAnother = 50_000, MostCharacters = 1 << 20;
 
     private readonly MemoryCache _known = new(new MemoryCacheOptions { SizeLimit = Most * StatesLikeAnother });
     private readonly Lazy<TokenTrie> _vocabulary = new(() => Vocabulary(tokenizer));
@@ -21,6 +21,7 @@ internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
         if (_known.TryGetValue(spec, out Constraint? known)) return (known, null);
         try
         {
+            if (spec.Text.Length > MostCharacters) throw new ConstraintException($"The constraint has more than {MostCharacters} characters.");
             var constraint = new Constraint(Compile(spec), _vocabulary.Value);
             if (constraint.Start.IsOnlyEnd) throw new ConstraintException("The constraint allows the empty text only.");
             return (_known.Set(spec, constraint, new MemoryCacheEntryOptions { Size = StatesLikeAnother + constraint.States }), null);

@@ -119,6 +119,72 @@ public sealed class ConstraintTests : IDisposable
     public void Regex_ThatIsNone_IsRefused(string regex) =>
         Assert.Equal(400, _cache.Find(new ConstraintSpec(ConstraintKind.Regex, regex)).Error!.Status);
 
+    /// <summary>Rules that are nothing but each other: followed call by call there are three ways to the depth of 64.</summary>
+    [Fact]
+    public void Schema_OfRulesThatAreEachOther_HasWhatIsNoRule()
+    {
+        const string Circle = """
+            {"$ref":"#/$defs/a","$defs":{"a":{"anyOf":[{"$ref":"#/$defs/b"},{"$ref":"#/$defs/c"},{"const":1}]},"b":{"anyOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/c"},{"const":2}]},
+            "c":{"anyOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/b"},{"type":"array","items":{"$ref":"#/$defs/a"},"minItems":1,"maxItems":1}]}}}
+            """;
+        var constraint = Find(ConstraintKind.JsonSchema, Circle);
+        var answers = Enumerable.Range(0, 100).Select(seed => Answer(constraint, seed, 9)).ToHashSet();
+        Assert.Superset(new HashSet<string> { "1", "2" }, answers);
+        Assert.All(answers, answer => Assert.Matches(@"^\[*[12]\]*$", answer));
+    }
+
+    /// <summary>A property may be called like the place of another one's rest.</summary>
+    [Fact]
+    public void Schema_WithMisleadingNames_IsKept()
+    {
+        const string Text = """{"type":"object","properties":{"a":{"type":"object","properties":{"x":{"const":1},"y":{"const":2}},"required":["x","y"]},"a from 0":{"const":3},"a from 1":{"const":4}},"required":["a","a from 0","a from 1"]}""";
+        Assert.Equal("""{"a":{"x":1,"y":2},"a from 0":3,"a from 1":4}""", Answer(Find(ConstraintKind.JsonSchema, Text), 1, 1000).Replace(" ", "", StringComparison.Ordinal).Replace("from", " from ", StringComparison.Ordinal));
+    }
+
+    public static TheoryData<string, string> Monsters => new()
+    {
+        { "many required names", Braces($"\"required\":[{Names(90_000)}],\"type\":\"object\"") },
+        { "many properties", Braces($"\"type\":\"object\",\"properties\":{Members(20_000)}") },
+        { "many properties of one with a long name", Braces($"\"type\":\"object\",\"properties\":{Braces($"\"{new string('n', 500_000)}\":{Braces($"\"properties\":{Members(20_000)}")}")}") },
+        { "many rules", Braces($"\"$ref\":\"#/$defs/p0\",\"$defs\":{Braces(string.Join(',', Enumerable.Range(0, 20_000).Select(i => $"\"p{i}\":{Braces($"\"$ref\":\"#/$defs/p{i + 1}\"")}")))}") },
+        { "many annotations", Braces($"{string.Concat(Enumerable.Repeat("\"title\":1,", 40_000))}{string.Concat(Enumerable.Repeat("\"x\":1,", 40_000))}\"type\":\"null\"") },
+        { "a long text", Braces($"\"const\":\"{new string('c', 2_000_000)}\"") },
+        { "a long pattern", Braces($"\"type\":\"string\",\"pattern\":\"{new string('.', 900_000)}\"") },
+    };
+
+    /// <summary>On a thread whose stack is a fraction of the usual: what is nested by thousands must not end the process.</summary>
+    [Theory]
+    [MemberData(nameof(Monsters))]
+    public void Schema_OfMonstrousSize_IsRefused(string what, string schema)
+    {
+        var (constraint, error) = OnASmallStack(() => _cache.Find(new ConstraintSpec(ConstraintKind.JsonSchema, schema)));
+        Assert.True(constraint is null, what);
+        Assert.Equal("unsupported_schema", error!.Code);
+        Assert.InRange(error.Message.Length, 1, 1000);
+    }
+
+    [Fact]
+    public void Regex_WithAClassOfThousands_IsKept()
+    {
+        var every = string.Concat(Enumerable.Range(0, 8000).Select(i => (char)(0x100 + 2 * i)));
+        Assert.Contains(Assert.Single(Answer(Find(ConstraintKind.Regex, $"[{every}]"), 1, 9)), every);
+    }
+
+    private static string Names(int count) => string.Join(',', Enumerable.Range(0, count).Select(i => $"\"p{i}\""));
+
+    private static string Members(int count) => Braces(string.Join(',', Enumerable.Range(0, count).Select(i => $"\"p{i}\":{{\"type\":\"null\"}}")));
+
+    private static string Braces(string inside) => $"{{{inside}}}";
+
+    private static T OnASmallStack<T>(Func<T> compute)
+    {
+        T? result = default;
+        var thread = new Thread(() => result = compute(), maxStackSize: 256 << 10);
+        thread.Start();
+        thread.Join();
+        return result!;
+    }
+
     [Fact]
     public void Find_OfTheSameAgain_CompilesNothing() =>
         Assert.Same(Find(ConstraintKind.JsonSchema, Person), Find(ConstraintKind.JsonSchema, Person));

@@ -98,9 +98,12 @@ internal sealed class Constraint
         if (_grammar.IsDead(edge)) return;
         if (edge.Rule is null && !edge.IsEmpty) stacks[node.Id] = node;
         else if (node.Depth > DeepestStack && _grammar.Cost(edge) > _grammar.Distance(node.State)) return;
-        else if (edge.Rule is { } rule) open.Push(Node(rule.Start, Node(edge.Target, node.Rest)));
+        else if (edge.Rule is { } rule) open.Push(Node(rule.Start, Behind(edge, node)));
         else open.Push(Node(edge.Target, node.Rest));
     }
+
+    /// <summary>Where it goes on behind a rule. A call that is the last of its own rule needs no return to it: rules that are nothing but each other would pile up returns without end.</summary>
+    private StackNode? Behind(Edge call, StackNode node) => _grammar.IsEnd(call.Target) ? node.Rest : Node(call.Target, node.Rest);
 
     private StackNode Node(int state, StackNode? rest)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.CompilerServices;
 
 namespace OnnxLlm.Serving.Engine.Constraints;
 
@@ -26,6 +27,7 @@ internal sealed class Grammar
         _patterns = rules;
         Root = Build(root);
         Measure();
+        _patterns = ImmutableDictionary<string, Pattern>.Empty;         // they take many times the memory of what was built of them
         if (_distances[Root.Start] >= Unreachable) throw new ConstraintException("No finite text satisfies the constraint.");
     }
 
@@ -47,10 +49,12 @@ internal sealed class Grammar
 
     private int NewState()
     {
-        if (_states.Count == MostStates) throw new ConstraintException("The constraint is too large.");
+        if (_states.Count == MostStates) throw TooLarge();
         _states.Add([]);
         return _states.Count - 1;
     }
+
+    private static ConstraintException TooLarge() => new("The constraint is too large.");
 
     private Automaton Build(Pattern pattern)
     {
@@ -69,6 +73,7 @@ internal sealed class Grammar
 
     private void Add(Pattern pattern, int from, int to)
     {
+        if (!RuntimeHelpers.TryEnsureSufficientExecutionStack()) throw TooLarge();
         switch (pattern)
         {
             case BytePattern bytes: _states[from].Add(new Edge(bytes.Low, bytes.High, null, to)); break;

@@ -11,6 +11,9 @@ internal sealed class JsonSchema
 {
     private const int DeepestSchema = 64;
     private const int MostRepeats = 10_000;
+    private const int MostRules = 8192;
+    private const int LongestPlace = 4096;
+    private const int LongestTold = 200;
 
     private static readonly HashSet<string> Annotations = new(
         ["title", "description", "default", "examples", "$schema", "$id", "$comment", "deprecated", "readOnly", "writeOnly", "$defs", "definitions"], StringComparer.Ordinal);
@@ -42,7 +45,7 @@ internal sealed class JsonSchema
     {
         if (schema.ValueKind == JsonValueKind.True) return Pattern.Rule(JsonPatterns.Value);
         if (schema.ValueKind != JsonValueKind.Object) throw Refused(at, "a schema must be an object");
-        if (++_depth > DeepestSchema) throw Refused(at, "the schema is nested too deeply");
+        if (++_depth > DeepestSchema || at.Length > LongestPlace) throw Refused(at, "the schema is nested too deeply");
         var pattern = Read(new SchemaObject(schema, at));
         _depth--;
         return pattern;
@@ -50,7 +53,7 @@ internal sealed class JsonSchema
 
     private Pattern Read(SchemaObject schema)
     {
-        foreach (var name in schema.Names.Where(Annotations.Contains)) schema.Use(name);
+        foreach (var name in Annotations) schema.Use(name);
         var pattern = schema switch
         {
             _ when schema.Use("$ref") is { } reference => Reference(schema, reference),
@@ -120,7 +123,7 @@ internal sealed class JsonSchema
             };
         if (properties is { ValueKind: not JsonValueKind.Object }) throw Refused($"{schema.At}/properties", "an object is expected");
         var declared = properties?.EnumerateObject().DistinctBy(property => property.Name).Select(property => (property.Name, Value: Named(property.Value, $"{schema.At}/properties/{Pointer(property.Name)}"))).ToList() ?? [];
-        foreach (var name in required.Where(name => declared.TrueForAll(property => property.Name != name)))
+        foreach (var name in required.Except(declared.Select(property => property.Name)).ToArray())
             declared.Add(more is { ValueKind: JsonValueKind.False } ? throw Refused($"{schema.At}/required", $"'{name}' is not among the properties") : (name, Pattern.Rule(JsonPatterns.Value)));
         return Pattern.Sequence(Pattern.Text("{"), Properties(schema.At, [.. declared.Select(property => (Member(property.Name, property.Value), required.Contains(property.Name)))]), Pattern.Text("}"));
     }
@@ -138,8 +141,8 @@ internal sealed class JsonSchema
             var (member, isRequired) = members[i];
             first = isRequired ? Pattern.Sequence(member, rest) : Pattern.Either(Pattern.Sequence(member, rest), first);
             var next = Pattern.Sequence(JsonPatterns.Comma, member);
-            var name = $"{at} from {i}";
-            _rules[name] = Pattern.Sequence(isRequired ? next : Pattern.Optional(next), rest);
+            var name = $"from {i} of {at}";         // places begin with #: no property can be called like this
+            Define(name, Pattern.Sequence(isRequired ? next : Pattern.Optional(next), rest));
             rest = Pattern.Rule(name);
         }
 
@@ -177,18 +180,24 @@ internal sealed class JsonSchema
     {
         if (!_rules.ContainsKey(at))
         {
-            _rules[at] = null;                  // a reference to it from within finds the name
-            _rules[at] = Read(schema, at);
+            Define(at, null);                   // a reference to it from within finds the name
+            Define(at, Read(schema, at));
         }
 
         return Pattern.Rule(at);
     }
 
+    private void Define(string name, Pattern? pattern)
+    {
+        _rules[name] = pattern;
+        if (_rules.Count > MostRules) throw new ConstraintException("The schema is too large.");
+    }
+
     private Pattern Reference(SchemaObject schema, JsonElement reference)
     {
-        if (reference.ValueKind != JsonValueKind.String || !reference.GetString()!.StartsWith('#')) throw Refused($"{schema.At}/$ref", "only references within the schema, like #/$defs/name, are possible");
+        var at = reference.ValueKind == JsonValueKind.String ? reference.GetString()! : "";
+        if (at != "#" && !at.StartsWith("#/", StringComparison.Ordinal)) throw Refused($"{schema.At}/$ref", "only references within the schema, like #/$defs/name, are possible");
         var target = _root;
-        var at = reference.GetString()!;
         foreach (var part in at.Split('/').Skip(1).Select(Unescaped))
             target = Inside(target, part) ?? throw Refused($"{schema.At}/$ref", $"there is no {at}");
         return Named(target, at);
@@ -209,7 +218,7 @@ internal sealed class JsonSchema
 
     private static string Pointer(string name) => name.Replace("~", "~0", StringComparison.Ordinal).Replace("/", "~1", StringComparison.Ordinal);
 
-    private static ConstraintException Refused(string at, string why) => new($"The schema cannot be used at {at}: {why}.");
+    private static ConstraintException Refused(string at, string why) => new($"The schema cannot be used at {(at.Length > LongestTold ? $"{at[..LongestTold]}…" : at)}: {why}.");
 
     /// <summary>A schema object that remembers which of its keywords were looked at.</summary>
     private sealed class SchemaObject(JsonElement json, string at)

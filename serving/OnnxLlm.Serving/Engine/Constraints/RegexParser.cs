@@ -11,6 +11,7 @@ internal sealed class RegexParser(string text, Func<CodePoints, Pattern> encode)
 {
     private const int MostRepeats = 10_000;
     private const int DeepestGroup = 100;
+    private const int MostCharacters = 1 << 14;
 
     private static readonly CodePoints Digits = CodePoints.Of(('0', '9'));
     private static readonly CodePoints Letters = CodePoints.Of(('a', 'z'), ('A', 'Z'), ('0', '9'), ('_', '_'));
@@ -30,6 +31,7 @@ internal sealed class RegexParser(string text, Func<CodePoints, Pattern> encode)
 
     private Pattern Parse(bool anywhere)
     {
+        if (text.Length > MostCharacters) throw new ConstraintException($"A regular expression may have at most {MostCharacters} characters.");
         var anything = Pattern.Repeat(encode(CodePoints.All), 0, null);
         var before = Take('^') || !anywhere ? Pattern.Nothing : anything;
         var body = Alternatives();
@@ -119,13 +121,14 @@ internal sealed class RegexParser(string text, Func<CodePoints, Pattern> encode)
     private CodePoints Class()
     {
         var negated = Take('^');
-        var set = CodePoints.Of();
+        var ranges = new List<(int, int)>();
         for (var first = true; first || !Take(']'); first = false)
         {
             if (_at == text.Length) throw Mistake("']' is missing");
-            set = set.Union(Member());
+            ranges.AddRange(Member().Ranges);
         }
 
+        var set = CodePoints.Of(ranges);
         return negated ? set.Complement() : set;
     }
 
