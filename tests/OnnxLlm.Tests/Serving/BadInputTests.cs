@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.Json.Nodes;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -23,12 +24,7 @@ public sealed class BadInputTests
         { "a thousand headers", "GET / HTTP/1.1\r\nHost: x\r\n" + string.Concat(Enumerable.Range(0, 1000).Select(i => $"X-{i}: 1\r\n")) + "\r\n" },
         { "an address that goes up", "GET /../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n" },
         { "a null in the address", "GET /v1/models/%00 HTTP/1.1\r\nHost: x\r\n\r\n" },
-        { "bytes that are no UTF-8", Body("{\"model\":\"org/toy\",\"prompt\":\"\u00ff\u00fe\u00c0\u0080\"}") },
-        { "an overlong encoding", Body("{\"model\":\"org/toy\",\"prompt\":\"\u00c0\u00af\"}") },
-        { "half a character", Body("{\"model\":\"org/toy\",\"prompt\":\"\u00e4\u00b8\"}") },
-        { "a name that is no UTF-8", Body("{\"model\":\"org/toy\",\"\u00ff\":1,\"prompt\":3}") },
         { "a key that is no UTF-8", "GET /v1/models HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \u00ff\u00fe\r\n\r\n" },
-        { "very deep JSON", Body(new string('[', 100_000)) },
     };
 
     [Theory]
@@ -39,6 +35,36 @@ public sealed class BadInputTests
         var answer = await SendAsync(server, Encoding.Latin1.GetBytes(request));
         Assert.True(answer.Length == 0 || answer.StartsWith("HTTP/1.1 4", StringComparison.Ordinal) || answer.StartsWith("HTTP/1.1 505", StringComparison.Ordinal), $"{what}: {answer}");
         Assert.Equal("""{"status":"ok"}""", await HealthAsync(server));
+    }
+
+    [Theory]
+    [InlineData("{\"model\":\"org/toy\",\"prompt\":\"\u00ff\u00fe\u00c0\u0080\"}", "invalid_value", "prompt")]
+    [InlineData("{\"model\":\"org/toy\",\"prompt\":\"\u00c0\u00af\"}", "invalid_value", "prompt")]                          // an overlong encoding
+    [InlineData("{\"model\":\"org/toy\",\"prompt\":\"\u00e4\u00b8\"}", "invalid_value", "prompt")]                          // half a character
+    [InlineData("{\"model\":\"\u00ff\",\"prompt\":\"x\"}", "invalid_value", "model")]
+    [InlineData("{\"model\":\"org/toy\",\"prompt\":\"x\",\"stop\":[\"\u00ed\u00a0\u0080\"]}", "invalid_value", "stop")]    // half a surrogate pair
+    [InlineData("{\"model\":\"org/toy\",\"\u00ff\":1,\"prompt\":3}", "invalid_value", "prompt")]
+    [InlineData("{\"model\":\"org/toy\",\"prompt\":\"x\",\"guided_json\":{\"title\":\"\u00ff\"}}", "invalid_value", "guided_json")]
+    [InlineData("\u00ff\u00fe{\"model\":\"org/toy\"}", "invalid_json", null)]
+    public async Task Body_ThatIsNoUtf8_Is400WithAnError(string latin, string code, string? param)
+    {
+        await using var server = await TestServer.StartAsync();
+        using var content = new ByteArrayContent(Encoding.Latin1.GetBytes(latin));
+        content.Headers.ContentType = new("application/json");
+        using var response = await server.Http.PostAsync("/v1/completions", content);
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        var error = JsonNode.Parse(await response.Content.ReadAsByteArrayAsync())!["error"]!;
+        Assert.Equal(("invalid_request_error", code, param), ((string?)error["type"], (string?)error["code"], (string?)error["param"]));
+        Assert.NotEmpty((string)error["message"]!);
+    }
+
+    [Fact]
+    public async Task Body_OfVeryDeepJson_Is400()
+    {
+        await using var server = await TestServer.StartAsync();
+        var refusal = await server.SendAsync("/v1/completions", new string('[', 100_000));
+        Assert.Equal(HttpStatusCode.BadRequest, refusal.StatusCode);
+        Assert.Equal("invalid_json", (string?)JsonNode.Parse(await refusal.Content.ReadAsStringAsync())!["error"]!["code"]);
     }
 
     [Theory]
@@ -88,7 +114,7 @@ public sealed class BadInputTests
 
     private static async Task<string> HealthAsync(TestServer server)
     {
-        var body = System.Text.Json.Nodes.JsonNode.Parse(await server.Http.GetStringAsync("/health"))!;
+        var body = JsonNode.Parse(await server.Http.GetStringAsync("/health"))!;
         return $$"""{"status":"{{body["status"]}}"}""";
     }
 }
