@@ -31,6 +31,7 @@ internal static class CommandLine
     private static readonly Option<int> CacheMegabytes = Number("--cache-mb", 64, 0, 65536, "Memory for answers to deterministic requests; 0 for none.");
     private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
+    private static readonly Option<int> MaxConnections = Number("--max-connections", 4096, 1, 1 << 20, "Connections at a time; further ones are closed as they come.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
     private static readonly Option<string> MetricsAliases = Word("--metrics-aliases", VllmNames.Option, "Metrics also under the names that dashboards of others ask for.");
     private static readonly Option<string> ContentFilter = new("--content-filter") { Description = "JSON file that says what may not be asked and answered." };
@@ -43,7 +44,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, OpenMetrics, MetricsAliases,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
             NoPlayground, Otlp, ContentFilter, Redis,
         };
 
@@ -83,7 +84,7 @@ internal static class CommandLine
             DrainSeconds = parsed.GetValue(DrainSeconds),
             CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
             Engine = Engine(parsed),
-            Limits = new() { Choices = parsed.GetValue(MaxChoices), Sequences = parsed.GetValue(Queue) },
+            Limits = new() { Choices = parsed.GetValue(MaxChoices), Sequences = parsed.GetValue(Queue), Connections = parsed.GetValue(MaxConnections) },
         };
         return parsed.GetValue(Urls) is { Length: > 0 } urls ? options with { Urls = [.. urls.SelectMany(url => url.Split(';'))] } : options;
     }

@@ -14,11 +14,11 @@ internal sealed record ReadRequest(GenerationRequest Request, ModelLease Lease) 
 internal delegate GenerationRequest ReadPrompts(RequestBody body, ServedModel model, GenerationRequest shared);
 
 /// <summary>Turns bodies into requests: finds the model, reads the fields, checks that they fit, compiles what the answer must look like.</summary>
-internal sealed class GenerationReader(ModelRegistry registry, ServerOptions options, Entropy entropy)
+internal sealed class GenerationReader(ModelRegistry registry, JsonBody json, ServerOptions options, Entropy entropy)
 {
     /// <param name="model">Where the path names the model; otherwise the body does.</param>
     public Task<(ReadRequest? Read, ApiError? Error)> ReadAsync(HttpContext context, string? model, ReadPrompts read) =>
-        JsonBody.ReadAsync(context, body => Read(body, model, read));
+        json.ReadAsync(context, body => Read(body, model, read));
 
     private ReadRequest? Read(RequestBody body, string? model, ReadPrompts read)
     {

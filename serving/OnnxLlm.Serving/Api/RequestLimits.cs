@@ -1,6 +1,6 @@
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>How much one request may ask for.</summary>
+/// <summary>How much one request may ask for, and how long clients may take.</summary>
 internal sealed record RequestLimits
 {
     public long BodyBytes { get; init; } = 4 << 20;
@@ -31,6 +31,12 @@ internal sealed record RequestLimits
 
     /// <summary>Time after which a body has to come, and an answer has to be read, at <see cref="SlowestClient"/> at least.</summary>
     public TimeSpan BodyPatience { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Time for a whole body, however fast it comes: at the slowest rate one of the largest size would take hours.</summary>
+    public TimeSpan BodyTime { get; init; } = TimeSpan.FromMinutes(2);
+
+    /// <summary>Connections at a time, those that stream or wait included; further ones are closed as they come.</summary>
+    public int Connections { get; init; } = 4096;
 
     /// <summary>Bytes per second.</summary>
     public double SlowestClient { get; init; } = 240;

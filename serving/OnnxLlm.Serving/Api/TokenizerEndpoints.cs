@@ -7,7 +7,7 @@ using OnnxLlm.Serving.Models;
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>The tokenizer of a model for those who count or cut texts themselves. Without <c>model</c> it is the first model's.</summary>
-internal sealed class TokenizerEndpoints(ModelRegistry registry, ServerOptions options)
+internal sealed class TokenizerEndpoints(ModelRegistry registry, JsonBody json, ServerOptions options)
 {
     public Task TokenizeAsync(HttpContext context) => AnswerAsync(context, Tokenize);
 
@@ -33,7 +33,7 @@ internal sealed class TokenizerEndpoints(ModelRegistry registry, ServerOptions o
 
     private async Task AnswerAsync(HttpContext context, Func<RequestBody, ServedModel, JsonObject?> read)
     {
-        var (answer, error) = await JsonBody.ReadAsync(context, body => Model(body) is { } model ? read(body, model) : null).ConfigureAwait(false);
+        var (answer, error) = await json.ReadAsync(context, body => Model(body) is { } model ? read(body, model) : null).ConfigureAwait(false);
         await (answer is null ? error!.WriteAsync(context) : JsonResponse.WriteAsync(context, answer)).ConfigureAwait(false);
     }
 

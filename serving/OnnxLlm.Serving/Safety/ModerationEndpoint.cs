@@ -6,11 +6,11 @@ using OnnxLlm.Serving.Api;
 namespace OnnxLlm.Serving.Safety;
 
 /// <summary>Says what the server's own filter thinks of texts, in the form of the OpenAI API. A category is found or not, so its score is 1 or 0.</summary>
-internal sealed class ModerationEndpoint(Guardrails guardrails, Entropy entropy, ServerOptions options)
+internal sealed class ModerationEndpoint(Guardrails guardrails, JsonBody json, Entropy entropy, ServerOptions options)
 {
     public async Task AnswerAsync(HttpContext context)
     {
-        var (answer, error) = await JsonBody.ReadAsync(context, Moderate).ConfigureAwait(false);
+        var (answer, error) = await json.ReadAsync(context, Moderate).ConfigureAwait(false);
         await (answer is null ? error!.WriteAsync(context) : JsonResponse.WriteAsync(context, answer)).ConfigureAwait(false);
     }
 

@@ -31,6 +31,29 @@ public sealed class SlowClientTests
     }
 
     [Fact]
+    public async Task Body_ThatComesSteadilyWithoutEnd_Is408()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { Limits = options.Limits with { BodyTime = TimeSpan.FromSeconds(1) } });
+        var answer = await DribbleAsync(server, Head + "Content-Length: 4000000\r\n\r\n{\"model\":\"", new string('a', 1000));      // 20 KB/s, far above the slowest rate
+        Assert.StartsWith("HTTP/1.1 408", answer, StringComparison.Ordinal);
+        Assert.Contains("\"code\":\"request_timeout\"", answer, StringComparison.Ordinal);
+        Assert.Contains("Connection: close", answer, StringComparison.Ordinal);
+        await server.CompleteAsync([]);
+    }
+
+    [Fact]
+    public async Task Connections_BeyondTheLimit_AreClosedUntilOthersEnd()
+    {
+        await using var server = await TestServer.StartAsync(change: options => options with { Limits = options.Limits with { Connections = 8 } });
+        TcpClient[] idle = [.. await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => ConnectAsync(server)))];
+        foreach (var connection in idle) Assert.StartsWith("HTTP/1.1 200", await HealthAsync(connection), StringComparison.Ordinal);
+        using (var further = await ConnectAsync(server)) Assert.Empty(await HealthAsync(further));
+        Assert.StartsWith("HTTP/1.1 200", await HealthAsync(idle[3]), StringComparison.Ordinal);
+        foreach (var connection in idle) connection.Dispose();
+        Assert.True(SpinWait.SpinUntil(() => IsAnswered(server), TestServer.Patience));
+    }
+
+    [Fact]
     public async Task Reader_ThatReadsNothing_KeepsNoSlot()
     {
         await using var server = await TestServer.StartAsync(TestServer.Noise(slots: 1, maxLength: 4096));
@@ -59,6 +82,27 @@ public sealed class SlowClientTests
         Limits = options.Limits with { HeadPatience = TimeSpan.FromSeconds(1), BodyPatience = TimeSpan.FromSeconds(1.5) },
     });
 
+    private static bool IsAnswered(TestServer server)
+    {
+        using var connection = ConnectAsync(server).GetAwaiter().GetResult();
+        return HealthAsync(connection).GetAwaiter().GetResult().StartsWith("HTTP/1.1 200", StringComparison.Ordinal);
+    }
+
+    /// <summary>What comes back; nothing where the server closes.</summary>
+    private static async Task<string> HealthAsync(TcpClient connection)
+    {
+        var buffer = new byte[4096];
+        try
+        {
+            await connection.GetStream().WriteAsync("GET /health HTTP/1.1\r\nHost: x\r\n\r\n"u8.ToArray());
+            return Encoding.ASCII.GetString(buffer, 0, await connection.GetStream().ReadAsync(buffer).AsTask().WaitAsync(TestServer.Patience));
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
+
     private static async Task<TcpClient> ConnectAsync(TestServer server)
     {
         var socket = new TcpClient { NoDelay = true };
@@ -66,8 +110,8 @@ public sealed class SlowClientTests
         return socket;
     }
 
-    /// <summary>Sends the beginning, then a byte at a time, until the server answers or hangs up.</summary>
-    private static async Task<string> DribbleAsync(TestServer server, string beginning)
+    /// <summary>Sends the beginning, then a byte or another piece at a time, until the server answers or hangs up.</summary>
+    private static async Task<string> DribbleAsync(TestServer server, string beginning, string piece = "a")
     {
         using var socket = await ConnectAsync(server);
         var stream = socket.GetStream();
@@ -76,7 +120,7 @@ public sealed class SlowClientTests
         try
         {
             await stream.WriteAsync(Encoding.ASCII.GetBytes(beginning));
-            while (await Task.WhenAny(answer, Task.Delay(TimeSpan.FromMilliseconds(50))) != answer) await stream.WriteAsync("a"u8.ToArray());
+            while (await Task.WhenAny(answer, Task.Delay(TimeSpan.FromMilliseconds(50))) != answer) await stream.WriteAsync(Encoding.ASCII.GetBytes(piece));
             return Encoding.ASCII.GetString(buffer, 0, await answer.WaitAsync(TestServer.Patience));
         }
         catch (IOException)
