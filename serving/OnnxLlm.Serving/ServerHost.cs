@@ -16,9 +16,11 @@ namespace OnnxLlm.Serving;
 internal static class ServerHost
 {
     /// <param name="time">The clock, and <paramref name="entropy"/> the chance, that everything in the server uses.</param>
+    /// <param name="guardrails">Look at prompts and answers beside those of the content filter.</param>
     /// <param name="logging">Takes the place of JSON lines on standard output.</param>
     public static WebApplication Build(
-        ServerOptions options, IReadOnlyList<ModelSource> models, TimeProvider? time = null, Entropy? entropy = null, Action<ILoggingBuilder>? logging = null)
+        ServerOptions options, IReadOnlyList<ModelSource> models, TimeProvider? time = null, Entropy? entropy = null, Action<ILoggingBuilder>? logging = null,
+        IReadOnlyList<IGuardrail>? guardrails = null)
     {
         // Nothing is configured by files. The host would watch the whole working directory for them all the same, and wake up whenever anybody writes there.
         string[] host = ["--hostBuilder:reloadConfigOnChange=false"];
@@ -36,7 +38,7 @@ internal static class ServerHost
             kestrel.Limits.MinRequestBodyDataRate = kestrel.Limits.MinResponseDataRate = new MinDataRate(options.Limits.SlowestClient, options.Limits.BodyPatience);
         });
 
-        builder.Services.AddSingleton(options).AddSingleton(models);
+        builder.Services.AddSingleton(options).AddSingleton(models).AddSingleton(Guardrails.Create(guardrails ?? [], options.ContentFilter));
         builder.Services.AddSingleton(time ?? TimeProvider.System).AddSingleton(entropy ?? Entropy.System);
         AddParts(builder.Services);
         if (options.SharedCache is { } redis) builder.Services.AddSingleton(parts => new SharedCache(redis, parts.GetRequiredService<TimeProvider>(), parts.GetRequiredService<ILogger<SharedCache>>()));
@@ -51,7 +53,7 @@ internal static class ServerHost
 
     private static void AddParts(IServiceCollection services)
     {
-        services.AddSingleton(CreateKeys).AddSingleton(CreateGuardrails).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
+        services.AddSingleton(CreateKeys).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
         services.AddSingleton<JsonBody>().AddSingleton<GenerationReader>().AddSingleton<AnswerRoute>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<InferEndpoint>();
@@ -66,8 +68,6 @@ internal static class ServerHost
         var filed = options.KeyFile is { } path ? KeyFile.Read(path) : [];
         return new ApiKeys([.. options.ApiKeys.Select(ApiKey.Plain), .. admins, .. filed], parts.GetRequiredService<TimeProvider>());
     }
-
-    private static Guardrails CreateGuardrails(IServiceProvider parts) => parts.GetRequiredService<ServerOptions>().ContentFilter is { } path ? Guardrails.Read(path) : Guardrails.None;
 
     /// <summary>From the outside in.</summary>
     private static void AddPipeline(WebApplication app)

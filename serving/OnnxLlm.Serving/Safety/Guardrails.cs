@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace OnnxLlm.Serving.Safety;
 
 /// <summary>
-/// The guardrails that the operator has put up, as a file says:
+/// The guardrails that the program and the operator have put up, the operator by a file:
 /// <c>{"window":64,"personal_data":"mask","categories":[{"name":"violence","words":["…"],"patterns":["…"],"side":"answer"}]}</c>.
 /// </summary>
 internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int window, string fingerprint = "")
@@ -34,23 +34,25 @@ internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int windo
         public string? Side { get; init; }
     }
 
-    /// <summary>No guardrails: texts go through as they are.</summary>
-    public static Guardrails None { get; } = new([], 0);
-
     /// <summary>Changes whenever what is found may change.</summary>
-    public string Fingerprint => fingerprint;
+    public string Fingerprint { get; } = string.Join('\n', [fingerprint, .. guardrails.Select(guardrail => guardrail.Version)]);
 
     public bool Any => guardrails.Count > 0;
 
     public IReadOnlyList<string> Categories { get; } = [.. guardrails.SelectMany(guardrail => guardrail.Categories).Distinct()];
 
+    /// <param name="own">Those of the program that the server is part of.</param>
+    /// <param name="path">The file; null for none.</param>
     /// <exception cref="ServingException">The file is missing or malformed.</exception>
-    public static Guardrails Read(string path)
+    public static Guardrails Create(IReadOnlyList<IGuardrail> own, string? path)
     {
+        var window = own.Select(guardrail => guardrail.Window).DefaultIfEmpty(0).Max();
+        if (path is null) return new Guardrails(own, window);
         try
         {
             var file = File.ReadAllBytes(path);
-            return Create(JsonSerializer.Deserialize<Contents>(file, Options) ?? throw new JsonException("it is empty."), Convert.ToHexStringLower(SHA256.HashData(file)));
+            var contents = JsonSerializer.Deserialize<Contents>(file, Options) ?? throw new JsonException("it is empty.");
+            return new Guardrails([.. Read(contents), .. own], Math.Max(contents.Window, window), Convert.ToHexStringLower(SHA256.HashData(file)));
         }
         catch (Exception mistake) when (mistake is JsonException or IOException or UnauthorizedAccessException or ServingException)
         {
@@ -63,7 +65,8 @@ internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int windo
     {
         try
         {
-            return [.. guardrails.SelectMany(guardrail => guardrail.Inspect(text, side))];
+            Finding[] findings = [.. guardrails.SelectMany(guardrail => guardrail.Inspect(text, side))];
+            return Array.Find(findings, finding => finding.Start < 0 || finding.Start >= finding.End || finding.End > text.Length) is null ? findings : throw new ServingException("A guardrail found something outside the text.");
         }
         catch (Exception fault) when (fault is not ServingException)
         {
@@ -77,7 +80,7 @@ internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int windo
     /// <summary>For one answer; null where nothing looks at it.</summary>
     public GuardedText? Begin() => Any ? new GuardedText(this, window) : null;
 
-    private static Guardrails Create(Contents contents, string fingerprint)
+    private static List<IGuardrail> Read(Contents contents)
     {
         var longest = contents.Categories.SelectMany(category => category.Words).Select(word => word.Length).DefaultIfEmpty(0).Max();
         if (contents.Window is < 1 or > 4096 || contents.Window <= longest) throw new ServingException($"'window' must be from {longest + 1}, more than the longest word, to 4096.");
@@ -85,7 +88,7 @@ internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int windo
         List<IGuardrail> guardrails = [.. contents.Categories.Select(category => new WordFilter(category.Name, category.Words, category.Patterns, Side(category)))];
         if (contents.PersonalData is not ("allow" or "mask" or "block")) throw new ServingException("'personal_data' must be allow, mask or block.");
         if (contents.PersonalData != "allow") guardrails.Add(new PersonalDataFilter(contents.PersonalData == "block"));
-        return new Guardrails(guardrails, contents.Window, fingerprint);
+        return guardrails;
     }
 
     private static TextSide? Side(Category category) => category.Side switch

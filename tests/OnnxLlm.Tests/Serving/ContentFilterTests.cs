@@ -63,6 +63,15 @@ public sealed class ContentFilterTests : IDisposable
     }
 
     [Fact]
+    public async Task Answer_WithPersonalDataThatIsBlocked_EndsBeforeIt()
+    {
+        await File.WriteAllTextAsync(_file, """{"personal_data":"block"}""");
+        await using var server = await StartAsync("Once upon write to it@said.once more");
+        var choice = (await server.CompleteAsync(Greedy()))["choices"]![0]!;
+        Assert.Equal((" write to ", "content_filter"), ((string)choice["text"]!, (string)choice["finish_reason"]!));
+    }
+
+    [Fact]
     public async Task LogProbs_WhereAnswersAreFiltered_AreRefused()
     {
         await using var server = await StartAsync();

@@ -72,7 +72,7 @@ public sealed class GuardedTextTests
         try
         {
             File.WriteAllText(path, contents);
-            var mistake = Assert.Throws<ServingException>(() => Guardrails.Read(path));
+            var mistake = Assert.Throws<ServingException>(() => Guardrails.Create([], path));
             Assert.Contains(part, mistake.Message, StringComparison.Ordinal);
         }
         finally

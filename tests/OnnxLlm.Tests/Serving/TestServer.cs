@@ -11,6 +11,7 @@ using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
+using OnnxLlm.Serving.Safety;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Text;
 
@@ -58,14 +59,14 @@ internal sealed class TestServer : IAsyncDisposable
 
     public static async Task<TestServer> StartAsync(
         ToyModel? model = null, Func<ServerOptions, ServerOptions>? change = null, string? template = "chatml", TimeProvider? time = null, Entropy? entropy = null,
-        IReadOnlyList<ModelSource>? more = null)
+        IReadOnlyList<ModelSource>? more = null, IReadOnlyList<IGuardrail>? guardrails = null)
     {
         model ??= Noise();
         var options = new ServerOptions { Model = "toy", Urls = ["http://127.0.0.1:0"] };
         options = change?.Invoke(options) ?? options;
         var served = Describe(ModelId, model, template) with { Aliases = ["gpt-anything"] };
         var log = new ConcurrentQueue<string>();
-        var app = ServerHost.Build(options, [new ModelSource(served, model), .. more ?? []], time, entropy, logging => logging.SetMinimumLevel(LogLevel.Debug).AddProvider(new QueueLogger(log)));
+        var app = ServerHost.Build(options, [new ModelSource(served, model), .. more ?? []], time, entropy, logging => logging.SetMinimumLevel(LogLevel.Debug).AddProvider(new QueueLogger(log)), guardrails);
         await app.StartAsync();
         return new TestServer(app, model, log);
     }
