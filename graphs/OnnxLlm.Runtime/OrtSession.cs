@@ -22,21 +22,31 @@ public sealed class OrtSession : IDisposable
     private readonly InferenceSession _session;
     private readonly FrozenDictionary<string, TensorInfo> _inputs, _outputs;
     private readonly bool _captures;
+    private readonly ExternalWeights? _weights;
     private int _bindings;
 
     /// <summary>Loads a serialized model of at most 2 GB without external data.</summary>
     public OrtSession(byte[] model, SessionSettings settings)
         : this("a model in memory", settings, options => new InferenceSession(model, options)) { }
 
-    /// <summary>Loads a model file; external data is looked for beside it.</summary>
+    /// <summary>Loads a model file; external data is looked for beside it, and read.</summary>
     public OrtSession(string path, SessionSettings settings)
-        : this(path, settings, options => new InferenceSession(path, options)) { }
+        : this(path, settings, options => new InferenceSession(path, options), ExternalWeights.Read(path, settings)) { }
 
-    private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load)
+    private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load, ExternalWeights? weights = null)
     {
-        (Device, _captures) = (settings.Device, settings.Capture && settings.Device.IsCuda);
+        (Device, _captures, _weights) = (settings.Device, settings.Capture && settings.Device.IsCuda, weights);
         using SessionOptions options = Options(settings);
-        _session = Try($"ONNX Runtime cannot load {name}", () => Load(settings, () => load(options)));
+        try
+        {
+            weights?.AddTo(options);
+            _session = Try($"ONNX Runtime cannot load {name}", () => Load(settings, () => load(options)));
+        }
+        catch
+        {
+            weights?.Dispose();
+            throw;
+        }
         Inputs = Describe(_session.InputNames, _session.InputMetadata);
         OptionalInputs = Describe([.. _session.OverridableInitializerMetadata.Keys.Order(StringComparer.Ordinal)], _session.OverridableInitializerMetadata);
         Outputs = Describe(_session.OutputNames, _session.OutputMetadata);
@@ -75,7 +85,11 @@ public sealed class OrtSession : IDisposable
     /// <summary>Completes the profile started by <see cref="SessionSettings.ProfilePrefix"/> and returns its path.</summary>
     public string EndProfiling() => Try("Profiling", _session.EndProfiling);
 
-    public void Dispose() => _session.Dispose();
+    public void Dispose()
+    {
+        _session.Dispose();
+        _weights?.Dispose();
+    }
 
     internal TensorInfo Input(string name) => _inputs.TryGetValue(name, out TensorInfo? info) ? info : throw Missing("input", name, Inputs);
 

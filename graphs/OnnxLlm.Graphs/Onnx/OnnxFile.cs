@@ -1,7 +1,11 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Google.Protobuf;
 
 namespace OnnxLlm.Graphs.Onnx;
+
+/// <summary>Where a tensor lies that is not in its model's file.</summary>
+public sealed record ExternalTensor(string Name, ElementType Type, ImmutableArray<long> Shape, string Path, long Offset, long Length);
 
 /// <summary>Reads and writes ONNX files. Tensors move to a second file, <c>NAME.data</c>, when the model would pass protobuf's limit of 2 GiB.</summary>
 public static class OnnxFile
@@ -32,6 +36,18 @@ public static class OnnxFile
     /// <summary>Reads a model; tensors in an external file are brought into memory. A location outside the model's folder is refused.</summary>
     public static ModelProto Read(string path)
     {
+        var model = Parse(path);
+        foreach (var tensor in model.Graph.Initializer.Where(IsExternal)) MoveIn(tensor, path);
+        return model;
+    }
+
+    /// <summary>The tensors of a model that lie in an external file. A location outside the model's folder is refused.</summary>
+    public static IReadOnlyList<ExternalTensor> ExternalTensors(string path) => [.. Parse(path).Graph.Initializer.Where(IsExternal).Select(tensor => Place(tensor, path))];
+
+    private static bool IsExternal(TensorProto tensor) => tensor.DataLocation == TensorProto.Types.DataLocation.External;
+
+    private static ModelProto Parse(string path)
+    {
         ModelProto model;
         try
         {
@@ -42,10 +58,7 @@ public static class OnnxFile
         {
             throw new GraphException($"{path} is not an ONNX file, or it is damaged: {e.Message}");
         }
-        if (model.Graph is null) throw new GraphException($"{path} is not an ONNX file: it holds no graph.");
-        foreach (var tensor in model.Graph.Initializer.Where(t => t.DataLocation == TensorProto.Types.DataLocation.External))
-            MoveIn(tensor, path);
-        return model;
+        return model.Graph is null ? throw new GraphException($"{path} is not an ONNX file: it holds no graph.") : model;
     }
 
     private static ModelProto MoveOut(ModelProto model, string dataPath)
@@ -68,16 +81,24 @@ public static class OnnxFile
 
     private static void MoveIn(TensorProto tensor, string modelPath)
     {
-        string location = tensor.ExternalData.FirstOrDefault(e => e.Key == "location")?.Value ?? "";
-        if (location.Length == 0 || Path.IsPathRooted(location) || location.Split('/', '\\').Contains(".."))
-            throw new GraphException($"Tensor '{tensor.Name}' of {modelPath} lies at '{location}', which is not a file beside the model.");
-        using var stream = File.OpenRead(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(modelPath))!, location));
-        stream.Position = Number("offset", 0);
-        byte[] bytes = new byte[Number("length", stream.Length - stream.Position)];
+        var place = Place(tensor, modelPath);
+        using var stream = File.OpenRead(place.Path);
+        stream.Position = place.Offset;
+        byte[] bytes = new byte[place.Length];
         stream.ReadExactly(bytes);
         tensor.RawData = UnsafeByteOperations.UnsafeWrap(bytes);
         tensor.ExternalData.Clear();
         tensor.ClearDataLocation();
+    }
+
+    private static ExternalTensor Place(TensorProto tensor, string modelPath)
+    {
+        string location = tensor.ExternalData.FirstOrDefault(e => e.Key == "location")?.Value ?? "";
+        if (location.Length == 0 || Path.IsPathRooted(location) || location.Split('/', '\\').Contains(".."))
+            throw new GraphException($"Tensor '{tensor.Name}' of {modelPath} lies at '{location}', which is not a file beside the model.");
+        string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(modelPath))!, location);
+        long offset = Number("offset", 0);
+        return new(tensor.Name, (ElementType)tensor.DataType, [.. tensor.Dims], path, offset, Number("length", new FileInfo(path).Length - offset));
 
         long Number(string key, long otherwise) =>
             tensor.ExternalData.FirstOrDefault(e => e.Key == key)?.Value is { } text ? long.Parse(text, CultureInfo.InvariantCulture) : otherwise;

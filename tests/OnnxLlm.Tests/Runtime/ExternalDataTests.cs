@@ -24,6 +24,26 @@ public sealed class ExternalDataTests : IDisposable
         Assert.Equal(Values(), y.Span<float>());
     }
 
+    /// <summary>The graph multiplies nothing, so nothing of it is packed or computed when it is loaded.</summary>
+    [Fact]
+    public void Run_AfterTheDataWasAltered_GivesWhatWasLoaded()
+    {
+        string path = Write("model");
+        using var session = new OrtSession(path, new SessionSettings { Threads = 1 });
+        using (FileStream data = File.OpenWrite(path + ".data")) data.Write(new byte[Count * sizeof(float)]);
+        using var x = TensorBuffer.Of(new float[Count], Count);
+        using TensorBuffer y = session.Run(new Dictionary<string, TensorBuffer> { ["x"] = x })["y"];
+        Assert.Equal(Values(), y.Span<float>());
+    }
+
+    [Fact]
+    public void Open_DataThatIsShort_IsRefused()
+    {
+        string path = Write("model");
+        using (FileStream data = File.OpenWrite(path + ".data")) data.SetLength(Count);
+        Assert.Throws<ModelRuntimeException>(() => new OrtSession(path, new SessionSettings { Threads = 1 }));
+    }
+
     [Fact]
     public void Open_DataOutsideTheFolder_IsRefused()
     {

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
+using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Onnx;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -8,27 +10,24 @@ namespace OnnxLlm.Tests.Serving;
 public sealed class DamagedFolderTests : IDisposable
 {
     private readonly ServedPackage _package = new();
-    private readonly ServerProcess _server;
-    private readonly HttpClient _http;
-
-    public DamagedFolderTests()
-    {
-        _server = new ServerProcess("--model", _package.Folder, "--urls", "http://127.0.0.1:0", "--threads", "1", "--admin-key", "admin", "--cache-mb", "0", "--prefix-cache-mb", "0");
-        _http = new HttpClient { BaseAddress = _server.Address(), Timeout = ServerProcess.Patience };
-        _http.DefaultRequestHeaders.Authorization = new("Bearer", "admin");
-        _server.IgnoreLog();
-    }
+    private ServerProcess? _server;
+    private HttpClient? _http;
 
     public void Dispose()
     {
-        _http.Dispose();
-        _server.Dispose();
+        _http?.Dispose();
+        _server?.Dispose();
         _package.Dispose();
     }
 
-    [Fact]
-    public async Task AnyFile_CutOrAltered_IsRefusedAndTheOldModelGoesOn()
+    /// <param name="dataApart">The weights lie in a file of their own, as those of models above 2 GB do.</param>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AnyFile_CutOrAltered_IsRefusedAndTheOldModelGoesOn(bool dataApart)
     {
+        if (dataApart) MoveDataOut(_package.Folder);
+        Serve();
         var expected = await AskAsync();
         foreach (var file in Directory.GetFiles(_package.Folder))
         {
@@ -48,6 +47,22 @@ public sealed class DamagedFolderTests : IDisposable
         Assert.Equal(expected, await AskAsync());
     }
 
+    private static void MoveDataOut(string folder)
+    {
+        var path = Path.Combine(folder, "model.onnx");
+        OnnxFile.Write(OnnxFile.Read(path), path, externalThreshold: 0);
+        Assert.True(new FileInfo(path + ".data").Length > 100_000);
+        PackageManifest.Read(folder).Seal(folder);
+    }
+
+    private void Serve()
+    {
+        _server = new ServerProcess("--model", _package.Folder, "--urls", "http://127.0.0.1:0", "--threads", "1", "--admin-key", "admin", "--cache-mb", "0", "--prefix-cache-mb", "0");
+        _http = new HttpClient { BaseAddress = _server.Address(), Timeout = ServerProcess.Patience };
+        _http.DefaultRequestHeaders.Authorization = new("Bearer", "admin");
+        _server.IgnoreLog();
+    }
+
     private static byte[] Altered(byte[] whole, int at)
     {
         byte[] altered = [.. whole];
@@ -57,13 +72,13 @@ public sealed class DamagedFolderTests : IDisposable
 
     private async Task<(HttpStatusCode Status, string Text)> ReloadAsync()
     {
-        using var answer = await _http.PostAsync("/admin/models/package/reload", null);
+        using var answer = await _http!.PostAsync("/admin/models/package/reload", null);
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync());
     }
 
     private async Task<string> AskAsync()
     {
-        using var answer = await _http.PostAsJsonAsync("/v1/completions", new { model = "package", prompt = "Once upon", temperature = 0, max_tokens = 24, ignore_eos = true, logprobs = 1 });
+        using var answer = await _http!.PostAsJsonAsync("/v1/completions", new { model = "package", prompt = "Once upon", temperature = 0, max_tokens = 24, ignore_eos = true, logprobs = 1 });
         var text = await answer.Content.ReadAsStringAsync();
         Assert.True(answer.IsSuccessStatusCode, text);
         return JsonNode.Parse(text)!["choices"]!.ToJsonString();
