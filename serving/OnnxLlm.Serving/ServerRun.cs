@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using OnnxLlm.Serving.Api;
 using OnnxLlm.Serving.Models;
@@ -11,6 +12,7 @@ internal static class ServerRun
     public static async Task RunAsync(WebApplication app)
     {
         await CheckModelAsync(app.Services).ConfigureAwait(false);
+        if (!await WarmUpAsync(app).ConfigureAwait(false)) return;
         await ListenAsync(app).ConfigureAwait(false);
         if (ServerHost.Exposure(app.Services.GetRequiredService<ServerOptions>(), app.Services.GetRequiredService<ApiKeys>()) is { } warning) app.Logger.LogWarning("{Warning}", warning);
         app.Logger.LogInformation("{Model} is served at {Urls}", string.Join(' ', app.Services.GetRequiredService<ModelRegistry>().Entries.Select(entry => entry.Id)), string.Join(' ', app.Urls));
@@ -22,6 +24,21 @@ internal static class ServerRun
         foreach (var entry in services.GetRequiredService<ModelRegistry>().Entries)
             if (entry.Current is { } model && !await model.Probe.IsReadyAsync().ConfigureAwait(false))
                 throw new ServingException($"The model {entry.Id} failed its first forward pass: {model.Engine.Health.LastFault?.Message ?? "it gave no answer."}");
+    }
+
+    /// <summary>A server that could not warm up serves all the same.</summary>
+    /// <returns>False if the program was asked to end meanwhile.</returns>
+    private static async Task<bool> WarmUpAsync(WebApplication app)
+    {
+        try
+        {
+            return await WarmUp.RunAsync(app.Services.GetRequiredService<ModelRegistry>().Default.Current!.Description).ConfigureAwait(false);
+        }
+        catch (Exception mistake) when (mistake is ServingException or IOException or SocketException)
+        {
+            app.Logger.LogWarning("The first requests will be slow, the warm-up failed: {Reason}", mistake.Message);
+            return true;
+        }
     }
 
     private static async Task ListenAsync(WebApplication app)

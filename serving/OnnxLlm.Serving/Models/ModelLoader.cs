@@ -26,6 +26,7 @@ internal static class ModelLoader
             var package = ModelPackage.Open(options.Model);
             var model = Describe(package, Tokenizer.Load(package.Folder), options);
             var runner = new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options)));
+            Pass(runner);
             if (Contents(options.Model) == before) return (model, runner);
             runner.Dispose();
             throw new ServingException($"{options.Model} was changed while it was loaded.");
@@ -34,6 +35,16 @@ internal static class ModelLoader
         {
             throw new ServingException(mistake.Message, mistake);
         }
+    }
+
+    /// <summary>Several tokens, then one: each takes other kernels, which are compiled when they are first used.</summary>
+    private static void Pass(OnnxModelRunner runner)
+    {
+        const int LongPrompt = 48;
+        var length = Math.Min(LongPrompt, runner.MaxLength - 1);
+        if (length < 1) return;
+        runner.Prefill(0, new int[length], 0);
+        runner.Decode([0], [length]);
     }
 
     /// <param name="named">A folder, or a name, an equals sign and a folder.</param>

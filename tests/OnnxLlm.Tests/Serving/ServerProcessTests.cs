@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
+using OnnxLlm.Serving;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -32,6 +33,29 @@ public sealed class ServerProcessTests : IDisposable
         Assert.All(log.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.NotNull(JsonNode.Parse(line)!["Message"]));
         Assert.Contains("Draining", log, StringComparison.Ordinal);
         Assert.DoesNotContain("sesame", log, StringComparison.Ordinal);
+    }
+
+    /// <summary>The server has answered itself before; but for the pass that shows that the model works, nothing has been counted.</summary>
+    [Fact]
+    public async Task Metrics_OfAServerThatHasJustStarted_KnowNothingOfItsWarmUp()
+    {
+        using var server = new ServerProcess("--model", _package.Folder, "--name", TestServer.ModelId, "--urls", "http://127.0.0.1:0", "--threads", "1");
+        using var http = new HttpClient { BaseAddress = server.Address(), Timeout = ServerProcess.Patience };
+        var metrics = Scrape.Parse(await http.GetStringAsync("/metrics"));
+        Assert.Equal(1, metrics["onnxllm_batch_execution_total{method=\"prefill\"}"]);
+        Assert.Equal(1, metrics["onnxllm_iteration_tokens_count"]);
+        Assert.DoesNotContain(metrics.Keys, key => key.StartsWith("onnxllm_http_requests_total", StringComparison.Ordinal));
+        string[] counted = ["prompt_tokens_total", "generation_tokens_total", "response_cache_misses_total", "time_to_first_token_seconds_count", "e2e_request_latency_seconds_count", "request_prompt_tokens_count", "request_params_n_count", "batch_size_count"];
+        Assert.All(counted, name => Assert.Equal(0, metrics[$"onnxllm_{name}"]));
+        Assert.All(metrics.Where(pair => pair.Key.StartsWith("onnxllm_requests_total", StringComparison.Ordinal)), pair => Assert.Equal(0, pair.Value));
+    }
+
+    [Fact]
+    public async Task WarmUp_OfAModelWithoutATemplate_IsAnswered()
+    {
+        using var model = TestServer.Noise();
+        Assert.True(await WarmUp.RunAsync(TestServer.Describe("base", model, template: null)));
+        Assert.Equal(0, model.PrefillPasses);
     }
 
     [Theory]
