@@ -23,6 +23,21 @@ public sealed class ModelRegistryTests
         Assert.Contains("onnxllm_generation_tokens_total{model_name=\"other\"}", await server.Http.GetStringAsync("/metrics"), StringComparison.Ordinal);
     }
 
+    /// <summary>What quantization gained was measured when the package was made; a loss must not go unnoticed.</summary>
+    [Theory]
+    [InlineData(0.6249, "Warning model was measured to answer 0.62 times as fast quantized as unquantized on CPUExecutionProvider")]
+    [InlineData(1.0, null)]
+    [InlineData(2.1, null)]
+    [InlineData(null, null)]
+    public async Task Load_OfAModelThatQuantizationMadeSlower_IsWarnedOf(double? speedup, string? warning)
+    {
+        var model = TestServer.Noise();
+        await using var server = await TestServer.StartAsync(more: [new ModelSource(TestServer.Describe("model", model) with { QuantizationSpeedup = speedup }, model)]);
+        var warnings = server.Log.Where(line => line.Contains("times as fast", StringComparison.Ordinal)).ToArray();
+        if (warning is null) Assert.Empty(warnings);
+        else Assert.StartsWith(warning, Assert.Single(warnings), StringComparison.Ordinal);
+    }
+
     /// <summary>Every answer, also one begun before a reload, is wholly the old or the new model's.</summary>
     [Fact]
     public async Task Reload_UnderLoad_FailsNoRequestAndEndsTheOldModels()
