@@ -1,5 +1,6 @@
 using OnnxLlm.Text.Corpora;
 using OnnxLlm.Text.Files;
+using OnnxLlm.Text.Filtering;
 
 namespace OnnxLlm.Text;
 
@@ -14,17 +15,18 @@ public static class CorpusPreparation
     /// <param name="settings">From what, to where.</param>
     /// <param name="force">Write it in any case.</param>
     /// <param name="progress">In bytes of source.</param>
-    /// <exception cref="TextException">The source does not exist, holds no text, or is not text.</exception>
+    /// <exception cref="TextException">The source does not exist, holds no text, is not text, or is all filtered out; or the content filter is none.</exception>
     public static CorpusReport Run(CorpusSettings settings, bool force = false, IProgress<TextProgress>? progress = null)
     {
         ArgumentNullException.ThrowIfNull(settings);
         Check(settings);
         var files = SourceFile.Find(settings.Source);
-        string inputs = Inputs(files, settings);
+        var rules = settings.ContentFilter is { } file ? ContentRules.Read(file) : null;
+        string inputs = Inputs(files, settings, rules);
         if (!force && Corpus.IsMadeFrom(settings.Folder, inputs))
             return new CorpusReport(Corpus.Open(settings.Folder), UpToDate: true, []);
         Directory.CreateDirectory(settings.Folder);
-        var written = WriteDocuments(settings, files, progress);
+        var written = WriteDocuments(settings, files, rules, progress);
         Json.Write(Path.Combine(settings.Folder, CorpusManifest.FileName), Manifest(settings, inputs, written));
         return new CorpusReport(Corpus.Open(settings.Folder), UpToDate: false, written.Problems);
     }
@@ -38,24 +40,25 @@ public static class CorpusPreparation
             throw new TextException($"the corpus would be written into its own source, to '{settings.Folder}'; choose a folder outside '{settings.Source}'");
     }
 
-    private static string Inputs(IReadOnlyList<SourceFile> files, CorpusSettings settings) => Checksum.Of([
+    private static string Inputs(IReadOnlyList<SourceFile> files, CorpusSettings settings, ContentRules? rules) => Checksum.Of([
         FormattableString.Invariant($"corpus {CorpusManifest.CurrentFormat} {settings.ValidationShare}"),
+        .. rules is null ? Array.Empty<string>() : [$"content filter {rules.Fingerprint}"],
         .. files.SelectMany(file => new[] { file.Name, file.IsAlone.ToString(), Checksum.OfFile(file.Path) })]);
 
-    private static WrittenDocuments WriteDocuments(CorpusSettings settings, IReadOnlyList<SourceFile> files, IProgress<TextProgress>? progress)
+    private static WrittenDocuments WriteDocuments(CorpusSettings settings, IReadOnlyList<SourceFile> files, ContentRules? rules, IProgress<TextProgress>? progress)
     {
         ulong threshold = (ulong)(settings.ValidationShare * ulong.MaxValue);
-        var written = WriteDocuments(settings, files, threshold, progress);
+        var written = WriteDocuments(settings, files, rules, threshold, progress);
         if (written.Train.Documents > 0 && written.Valid.Documents > 0)
             return written;
         threshold = written.Valid.Documents == 0 ? written.LeastHash + 1 : written.GreatestHash;
-        return WriteDocuments(settings, files, threshold, progress);
+        return WriteDocuments(settings, files, rules, threshold, progress);
     }
 
-    private static WrittenDocuments WriteDocuments(CorpusSettings settings, IReadOnlyList<SourceFile> files, ulong threshold, IProgress<TextProgress>? progress)
+    private static WrittenDocuments WriteDocuments(CorpusSettings settings, IReadOnlyList<SourceFile> files, ContentRules? rules, ulong threshold, IProgress<TextProgress>? progress)
     {
         var reader = new SourceReader(files, progress);
-        var written = new WrittenDocuments(threshold, reader.Problems);
+        var written = new WrittenDocuments(threshold, new CorpusFilter(rules), reader.Problems);
         AtomicFile.Write(Corpus.DocumentsPath(settings.Folder), stream =>
         {
             foreach (var document in reader.Read())
@@ -71,6 +74,7 @@ public static class CorpusPreparation
         string found = written.Train.Documents + written.Valid.Documents > 0
             ? $"'{source}' holds one document; one to learn from and one to measure on are needed, separated by blank lines or in files of their own"
             : problems.Count == 0 ? $"'{source}' is empty: no text was found in it" : problems[0];
+        if (written.Filtering is { Removed: > 0 and var removed }) return $"of '{source}' the content filter leaves too little: it removes {removed} documents; one to learn from and one to measure on are needed";
         return problems.Count > 1 ? $"{found} ({problems.Count} problems in all)" : found;
     }
 
@@ -82,6 +86,7 @@ public static class CorpusPreparation
         Train = written.Train,
         Valid = written.Valid,
         Skipped = written.Problems.Count,
+        Filtering = written.Filtering,
         Sha256 = Checksum.OfFile(Corpus.DocumentsPath(settings.Folder)),
     };
 }

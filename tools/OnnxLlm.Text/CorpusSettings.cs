@@ -15,6 +15,11 @@ public sealed record CorpusSettings
     /// <summary>Where the corpus is written.</summary>
     public required string Folder { get; init; }
 
+    /// <summary>
+    /// A file of <see cref="Filtering.ContentRules"/>: documents that hold what it keeps out of answers are left out, or masked where it says so. Null: none.
+    /// </summary>
+    public string? ContentFilter { get; init; }
+
     /// <summary>The share of documents held out, about.</summary>
     public double ValidationShare { get; init; } = 0.05;
 }

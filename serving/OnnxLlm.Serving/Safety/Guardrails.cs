@@ -1,39 +1,11 @@
-using System.Collections.Immutable;
-using System.Security.Cryptography;
-using System.Text.Json;
+using OnnxLlm.Text;
+using OnnxLlm.Text.Filtering;
 
 namespace OnnxLlm.Serving.Safety;
 
-/// <summary>
-/// The guardrails that the program and the operator have put up, the operator by a file:
-/// <c>{"window":64,"personal_data":"mask","categories":[{"name":"violence","words":["…"],"patterns":["…"],"side":"answer"}]}</c>.
-/// </summary>
+/// <summary>The guardrails that the program and the operator have put up, the operator by a file of <see cref="ContentRules"/>.</summary>
 internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int window, string fingerprint = "")
 {
-    private const int UsualWindow = 64;
-
-    private static readonly JsonSerializerOptions Options = new(JsonSerializerOptions.Strict) { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
-
-    private sealed record Contents
-    {
-        public int Window { get; init; } = UsualWindow;
-
-        public string PersonalData { get; init; } = "allow";
-
-        public ImmutableArray<Category> Categories { get; init; } = [];
-    }
-
-    private sealed record Category
-    {
-        public required string Name { get; init; }
-
-        public ImmutableArray<string> Words { get; init; } = [];
-
-        public ImmutableArray<string> Patterns { get; init; } = [];
-
-        public string? Side { get; init; }
-    }
-
     /// <summary>Changes whenever what is found may change.</summary>
     public string Fingerprint { get; } = string.Join('\n', [fingerprint, .. guardrails.Select(guardrail => guardrail.Version)]);
 
@@ -50,13 +22,12 @@ internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int windo
         if (path is null) return new Guardrails(own, window);
         try
         {
-            var file = File.ReadAllBytes(path);
-            var contents = JsonSerializer.Deserialize<Contents>(file, Options) ?? throw new JsonException("it is empty.");
-            return new Guardrails([.. Read(contents), .. own], Math.Max(contents.Window, window), Convert.ToHexStringLower(SHA256.HashData(file)));
+            var rules = ContentRules.Read(path);
+            return new Guardrails([.. Read(rules), .. own], Math.Max(rules.Window, window), rules.Fingerprint);
         }
-        catch (Exception mistake) when (mistake is JsonException or IOException or UnauthorizedAccessException or ServingException)
+        catch (TextException mistake)
         {
-            throw new ServingException($"The content filter {path} cannot be used: {mistake.Message}", mistake);
+            throw new ServingException(mistake.Message, mistake);
         }
     }
 
@@ -80,22 +51,10 @@ internal sealed class Guardrails(IReadOnlyList<IGuardrail> guardrails, int windo
     /// <summary>For one answer; null where nothing looks at it.</summary>
     public GuardedText? Begin() => Any ? new GuardedText(this, window) : null;
 
-    private static List<IGuardrail> Read(Contents contents)
+    private static List<IGuardrail> Read(ContentRules rules)
     {
-        var longest = contents.Categories.SelectMany(category => category.Words).Select(word => word.Length).DefaultIfEmpty(0).Max();
-        if (contents.Window is < 1 or > 4096 || contents.Window <= longest) throw new ServingException($"'window' must be from {longest + 1}, more than the longest word, to 4096.");
-        if (contents.Categories.Any(category => category.Words.Any(string.IsNullOrEmpty))) throw new ServingException("a word is empty.");
-        List<IGuardrail> guardrails = [.. contents.Categories.Select(category => new WordFilter(category.Name, category.Words, category.Patterns, Side(category)))];
-        if (contents.PersonalData is not ("allow" or "mask" or "block")) throw new ServingException("'personal_data' must be allow, mask or block.");
-        if (contents.PersonalData != "allow") guardrails.Add(new PersonalDataFilter(contents.PersonalData == "block"));
+        List<IGuardrail> guardrails = [.. rules.Categories.Select(category => new WordFilter(category))];
+        if (rules.PersonalData != PersonalDataRule.Allow) guardrails.Add(new PersonalDataFilter(rules.PersonalData == PersonalDataRule.Block));
         return guardrails;
     }
-
-    private static TextSide? Side(Category category) => category.Side switch
-    {
-        null or "both" => null,
-        "prompt" => TextSide.Prompt,
-        "answer" => TextSide.Answer,
-        _ => throw new ServingException($"'side' of the category '{category.Name}' must be prompt, answer or both."),
-    };
 }

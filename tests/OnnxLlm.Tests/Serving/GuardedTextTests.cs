@@ -1,5 +1,6 @@
 using OnnxLlm.Serving;
 using OnnxLlm.Serving.Safety;
+using OnnxLlm.Text.Filtering;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -8,7 +9,7 @@ public sealed class GuardedTextTests
 {
     private const int Window = 24;
 
-    private static readonly Guardrails Rails = new([new WordFilter("violence", ["bomb", "poison gas", "炸弹"], [@"kill\w*"]), new PersonalDataFilter(blocks: false)], Window);
+    private static readonly Guardrails Rails = new([new WordFilter(new ContentCategory("violence", ["bomb", "poison gas", "炸弹"], [@"kill\w*"])), new PersonalDataFilter(blocks: false)], Window);
 
     [Theory]
     [InlineData("all is well", "all is well", false)]

@@ -16,8 +16,9 @@ internal static class CorpusCommand
         var source = new Option<string>("--source") { Description = $"'{SampleCorpus.Name}', a folder of .txt or .jsonl files, or one such file.", Required = true };
         var folder = new Option<string>("--out") { Description = "Folder to write the corpus to.", Required = true };
         var share = new Option<double>("--validation") { Description = "Share of documents held out.", DefaultValueFactory = _ => 0.05 };
+        var filter = new Option<string>("--content-filter") { Description = "JSON file that says what may not stand in it, as the server's does." };
         var force = new Option<bool>("--force") { Description = "Write it even if it is up to date." };
-        var command = new Command("prepare", "Gather documents and split them for training and validation.") { source, folder, share, force };
+        var command = new Command("prepare", "Gather documents and split them for training and validation.") { source, folder, share, filter, force };
         command.SetAction(parsed =>
         {
             var settings = new CorpusSettings
@@ -25,6 +26,7 @@ internal static class CorpusCommand
                 Source = parsed.GetRequiredValue(source) is var given && given == SampleCorpus.Name ? SampleCorpus.Folder() : given,
                 Name = given == SampleCorpus.Name ? given : null,
                 Folder = parsed.GetRequiredValue(folder),
+                ContentFilter = parsed.GetValue(filter),
                 ValidationShare = parsed.GetValue(share),
             };
             var (output, error) = (parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error);
@@ -39,10 +41,14 @@ internal static class CorpusCommand
             error.WriteLine($"skipped: {problem}");
         if (report.Problems.Count > ProblemsShown)
             error.WriteLine($"skipped: {report.Problems.Count - ProblemsShown} more");
+        if (report.Corpus.Manifest.Filtering is { } filtering)
+            output.WriteLine($"content filter: {filtering.Removed} documents removed{Each(filtering.RemovedFor)}, {filtering.Masked.Values.Sum()} pieces of personal data masked{Each(filtering.Masked)}");
         var (train, valid) = (report.Corpus.Manifest.Train, report.Corpus.Manifest.Valid);
         string what = $"documents: {train.Documents} to learn from ({StepDisplay.Bytes(train.Bytes)}), {valid.Documents} held out ({StepDisplay.Bytes(valid.Bytes)})";
         output.WriteLine(report.UpToDate ? $"up to date: {folder}: {what}" : $"{folder}: {what}");
     }
+
+    private static string Each(IReadOnlyDictionary<string, long> counts) => counts.Count > 0 ? $" ({string.Join(", ", counts.Select(count => $"{count.Key} {count.Value}"))})" : "";
 
     private static Command Tokenize()
     {
