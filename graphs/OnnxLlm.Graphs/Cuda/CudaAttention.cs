@@ -3,7 +3,7 @@ namespace OnnxLlm.Graphs.Cuda;
 /// <summary>
 /// Causal attention on the CUDA provider. Forward is the standard operator, one FlashAttention-2 kernel in 16 bits. No operator gives the log-sum-exp that
 /// a backward pass would want, so it takes the queries block by block, computes the softmax of a block again from all the keys that it sees, and holds no
-/// T × T matrix wherever T can be cut into equal blocks. B batch, T time, G key/value heads, R query heads of each, K head size, Q queries of a block, S keys that they see.
+/// T × T matrix. B batch, T time, G key/value heads, R query heads of each, K head size, Q queries of a block, S keys that they see.
 /// </summary>
 internal static class CudaAttention
 {
@@ -27,10 +27,18 @@ internal static class CudaAttention
         return [o, g.Zeros(n.Outputs[1].Shape, q)];
     }
 
+    /// <summary>A length that cannot be cut is made longer by zeros: no query of the text sees those keys, and those queries have no gradient to give.</summary>
     public static Value[] Backward(GraphBuilder g, Node n, IReadOnlyList<Value> inputs)
     {
         var sizes = Sizes.Of(n, inputs[1]);
-        long blocks = Blocks(sizes.Time);
+        var (time, blocks) = Cuts(sizes.Time);
+        if (time == sizes.Time) return Backward(g, sizes, blocks, inputs);
+        var longer = Backward(g, sizes with { Time = time }, blocks, [.. inputs.Take(5).Select(x => Lengthened(g, x, time))]);
+        return [.. longer.Select(x => g.Slice(x, 1, 0, sizes.Time))];
+    }
+
+    private static Value[] Backward(GraphBuilder g, Sizes sizes, long blocks, IReadOnlyList<Value> inputs)
+    {
         var (dout, q, k, v) = (Queries(g, inputs[0], sizes, blocks), Queries(g, inputs[1], sizes, blocks), Keys(g, inputs[2], sizes), Keys(g, inputs[3], sizes));
         var along = Along(g, inputs[0], inputs[4], sizes, blocks);
         var parts = Enumerable.Range(0, (int)blocks).Select(i => Block(g, sizes, blocks, i, dout[i], q[i], k, v, along[i])).ToArray();
@@ -42,9 +50,22 @@ internal static class CudaAttention
         ];
     }
 
-    /// <summary>Blocks of equal size, as few as the aim allows; one where the length has no such divisor.</summary>
-    internal static long Blocks(long time) =>
-        Enumerable.Range(1, MostBlocks).Select(n => (long)n).FirstOrDefault(n => time % n == 0 && time / n <= QueriesOfBlock, 1);
+    /// <summary>
+    /// The length to work with and its number of equal blocks: as few as the aim allows, where that is not more than can be joined. Where no such number
+    /// divides the length, it is made a little longer.
+    /// </summary>
+    internal static (long Time, long Blocks) Cuts(long time)
+    {
+        long fewest = Math.Min(MostBlocks, (time + QueriesOfBlock - 1) / QueriesOfBlock);
+        for (long n = fewest; n <= MostBlocks; n++)
+            if (time % n == 0) return (time, n);
+        return ((time + fewest - 1) / fewest * fewest, fewest);
+    }
+
+    /// <summary>[B, T, C] with zeros behind it. The provider pads no bfloat16.</summary>
+    private static Value Lengthened(GraphBuilder g, Value x, long time) => x.Type == ElementType.BFloat16
+        ? g.Cast(Lengthened(g, g.Cast(x, ElementType.Float), time), x.Type)
+        : g.Pad(x, 1, 0, time - x.Shape[1].Value);
 
     /// <summary>
     /// P = softmax(mask(q·kᵀ/√K)), dP = do·vᵀ, dS = P∘(dP − D); dq = dS·k/√K, dk = dSᵀ·q/√K, dv = Pᵀ·do (Dao et al., 2022, section B.2).
