@@ -78,6 +78,13 @@ public sealed record ModelConfig
     /// <inheritdoc cref="Parse(JsonElement, bool)"/>
     public static ModelConfig Parse(JsonObject json, bool strict) => Parse(JsonSerializer.SerializeToElement(json), strict);
 
+    /// <summary>The settings of dropout in a <c>config.json</c> that are not 0. Nothing here drops anything, so whoever trains on should know.</summary>
+    public static IReadOnlyList<string> DropoutsIn(string path)
+    {
+        using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+        return [.. ModelConfigJson.DropoutsOf(document.RootElement)];
+    }
+
     /// <summary>Reads a <c>config.json</c> written by us or by Hugging Face.</summary>
     public static ModelConfig Load(string path)
     {

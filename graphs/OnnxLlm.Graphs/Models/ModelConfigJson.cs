@@ -41,9 +41,14 @@ internal static class ModelConfigJson
         var fields = new JsonFields(json);
         var config = ReadFamily(fields) is { } family ? Read(fields, family) : null;
         if (strict && config is not null) fields.RejectUnknown();
+        if (strict) fields.Mistakes.AddRange(DropoutsOf(json).Select(name => $"'{name}' must be 0: dropout is left out."));
         string[] mistakes = [.. fields.Mistakes, .. fields.Mistakes.Count == 0 ? config!.Mistakes() : []];
         return mistakes.Length == 0 ? config! : throw new GraphException($"Model configuration: {string.Join(" ", mistakes)}");
     }
+
+    /// <summary>The probabilities of dropout in a config that are not 0.</summary>
+    public static IEnumerable<string> DropoutsOf(JsonElement json) => Dropouts.Append(AttentionDropout)
+        .Where(name => json.TryGetProperty(name, out var share) && share.ValueKind == JsonValueKind.Number && share.GetDouble() != 0);
 
     public static JsonObject Write(ModelConfig c)
     {
@@ -61,6 +66,8 @@ internal static class ModelConfigJson
         json["torch_dtype"] = "float32";
         return json;
     }
+
+    private const string AttentionDropout = "attention_dropout";
 
     private static readonly string[] Dropouts = ["attn_pdrop", "embd_pdrop", "resid_pdrop"];
 
@@ -121,7 +128,7 @@ internal static class ModelConfigJson
             fields.Only("reorder_and_upcast_attn", false);
             return;
         }
-        fields.Ignore("attention_dropout");
+        fields.Ignore(AttentionDropout);
         fields.Only("attention_bias", family == ModelFamily.Qwen2);
         fields.Only("mlp_bias", false);
         fields.Only("use_sliding_window", false);

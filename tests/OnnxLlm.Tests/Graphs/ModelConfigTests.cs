@@ -65,6 +65,20 @@ public sealed class ModelConfigTests
         Assert.Equal(32, ModelConfig.Parse(json, strict: false).Layers);
     }
 
+    /// <summary>Models that are only answered with have been trained with it often enough.</summary>
+    [Theory]
+    [InlineData("gpt2", "attn_pdrop")]
+    [InlineData("llama-7b", "attention_dropout")]
+    public void Dropout_IsRefusedStrictly_AndIgnoredOtherwise(string preset, string name)
+    {
+        var json = ModelConfig.Preset(preset).ToJson();
+        json[name] = 0.0;
+        Assert.Equal(ModelConfig.Preset(preset), ModelConfig.Parse(json, strict: true));
+        json[name] = 0.1;
+        Assert.Contains($"'{name}' must be 0: dropout is left out.", Error(json), StringComparison.Ordinal);
+        Assert.Equal(ModelConfig.Preset(preset), ModelConfig.Parse(json, strict: false));
+    }
+
     [Fact]
     public void AllMistakes_AreReported_AtOnce()
     {

@@ -97,6 +97,15 @@ public sealed class FineTuningTests : TinyRuns
     }
 
     [Fact]
+    public void ModelThatWasTrainedWithDropout_IsTold()
+    {
+        Assert.Null(StartingWeights.DropoutNote(Recorded));
+        string folder = Directory.CreateDirectory(Path.Combine(Folder, "dropped")).FullName, path = Path.Combine(folder, "config.json");
+        File.WriteAllText(path, File.ReadAllText(Path.Combine(Recorded, "config.json")).Replace("\"embd_pdrop\": 0.0", "\"embd_pdrop\": 0.1", StringComparison.Ordinal));
+        Assert.Equal($"initial_weights: '{path}' has embd_pdrop; dropout is left out, training drops nothing.", StartingWeights.DropoutNote(folder));
+    }
+
+    [Fact]
     public void WeightsOfAnotherModel_AreRefusedInOneLine_BeforeAnythingIsWritten()
     {
         string message = Assert.Throws<TrainingException>(() => Start("run", $"initial_weights={Recorded}")).Message;

@@ -36,6 +36,13 @@ internal sealed class StartingWeights : IDisposable
         ? ModelConfig.Load(path)
         : throw new TrainingException($"initial_weights: '{folder}' has no {PackageManifest.ConfigFile}, and the config has no model.");
 
+    /// <summary>What is told where the model was trained with dropout, which goes on without; null where it was not, or does not say.</summary>
+    public static string? DropoutNote(string folder)
+    {
+        var path = Path.Combine(folder, PackageManifest.ConfigFile);
+        return File.Exists(path) && ModelConfig.DropoutsIn(path) is { Count: > 0 } names ? $"initial_weights: '{path}' has {string.Join(", ", names)}; dropout is left out, training drops nothing." : null;
+    }
+
     /// <summary>Fails where a parameter is missing or has another shape.</summary>
     public void Require(IEnumerable<ParameterInfo> parameters)
     {

@@ -64,6 +64,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     {
         var config = record.Config;
         foreach (var line in PrecisionNote.Lines(config, graphs.Step)) view.Note(line);
+        if (config.InitialWeights is { } weights && StartingWeights.DropoutNote(weights) is { } note) view.Note(note);
         using var engine = TrainingEngines.Open(config, graphs, folder.Artifacts, checkpoint?.Path, folder.OptimizerState);
 
         var state = checkpoint?.State ?? new TrainingState { ConfigHash = record.ConfigHash };
