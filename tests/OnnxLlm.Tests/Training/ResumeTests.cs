@@ -109,6 +109,19 @@ public sealed class ResumeTests : TinyRuns
         Assert.Equal(Outcome.Finished, Resume("run", allowInexact: true));
     }
 
+    /// <summary>3 and the float32 after it, and a loss that is off by a hundredth.</summary>
+    [Theory]
+    [InlineData("40400000", false, true, "has the recorded bits, 40400000")]
+    [InlineData("40400001", false, false, "has the bits 40400001, 40400000 were recorded")]
+    [InlineData("40400001", true, true, "is 3.00000024, 3 was recorded: they differ by 7.9E-008, allowed is 2.0E-003")]
+    [InlineData("4041EB85", true, false, "is 3.02999997, 3 was recorded: they differ by 1.0E-002, allowed is 2.0E-003")]
+    [InlineData("7FC00000", true, false, "is NaN, 3 was recorded: they differ by NaN, allowed is 2.0E-003")]
+    public void ResumeCheck_WantsEqualBitsOnTheCpu_AndASmallDifferenceOnAGpu(string found, bool onGpu, bool holds, string text)
+    {
+        var check = new ResumeCheck(7, "40400000", found, onGpu);
+        Assert.Equal((holds, $"resumed from step 7; the next loss {text}"), (check.Holds, check.Text));
+    }
+
     [Fact]
     public void Resume_WithATruncatedCheckpoint_FallsBackWithAWarningAndEndsTheSame()
     {

@@ -86,18 +86,12 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         return outcome;
     }
 
-    /// <summary>The self-check of a resume: the loss of the next micro-batch must have the bits that were recorded with the checkpoint.</summary>
     private void Verify(Trainer trainer, RunRecord record, MetricsLog metrics)
     {
-        var (expected, found) = (trainer.State.NextLossBits, trainer.NextLossBits());
-        var text = $"resumed from step {trainer.State.Step}; the next loss has the recorded bits, {found}";
-        if (expected != found)
-        {
-            text = $"resumed from step {trainer.State.Step}; the next loss has the bits {found}, {expected} were recorded";
-            if (!options.AllowInexact) throw new TrainingException(Difference(text, record));
-        }
-        metrics.Append(new RunEvent(trainer.State.Step, "resumed", text));
-        view.Note(text);
+        var check = new ResumeCheck(trainer.State.Step, trainer.State.NextLossBits, trainer.NextLossBits(), record.Config.Place.IsCuda);
+        if (!check.Holds && !options.AllowInexact) throw new TrainingException(Difference(check.Text, record));
+        metrics.Append(new RunEvent(trainer.State.Step, "resumed", check.Text));
+        view.Note(check.Text);
     }
 
     private static string Difference(string text, RunRecord record)
