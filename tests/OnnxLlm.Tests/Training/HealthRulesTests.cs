@@ -49,6 +49,15 @@ public sealed class HealthRulesTests
     }
 
     [Fact]
+    public void Gpu_MostlyIdle_IsRaisedAfterTenLoggedSteps()
+    {
+        Assert.Empty(Raised(Steps(60, i => Healthy(i) with { GpuUtilization = i % 10 == 0 ? 0.86 : 0.3 })));
+        Assert.Equal(
+            "gpu: the GPU has been busy for less than 85 % of the time for 10 logged steps, now 84 %: data, the host or others hold it up, or a micro-batch is too small for it",
+            Assert.Single(Raised(Steps(60, i => Healthy(i) with { GpuUtilization = i < 20 ? 1 : 0.84 }))));
+    }
+
+    [Fact]
     public void ProcessUse_IsTheShareOfTheThreadsTimeSinceTheLastLook()
     {
         var clock = new ManualTime();

@@ -9,9 +9,9 @@ namespace OnnxLlm.Training.Stability;
 internal sealed class HealthRules
 {
     /// <summary>Logged steps over which the loss is judged, and outliers of the gradient in a row that are no accident.</summary>
-    public const int OscillationWindow = 20, StallWindow = 100, GradientWindow = 10, ProcessorWindow = 10;
+    public const int OscillationWindow = 20, StallWindow = 100, GradientWindow = 10, ProcessorWindow = 10, GpuWindow = 10;
 
-    private const double MaxOscillation = 0.15, LeastNorm = 0.1, GreatestNorm = 10, LeastGain = 0.001, LeastCpuShare = 0.85;
+    private const double MaxOscillation = 0.15, LeastNorm = 0.1, GreatestNorm = 10, LeastGain = 0.001, LeastCpuShare = 0.85, LeastGpuUtilization = 0.85;
 
     private readonly Queue<StepMetrics> _recent = [];
     private readonly HashSet<string> _raised = [];
@@ -21,7 +21,7 @@ internal sealed class HealthRules
     {
         _recent.Enqueue(step);
         if (_recent.Count > StallWindow) _recent.Dequeue();
-        var broken = new[] { NotFinite(step), GradientNorm(), Oscillation(), Stall(), Processor() }.OfType<HealthAlert>().ToList();
+        var broken = new[] { NotFinite(step), GradientNorm(), Oscillation(), Stall(), Processor(), Gpu() }.OfType<HealthAlert>().ToList();
         var begun = broken.Where(alert => !_raised.Contains(alert.Rule)).ToList();
         _raised.Clear();
         _raised.UnionWith(broken.Select(alert => alert.Rule));
@@ -66,6 +66,14 @@ internal sealed class HealthRules
         var shares = _recent.TakeLast(ProcessorWindow).Select(s => s.CpuShare).OfType<double>().ToList();
         if (shares.Count < ProcessorWindow || shares.Any(s => s >= LeastCpuShare)) return null;
         return new("processor", FormattableString.Invariant($"training has had less than {LeastCpuShare * 100:0} % of its threads' time for {ProcessorWindow} logged steps, now {shares[^1] * 100:0} %: data, disk or other programs hold it up"));
+    }
+
+    /// <summary>Null where the GPU's instruments cannot be read, or there is none.</summary>
+    private HealthAlert? Gpu()
+    {
+        var shares = _recent.TakeLast(GpuWindow).Select(s => s.GpuUtilization).OfType<double>().ToList();
+        if (shares.Count < GpuWindow || shares.Any(s => s >= LeastGpuUtilization)) return null;
+        return new("gpu", FormattableString.Invariant($"the GPU has been busy for less than {LeastGpuUtilization * 100:0} % of the time for {GpuWindow} logged steps, now {shares[^1] * 100:0} %: data, the host or others hold it up, or a micro-batch is too small for it"));
     }
 
     private double[] Losses(int count) => [.. _recent.TakeLast(count).Select(s => s.Loss).OfType<double>()];
