@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
 
@@ -37,15 +38,20 @@ public sealed class ModelPackage
     /// <summary>How the model was quantized and what that was measured to cost; null where it is not.</summary>
     public JsonObject? Quantization => Manifest.Quantization;
 
-    /// <summary>How many times as fast as before quantization the model was measured to decode on a provider; the least of several measurements, null without any.</summary>
-    public double? QuantizationSpeedup(string provider) =>
+    /// <summary>
+    /// How many times as fast it was measured to answer with quantized weights as with floats, on the same kind of device, a GPU being one of the same name; the least where it was measured with several
+    /// numbers of sequences, null where it was not measured there.
+    /// </summary>
+    public double? QuantizationSpeedup(Device device) => QuantizationSpeedup(device.Provider, device.Card);
+
+    internal double? QuantizationSpeedup(string provider, string? card) =>
         (Manifest.Quantization?["speed"] as JsonArray)?.OfType<JsonObject>()
-            .Where(measured => (string?)measured["provider"] == provider)
+            .Where(measured => (string?)measured["provider"] == provider && (string?)measured["card"] == card)
             .Min(measured => (double?)measured["quantized_decode"] / (double?)measured["float_decode"]);
 
     /// <summary>Whether products run with 8-bit weights, as these settings have it: what is asked for, else on a GPU what was measured to be faster there. On the CPU memory counts more.</summary>
     public bool RunsQuantized(SessionSettings settings) =>
-        Quantization is not null && (settings.QuantizedWeights ?? !(settings.Device.IsCuda && QuantizationSpeedup(settings.Device.Provider) < 1));
+        Quantization is not null && (settings.QuantizedWeights ?? !(settings.Device.IsCuda && QuantizationSpeedup(settings.Device) < 1));
 
     /// <summary>Checks every hash, which takes about a second per gigabyte.</summary>
     public static ModelPackage Open(string folder)

@@ -19,7 +19,7 @@ public sealed record SessionSettings
 
     /// <summary>
     /// Of a quantized package: products with its 8-bit weights (true), or with the same weights as floats, two to four times the memory (false). Null: as they are,
-    /// except on a GPU on which they were measured to be slower (<see cref="ModelPackage.QuantizationSpeedup"/>).
+    /// except on a GPU on which they were measured to be slower (<see cref="ModelPackage.QuantizationSpeedup(Device)"/>).
     /// </summary>
     public bool? QuantizedWeights { get; init; }
 

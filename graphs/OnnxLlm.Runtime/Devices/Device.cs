@@ -20,6 +20,9 @@ public readonly record struct Device(DeviceKind Kind, int Ordinal)
     /// <summary>Name of ONNX Runtime's provider for it.</summary>
     public string Provider => IsCuda ? "CUDAExecutionProvider" : "CPUExecutionProvider";
 
+    /// <summary>The GPU's name; null for the CPU, and where there is no such GPU.</summary>
+    public string? Card => IsCuda && CudaDriver.Read() is { } driver && Ordinal < driver.Devices.Length ? driver.Devices[Ordinal].Name : null;
+
     public static Device Cuda(int ordinal) => new(DeviceKind.Cuda, ordinal);
 
     /// <exception cref="ModelRuntimeException">The text names no device.</exception>

@@ -76,7 +76,7 @@ internal static class ModelLoader
 
     private static ServedModel Describe(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
     {
-        var (config, provider) = (package.Config, Device.Parse(options.Device).Provider);
+        var (config, device) = (package.Config, Device.Parse(options.Device));
         if (tokenizer.VocabularySize > config.VocabularySize)
             throw new ServingException($"{package.Folder}: the tokenizer has {tokenizer.VocabularySize} tokens, the model only {config.VocabularySize}.");
         if (config.EosTokenId >= tokenizer.VocabularySize)
@@ -91,10 +91,11 @@ internal static class ModelLoader
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
-            Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, provider, Mode(package, options)),
+            Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, device.Provider, Mode(package, options)),
             Precision = package.Precision,
-            QuantizationSpeedup = package.QuantizationSpeedup(provider),
-            Provider = provider,
+            QuantizationSpeedup = package.QuantizationSpeedup(device),
+            Provider = device.Provider,
+            Card = device.Card,
             Parameters = package.ParameterCount,
             Quantization = package.Quantization,
             RuntimeVersion = OrtSession.RuntimeVersion,

@@ -112,6 +112,8 @@ internal sealed class ModelRegistry : IDisposable
         var (description, runner) = entry.Source.Load();
         if (description.QuantizationSpeedup < 1)
             _logger.LogWarning("{Model} was measured to answer {Speedup:F2} times as fast quantized as unquantized on {Provider}: the float model is faster here, and on a GPU its weights are used as floats.", entry.Id, description.QuantizationSpeedup, description.Provider);
+        if (description is { Card: { } card, Quantization: not null, QuantizationSpeedup: null })
+            _logger.LogWarning("{Model} is quantized and was never measured on {Card}, where floats may be faster: 'tools speed --model <folder> --device cuda' measures it and lets the server choose.", entry.Id, card);
         var engine = new InferenceEngine(runner, _options.Engine with { Vocabulary = description.VocabularySize }, entry.Metrics, _time, _loggers.CreateLogger<InferenceEngine>());
         return new LoadedModel(description, engine, new ResponseCache(_options.CacheBytes, $"{description.Fingerprint} {_guardrails.Fingerprint}", entry.Metrics, _shared), _guardrails, entry.Metrics, _time);
     }

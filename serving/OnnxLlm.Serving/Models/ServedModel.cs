@@ -34,7 +34,10 @@ internal sealed record ServedModel
 
     public string Provider { get; init; } = "CPUExecutionProvider";
 
-    /// <summary>How many times as fast as before quantization it was measured to answer on this provider; null where that was not measured.</summary>
+    /// <summary>The GPU's name; null on a CPU.</summary>
+    public string? Card { get; init; }
+
+    /// <summary>How many times as fast as before quantization it was measured to answer on this provider, or this kind of GPU; null where that was not measured.</summary>
     public double? QuantizationSpeedup { get; init; }
 
     /// <summary>Null where the model does not say.</summary>

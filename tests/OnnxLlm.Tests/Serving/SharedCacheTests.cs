@@ -41,11 +41,11 @@ public sealed class SharedCacheTests
     [Needs("redis-server")]
     public async Task Answer_InAnotherDatabase_IsNotFound()
     {
-        var (redis, address) = await StartRedisAsync();
-        using var _ = redis;
+        using var redis = await RedisServer.StartAsync();
+        var address = redis.Address;
         await using var first = await StartAsync(new Uri(address, "2"));
         await AskAsync(first);
-        await redis.UntilAsync(async () => { await using var same = await StartAsync(new Uri(address, "2")); return (await AskAsync(same)).State == "hit"; });
+        await redis.Program.UntilAsync(async () => { await using var same = await StartAsync(new Uri(address, "2")); return (await AskAsync(same)).State == "hit"; });
         await using var other = await StartAsync(address);
         Assert.Equal("miss", (await AskAsync(other)).State);
     }

@@ -9,8 +9,6 @@ namespace OnnxLlm.Tests.Tools;
 /// <summary>8-bit weights on a device on which floats may be faster.</summary>
 public sealed class DeviceSpeedTests : IDisposable
 {
-    private const string Cuda = "CUDAExecutionProvider";
-
     private readonly Workshop _shop = new();
 
     public DeviceSpeedTests()
@@ -30,11 +28,24 @@ public sealed class DeviceSpeedTests : IDisposable
         Record(floats, quantized);
 
         var package = ModelPackage.Open(_shop.At("models/int8"));
-        Assert.Equal(quantized / floats, package.QuantizationSpeedup(Cuda));
-        Assert.NotNull(package.QuantizationSpeedup("CPUExecutionProvider"));
+        Assert.Equal(quantized / floats, package.QuantizationSpeedup(Device.Cuda(0)));
+        Assert.Null(package.QuantizationSpeedup("CUDAExecutionProvider", "a GPU of another name"));
+        Assert.NotNull(package.QuantizationSpeedup(Device.Cpu));
         Assert.Equal(usesQuantized, package.RunsQuantized(new() { Device = Device.Cuda(0) }));
         Assert.True(package.RunsQuantized(new()));
         Assert.True(package.RunsQuantized(new() { Device = Device.Cuda(0), QuantizedWeights = true }));
+    }
+
+    /// <summary>Many sequences share the reading of a weight, so what is faster for one may be slower for them.</summary>
+    [Theory]
+    [InlineData(150, 90, false)]
+    [InlineData(90, 150, false)]
+    [InlineData(150, 110, true)]
+    public void OnAGpu_QuantizedWeightsMustBeFaster_ForOneSequenceAndForSixteen(double one, double sixteen, bool usesQuantized)
+    {
+        Record((isQuantized, sequences) => !isQuantized ? 100 : sequences == 1 ? one : sixteen);
+        Assert.Equal(usesQuantized, ModelPackage.Open(_shop.At("models/int8")).RunsQuantized(new() { Device = Device.Cuda(0) }));
+        Assert.Equal([1, 1, 16], QuantizationReport.Parse(ModelPackage.Open(_shop.At("models/int8")).Quantization)!.Speed.Select(s => s.Sequences).Order());
     }
 
     /// <summary>A weight is off by at most half a step, 1/254 of the largest of its block, and the quantized product rounds activations as much; some fourteen products follow each other.</summary>
@@ -66,8 +77,10 @@ public sealed class DeviceSpeedTests : IDisposable
         Assert.Equal((2, "error: @models/tiny is not quantized: there is nothing to compare.\n"), (code, error));
     }
 
-    private void Record(double floats, double quantized) =>
-        new DeviceSpeed(Device.Cuda(0), 1, TimeProvider.System) { Measured = (_, isQuantized) => new Speed(1000, isQuantized ? quantized : floats) }.Record(_shop.At("models/int8"));
+    private void Record(double floats, double quantized) => Record((isQuantized, _) => isQuantized ? quantized : floats);
+
+    private void Record(Func<bool, int, double> decode) =>
+        new DeviceSpeed(Device.Cuda(0), 1, TimeProvider.System) { Measured = (_, isQuantized, sequences) => new Speed(1000, decode(isQuantized, sequences)) }.Record(_shop.At("models/int8"));
 
     private static float[] Scores(ModelPackage package, bool? quantizedWeights, int[] tokens)
     {

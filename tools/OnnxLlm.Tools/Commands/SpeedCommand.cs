@@ -16,9 +16,9 @@ internal static class SpeedCommand
         var command = new Command("speed", "Measure a quantized model against its own weights as floats on a device. On a GPU the faster is then served.") { model, device, threads };
         command.SetAction(parsed =>
         {
-            var speed = new DeviceSpeed(Device.Parse(parsed.GetRequiredValue(device)), parsed.GetValue(threads), TimeProvider.System).Record(parsed.GetRequiredValue(model));
-            parsed.InvocationConfiguration.Output.WriteLine(string.Create(CultureInfo.InvariantCulture,
-                $"{speed.Provider}: prefill {speed.FloatPrefill:N0} -> {speed.QuantizedPrefill:N0}, decode {speed.FloatDecode:N0} -> {speed.QuantizedDecode:N0} tokens/s; {(speed.QuantizedDecode >= speed.FloatDecode ? "quantized weights" : "floats")} are faster"));
+            foreach (var speed in new DeviceSpeed(Device.Parse(parsed.GetRequiredValue(device)), parsed.GetValue(threads), TimeProvider.System).Record(parsed.GetRequiredValue(model)))
+                parsed.InvocationConfiguration.Output.WriteLine(string.Create(CultureInfo.InvariantCulture,
+                    $"{speed.Card ?? speed.Provider}{(speed.Sequences > 1 ? $", {speed.Sequences} sequences" : "")}: prefill {speed.FloatPrefill:N0} -> {speed.QuantizedPrefill:N0}, decode {speed.FloatDecode:N0} -> {speed.QuantizedDecode:N0} tokens/s; {(speed.QuantizedDecode >= speed.FloatDecode ? "quantized weights" : "floats")} are faster"));
         });
         return command;
     }

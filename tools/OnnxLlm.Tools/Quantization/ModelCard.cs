@@ -50,7 +50,7 @@ internal static class ModelCard
 
     private static string Speeds(SpeedReport s) => string.Create(CultureInfo.InvariantCulture, $"""
         | prefill, tokens/s, {s.Provider}, {s.Threads} threads | {s.FloatPrefill:N0} | {s.QuantizedPrefill:N0} |
-        | decode, tokens/s, {s.Provider}, {s.Threads} threads | {s.FloatDecode:N0} | {s.QuantizedDecode:N0} |
+        | decode, tokens/s, {s.Provider}, {s.Threads} threads{(s.Sequences > 1 ? $", {s.Sequences} sequences" : "")} | {s.FloatDecode:N0} | {s.QuantizedDecode:N0} |
 
         """);
 

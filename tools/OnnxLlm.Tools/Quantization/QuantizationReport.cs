@@ -45,7 +45,7 @@ internal sealed record QuantizationReport
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public CacheReport? KvCache { get; init; }
 
-    /// <summary>One entry for each execution provider that was measured.</summary>
+    /// <summary>An entry for each execution provider, or GPU, and number of sequences that was measured.</summary>
     public required ImmutableArray<SpeedReport> Speed { get; init; }
 
     public JsonObject ToJson() => JsonSerializer.SerializeToNode(this, Options)!.AsObject();
@@ -131,6 +131,13 @@ internal sealed record QualityReport
 internal sealed record SpeedReport
 {
     public required string Provider { get; init; }
+
+    /// <summary>The GPU; null on a CPU.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Card { get; init; }
+
+    /// <summary>Decoded at a time.</summary>
+    public int Sequences { get; init; } = 1;
 
     public required int Threads { get; init; }
 
