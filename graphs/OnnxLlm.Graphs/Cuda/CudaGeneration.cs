@@ -58,9 +58,11 @@ public static class CudaGeneration
         graph.Node.Remove(shape);
     }
 
+    /// <summary>Float32 stays what it is: not for the provider, whose attention lacks it, but the CPU then computes what the rest of the rewriting leaves.</summary>
     private static ModelProto Narrow(ModelProto model, ElementType type)
     {
         var copy = model.Clone();
+        if (type == ElementType.Float) return copy;
         var graph = copy.Graph;
         var wide = graph.Node.Where(n => n.OpType == CachedAttention.Int8Plain.Name || n.OpType == CachedAttention.Int8Rotary.Name).SelectMany(n => n.Input.TakeLast(CachedAttention.ScaleCount)).ToHashSet();
         foreach (var tensor in graph.Initializer.Where(t => IsFloat(t) && !wide.Contains(t.Name))) Narrow(tensor, type);
