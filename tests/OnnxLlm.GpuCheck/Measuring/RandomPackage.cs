@@ -12,6 +12,8 @@ namespace OnnxLlm.GpuCheck.Measuring;
 /// <summary>A model package with random weights: as fast as a trained one.</summary>
 internal static class RandomPackage
 {
+    private const int CalibrationTokens = 64;
+
     /// <summary>Writes the package into a folder that does not exist yet.</summary>
     public static ModelPackage Write(string folder, ModelConfig config)
     {
@@ -29,12 +31,21 @@ internal static class RandomPackage
     }
 
     /// <summary>The same package with INT8 weights.</summary>
-    public static ModelPackage Quantize(ModelPackage package, string folder)
+    public static ModelPackage Quantize(ModelPackage package, string folder) => Rewrite(package, folder, model => WeightQuantizer.Quantize(model, new QuantizationSettings()).Model);
+
+    /// <summary>The same package with a cache of bytes.</summary>
+    public static ModelPackage QuantizeCache(ModelPackage package, string folder) => Rewrite(package, folder, model =>
+    {
+        int[] text = [.. Enumerable.Range(0, Math.Min(package.Config.MaxPositions, CalibrationTokens)).Select(i => 7 * i % package.Config.VocabularySize)];
+        return CacheQuantizer.Quantize(model, CacheCalibration.Scales(model, package.Config, text, threads: 1));
+    });
+
+    private static ModelPackage Rewrite(ModelPackage package, string folder, Func<ModelProto, ModelProto> rewrite)
     {
         PackageWriter.Replace(folder, partial =>
         {
             foreach (string name in package.Manifest.Files.Keys.Where(name => !name.StartsWith("model.", StringComparison.Ordinal))) File.Copy(Path.Combine(package.Folder, name), Path.Combine(partial, name));
-            OnnxFile.Write(WeightQuantizer.Quantize(OnnxFile.Read(package.ModelPath), new QuantizationSettings()).Model, Path.Combine(partial, PackageManifest.ModelFile));
+            OnnxFile.Write(rewrite(OnnxFile.Read(package.ModelPath)), Path.Combine(partial, PackageManifest.ModelFile));
             return package.Manifest with { Precision = "int8" };
         });
         return ModelPackage.Open(folder);

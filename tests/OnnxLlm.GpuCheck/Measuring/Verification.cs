@@ -15,7 +15,7 @@ namespace OnnxLlm.GpuCheck.Measuring;
 /// </summary>
 internal static class Verification
 {
-    private const int Updates = 5, Rows = 4, Time = 64, Vocabulary = 128;
+    private const int Updates = 5, Rows = 4, Time = 64, Vocabulary = 128, Answering = 512;
     private const double LearningRate = 1e-2;
 
     private static readonly ModelConfig Llama = new()
@@ -42,6 +42,8 @@ internal static class Verification
         foreach (var config in (ModelConfig[])[Llama with { Family = ModelFamily.Gpt2, KeyValueHeads = 4, TiedEmbeddings = true }, Llama, Llama with { Family = ModelFamily.Qwen2 }])
             foreach (var (precision, tolerance) in Tolerance) all &= Compare(config, precision, tolerance, device, output);
         all = all & Overflow(device, output) & Resume(device, output);
+        foreach (var config in (ModelConfig[])[Llama with { Family = ModelFamily.Gpt2, KeyValueHeads = 4, TiedEmbeddings = true, VocabularySize = Answering }, Llama with { VocabularySize = Answering }])
+            all &= GenerationCheck.Run(config, device, output);
         output.WriteLine(all ? "verify: all hold" : "verify: something is WRONG, see above");
         return all;
     }
