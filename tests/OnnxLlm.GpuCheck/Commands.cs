@@ -99,8 +99,9 @@ internal static class Commands
     {
         var folder = new Argument<string>("folder") { Description = "What run.sh collected; what failed is said, what is missing is left out" };
         var peak = new Option<double>("--peak-tflops") { Description = "The card's dense 16-bit peak", DefaultValueFactory = _ => 989 };
-        var command = new Command("table", "Prints what was measured beside the goals") { folder, peak };
-        command.SetAction(parsed => new ResultTable(parsed.GetRequiredValue(folder), parsed.GetValue(peak)).Print(Console.Out));
+        var bandwidth = new Option<double>("--peak-bandwidth") { Description = "The card's memory bandwidth in GB/s", DefaultValueFactory = _ => 4800 };
+        var command = new Command("table", "Prints what was measured beside the goals") { folder, peak, bandwidth };
+        command.SetAction(parsed => new ResultTable(parsed.GetRequiredValue(folder), parsed.GetValue(peak), parsed.GetValue(bandwidth)).Print(Console.Out));
         return command;
     }
 

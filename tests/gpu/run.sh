@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
 # Proves the GPU side on a Linux machine with an NVIDIA driver and the CUDA 13 runtime libraries, in under ten minutes, and prints one short table.
-#   run.sh [--device cuda:N] [--results FOLDER] [--seconds 560] [--peak-tflops 989] [--tiny] [STAGE ...]
+#   run.sh [--device cuda:N] [--results FOLDER] [--seconds 560] [--peak-tflops 989] [--peak-bandwidth 4800] [--tiny] [STAGE ...]
 # Beside it lie the parts that pack.sh made, or the folder app that join.sh made of them. Needs no .NET, no network; a PyTorch of this machine is timed too.
-# Stages: verify profile train torch-eager torch-compiled decode serve curve-fp32 curve-bf16 curve-fp16 recompute kernels; all where none is named.
+# Stages: verify train torch-eager torch-compiled decode serve profile curve-fp32 curve-bf16 curve-fp16 resume oom recompute kernels; all where none is named.
+# --seconds counts from the start of this script, joining the parts included: a stage that would end later is cut short or left out, and the table is printed.
 # The table shows what is in FOLDER, from earlier calls too. With --device cpu --tiny every stage runs small anywhere, which proves this script.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-device=cuda peak=989 seconds=560 results=$here/results size=() only=()
+device=cuda peak=989 bandwidth=4800 seconds=560 results=$here/results size=() only=()
 usage() { grep -m1 '^#   run.sh' "$0" | tr -d '#' >&2; exit 2; }
 while [ $# -gt 0 ]; do
   case $1 in
-    --device | --results | --seconds | --peak-tflops) [ $# -gt 1 ] || usage;;&
+    --device | --results | --seconds | --peak-tflops | --peak-bandwidth) [ $# -gt 1 ] || usage;;&
     --device) device=$2; shift;;
     --results) results=$2; shift;;
     --seconds) seconds=$2; shift;;
     --peak-tflops) peak=$2; shift;;
+    --peak-bandwidth) bandwidth=$2; shift;;
     --tiny) size=(--tiny);;
     -*) usage;;
     *) only+=("$1");;
@@ -24,9 +26,9 @@ done
 mkdir -p "$results" && results=$(realpath "$results")
 cd "$here"
 [ -d app ] || ./join.sh
-python=${PYTHON:-python3}
-began=$SECONDS failed=0
-left() { echo $((seconds - (SECONDS - began))); }
+python=${PYTHON:-python3} number=${device#cuda}; number=${number#:}
+failed=0
+left() { echo $((seconds - SECONDS)); }
 program() { if [ -x "app/$1" ]; then echo "app/$1"; else echo "dotnet app/$1.dll"; fi; }
 tools=$(program OnnxLlm.Tools) check=$(program OnnxLlm.GpuCheck) training=$(program OnnxLlm.Training)
 
@@ -80,10 +82,8 @@ stage verify 150 $check verify --device "$device"
 cat "$results/verify.json" 2>/dev/null || true
 [[ $device == cpu ]] || ! grep -s 'cannot be used' "$results/verify.log" >&2 || exit 2
 
-stage profile 90 $check profile --device "$device" "${size[@]}"
 stage train 150 $check train --device "$device" "${size[@]}"
 if "$python" -c 'import torch' 2>/dev/null; then
-  number=${device#cuda}; number=${number#:}
   peer() { stage "$1" "$2" env ${number:+CUDA_VISIBLE_DEVICES=$number} LD_LIBRARY_PATH="$before" "$python" torch_gpt2.py --device "${device%%:*}" "${size[@]}" "${@:3}"; }
   peer torch-eager 90
   peer torch-compiled 150 --compile
@@ -92,6 +92,7 @@ else
 fi
 stage decode 90 $check decode --device "$device" "${size[@]}"
 stage serve 90 $check serve --device "$device" "${size[@]}"
+stage profile 90 $check profile --device "$device" "${size[@]}"
 short=()
 [ ${#size[@]} -eq 0 ] || short=(steps=60 global_batch=2 micro_batch=2)
 [ -d "$results/data" ] || $check data "$results/data"
@@ -99,14 +100,29 @@ for precision in fp32 bf16 fp16; do
   ! wanted curve-$precision || rm -rf "$results/$precision"
   stage curve-$precision 60 $training train curve.json --plain --device "$device" --run "$results/$precision" --set data="$results/data" precision=$precision "${short[@]}"
 done
+# A run straight on beside a copy of it that has lost its last checkpoint and goes on from the one before.
+stage resume 90 bash -ec '
+  rm -rf "$1/straight" "$1/resumed"
+  $0 train curve.json --plain --device "$2" --run "$1/straight" --set data="$1/data" precision=bf16 "${@:3}" steps=40 checkpoint_every=20 2>&1
+  cp -r "$1/straight" "$1/resumed"
+  rm -r "$1/resumed/checkpoints/step-00000040"
+  $0 resume "$1/resumed" --plain 2>&1' "$training" "$results" "$device" "${short[@]}"
+# Less memory than a micro-batch takes: it must be halved, and the run go on.
+! wanted oom || rm -rf "$results/oom"
+stage oom 60 $training train curve.json --plain --device "$device" --run "$results/oom" --set data="$results/data" precision=bf16 steps=5 global_batch=16 micro_batch=16 memory_limit_mb=60
 stage recompute 120 $check train --device "$device" --recompute "${size[@]}"
 ncu=$(command -v ncu || found ncu /usr/local/cuda/bin /opt/nvidia/nsight-compute/*)
 if [[ $device != cpu && -n $ncu ]]; then
   stage kernels 120 "$ncu" --csv --page raw --metrics gpu__time_duration.sum --clock-control none --profile-from-start off \
     --target-processes all $check train --device "$device" --single "${size[@]}"
+elif [[ $device != cpu ]] && wanted kernels; then
+  note kernels 0 "not measured, Nsight Compute (ncu) is not on this machine"
 fi
 echo
-$check table "$results" --peak-tflops "$peak" | tee "$results/table.md"
-[ ! -x "$(command -v nvidia-smi)" ] || nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
-echo "$(date -u +%Y-%m-%d), $((SECONDS - began)) seconds, $([ $failed -eq 0 ] && echo "every stage ran" || echo "SOMETHING FAILED, see above")"
+{
+  $check table "$results" --peak-tflops "$peak" --peak-bandwidth "$bandwidth"
+  card=$([ ! -x "$(command -v nvidia-smi)" ] || nvidia-smi --id="${number:-0}" --query-gpu=name,driver_version --format=csv,noheader | sed 's/, /, driver /; s/^/, /')
+  echo "- measured on $(date -u +%Y-%m-%d)${card:-, $device}"
+} | tee "$results/table.md"
+echo "$(date -u +%Y-%m-%d), $SECONDS seconds, $([ $failed -eq 0 ] && echo "every stage ran" || echo "SOMETHING FAILED, see above")"
 exit $failed

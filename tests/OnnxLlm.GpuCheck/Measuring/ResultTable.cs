@@ -6,18 +6,16 @@ namespace OnnxLlm.GpuCheck.Measuring;
 /// <summary>What run.sh collected, as one short table beside the goals. What failed has its row too, with the reason.</summary>
 /// <param name="folder">Of the results.</param>
 /// <param name="peakTflops">The card's.</param>
-internal sealed class ResultTable(string folder, double peakTflops)
+/// <param name="peakBandwidth">The card's, in GB/s.</param>
+internal sealed class ResultTable(string folder, double peakTflops, double peakBandwidth)
 {
-    /// <summary>Steps over which the end of a loss curve is averaged.</summary>
-    private const int Window = 50;
-
     private readonly Dictionary<string, (string Seconds, string Outcome)> _stages = File.Exists(Path.Combine(folder, "stages.tsv"))
         ? File.ReadLines(Path.Combine(folder, "stages.tsv")).Select(line => line.Split('\t')).ToDictionary(c => c[0], c => (c[1], c[2]))
         : [];
 
     public void Print(TextWriter output)
     {
-        foreach (string line in Training().Concat(Placements()).Concat(Curves()).Concat(Decodes()).Concat(Served()).Concat(KernelTimes.Summary(Path.Combine(folder, "kernels.json"))).Concat(Failures()))
+        foreach (string line in Training().Concat(Verified()).Concat(Placements()).Concat(new RunRows(folder).All()).Concat(Decodes()).Concat(Served()).Concat(KernelTimes.Summary(Path.Combine(folder, "kernels.json"))).Concat(Failures()))
             output.WriteLine(line);
     }
 
@@ -51,41 +49,32 @@ internal sealed class ResultTable(string folder, double peakTflops)
         if (1 - recompute.MemoryMb / ours.MemoryMb is { } saved) yield return Goal("memory that this saves, of all of the device's", saved, 0.4);
     }
 
-    private static string Goal(string name, double value, double goal) =>
+    internal static string Goal(string name, double value, double goal) =>
         string.Create(CultureInfo.InvariantCulture, $"- {name}: {value:G4}, goal at least {goal:G3}: {(value >= goal ? "met" : "**missed**")}");
 
     private IEnumerable<string> Placements() => Read<Placement>("profile").Select(p => string.Create(CultureInfo.InvariantCulture,
         $"- profile of {p.Graph}: {string.Join(", ", p.Providers.Select(n => $"{n.Value} nodes on {n.Key}"))}, {p.Copies} copies to or from the host"));
 
-    private IEnumerable<string> Curves()
-    {
-        if (End("fp32") is not { } single) yield break;
-        foreach (string precision in (string[])["bf16", "fp16"])
-            if (End(precision) is { } loss)
-                yield return string.Create(CultureInfo.InvariantCulture,
-                    $"- loss of {precision} at the end: {loss:F4}, float32 {single:F4}, differs by {Math.Abs(loss / single - 1):P2}, goal at most 1 %: {(Math.Abs(loss / single - 1) <= 0.01 ? "met" : "**missed**")}");
-    }
+    /// <summary>Each thing that was compared with the CPU, in its own words.</summary>
+    private IEnumerable<string> Verified() => Lines("verify").Where(line => line.StartsWith("verify ", StringComparison.Ordinal)).Select(line => $"- {line}");
 
     private IEnumerable<string> Decodes() => Read<DecodeResult>("decode").Select(d => string.Create(CultureInfo.InvariantCulture,
-        $"- decode GPT-2 124M, {d.Weights}, batch {d.Batch}: {d.TokensPerSecond:N0} tokens/s, weights and cache read at {d.GigabytesPerSecond:N0} GB/s"));
+        $"- decode GPT-2 124M, {d.Weights}, batch {d.Batch}: {d.TokensPerSecond:N0} tokens/s, weights and cache read at {d.GigabytesPerSecond:N0} GB/s, {Bandwidth(d)}"));
+
+    /// <summary>One sequence is bound by memory, many are not.</summary>
+    private string Bandwidth(DecodeResult d) => d.Batch == 1
+        ? Goal("of the card's bandwidth", d.GigabytesPerSecond / peakBandwidth, 0.6)[2..]
+        : string.Create(CultureInfo.InvariantCulture, $"{d.GigabytesPerSecond / peakBandwidth:P0} of the card's bandwidth");
 
     private IEnumerable<string> Served() => Read<ServeResult>("serve").Select(s => string.Create(CultureInfo.InvariantCulture,
         $"- {s.Clients} clients over HTTP: {s.TokensPerSecond:N0} tokens/s, {Goal("of the bare loop", s.TokensPerSecond / s.BareTokensPerSecond, 0.9)[2..]}"));
 
-    private IEnumerable<string> Failures() => _stages.Where(s => s.Value.Outcome != "ok").Select(s => $"- **FAILED** {s.Key}, after {s.Value.Seconds} s: {s.Value.Outcome}");
-
-    private double? End(string run)
-    {
-        string path = Path.Combine(folder, run, "metrics.jsonl");
-        if (!File.Exists(path)) return null;
-        double[] losses = [.. File.ReadLines(path).Select(line => JsonDocument.Parse(line).RootElement).Where(e => e.TryGetProperty("learning_rate", out _)).Select(e => e.GetProperty("loss").GetDouble())];
-        return losses.Length < Window ? null : losses[^Window..].Average();
-    }
+    private IEnumerable<string> Failures() => _stages.Where(s => s.Value.Outcome != "ok").Select(s => s.Value.Outcome.StartsWith("not measured", StringComparison.Ordinal)
+        ? $"- {s.Key}: {s.Value.Outcome}"
+        : $"- **FAILED** {s.Key}, after {s.Value.Seconds} s: {s.Value.Outcome}");
 
     /// <summary>What a stage printed; a stage that was stopped may have printed a part.</summary>
-    private IEnumerable<T> Read<T>(string stage)
-    {
-        string path = Path.Combine(folder, $"{stage}.json");
-        return File.Exists(path) ? File.ReadLines(path).Where(line => line.StartsWith('{') && line.EndsWith('}')).Select(line => JsonSerializer.Deserialize<T>(line)!) : [];
-    }
+    private IEnumerable<T> Read<T>(string stage) => Lines(stage).Where(line => line.StartsWith('{') && line.EndsWith('}')).Select(line => JsonSerializer.Deserialize<T>(line)!);
+
+    private IEnumerable<string> Lines(string stage) => Path.Combine(folder, $"{stage}.json") is var path && File.Exists(path) ? File.ReadLines(path) : [];
 }

@@ -47,6 +47,42 @@ public sealed class ResultTableTests : IDisposable
         Assert.Contains("1.50 ms 75.0 %     2 x add(float *, \"x\")", table, StringComparison.Ordinal);
     }
 
+    /// <summary>A curve that is 2 % off in the middle and right at the end has missed the goal; the last steps, fewer than a window, do not count.</summary>
+    [Fact]
+    public void Table_ComparesCurvesOverWindows_AndTellsWhatRunsReported()
+    {
+        Log("fp32", Enumerable.Repeat(2.0, 160), """, "gpu_utilization": 0.9, "gpu_memory_mb": 8123.4, "gpu_watts": 500, "energy_kwh": 0.25""");
+        Log("bf16", [.. Enumerable.Repeat(2.0, 50), .. Enumerable.Repeat(2.04, 50), .. Enumerable.Repeat(2.001, 50), .. Enumerable.Repeat(9.0, 10)]);
+        Log("straight", [3, 2.5, 2]);
+        Log("resumed", [3, 2.5, 2.002]);
+        File.AppendAllText(Path.Combine(_folder, "resumed", "metrics.jsonl"), """{"step": 2, "event": "resumed", "message": "the next loss has the recorded bits"}""");
+        Log("oom", [3]);
+
+        string table = Table();
+
+        Assert.Contains("- loss of bf16: 2.0010 at the end, float32 2.0000; means of 50 steps differ by at most 2.00 %, at the end by 0.05 %, goal at most 1 %: **missed**", table, StringComparison.Ordinal);
+        Assert.Contains("- resumed half-way of 3 steps beside straight on: losses differ by at most 1.0E-003; the next loss has the recorded bits", table, StringComparison.Ordinal);
+        Assert.Contains("**it sufficed**", table, StringComparison.Ordinal);
+        Assert.Contains("- the GPU in the run in fp32: 90 % busy, 8123 MB, 500 W, 0.25 kWh", table, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Table_ComparesDecodingWithTheCardsBandwidth_AndRepeatsWhatWasVerified()
+    {
+        Write("decode.json", JsonSerializer.Serialize(new DecodeResult("INT8", 1, 9000, 2880)) + "\n" + JsonSerializer.Serialize(new DecodeResult("INT8", 16, 90000, 1200)));
+        Write("verify.json", "verify overflow     cuda:0  loss scale 65536 to 32768: ok\nsomething else\n");
+        Write("stages.tsv", "kernels\t0\tnot measured, Nsight Compute (ncu) is not on this machine");
+
+        string table = Table();
+
+        Assert.Contains("INT8, batch 1: 9,000 tokens/s, weights and cache read at 2,880 GB/s, of the card's bandwidth: 0.6, goal at least 0.6: met", table, StringComparison.Ordinal);
+        Assert.Contains("INT8, batch 16: 90,000 tokens/s, weights and cache read at 1,200 GB/s, 25 % of the card's bandwidth", table, StringComparison.Ordinal);
+        Assert.Contains("- verify overflow     cuda:0  loss scale 65536 to 32768: ok", table, StringComparison.Ordinal);
+        Assert.DoesNotContain("something else", table, StringComparison.Ordinal);
+        Assert.Contains("- kernels: not measured, Nsight Compute (ncu) is not on this machine", table, StringComparison.Ordinal);
+        Assert.DoesNotContain("FAILED", table, StringComparison.Ordinal);
+    }
+
     /// <summary>A container of two kernels for two GPUs, and one that has nothing for the GPU at hand.</summary>
     [Fact]
     public void Trim_EmptiesWhatOtherGpusWouldRun()
@@ -72,8 +108,14 @@ public sealed class ResultTableTests : IDisposable
     private string Table()
     {
         var output = new StringWriter();
-        new ResultTable(_folder, peakTflops: 989).Print(output);
+        new ResultTable(_folder, peakTflops: 989, peakBandwidth: 4800).Print(output);
         return output.ToString();
+    }
+
+    private void Log(string run, IEnumerable<double> losses, string more = "")
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, run));
+        File.WriteAllLines(Path.Combine(_folder, run, "metrics.jsonl"), losses.Select((loss, i) => FormattableString.Invariant($$"""{"step": {{i + 1}}, "learning_rate": 0.1, "loss": {{loss}}{{more}}}""")));
     }
 
     private void Write(string name, string text) => File.WriteAllText(Path.Combine(_folder, name), text);
