@@ -103,7 +103,7 @@ public sealed class SchedulerTests
     [Fact]
     public void TakeRunning_BeforeADropWasDone_DropsItAllTheSame()
     {
-        var scheduler = new Scheduler(slots: 3, prefillChunk: 4, new PrefixCache(bytes: 4, bytesPerToken: 1, shortest: 2));
+        var scheduler = new Scheduler(slots: 3, prefillChunk: 4, new PrefixCache(bytes: 4, size: length => length, shortest: 2));
         foreach (var prompt in (int[][])[[1, 2, 3], [4, 5, 6]])
         {
             scheduler.Enqueue(Create(prompt, 1));
