@@ -11,7 +11,7 @@ internal static class BenchmarkDocument
     private const string Introduction = """
         # Benchmarks
 
-        Every section below was written by the program that measured it, `dotnet run -c Release --project tests/OnnxLlm.Benchmarks -- <suite>`;
+        Every section below was written by the program that measured it, `dotnet run -c Release --project tests/OnnxLlm.Benchmarks -- <suite>` (`all` for every one);
         do not edit the numbers. Peers and our side run in turn on the same machine, each in a process of its own. Shared machines slow
         down in phases, so trust the ratios before the times.
 

@@ -65,7 +65,7 @@ internal sealed class ServerProcess : IDisposable
     private static Uri AddressOf(Process process)
     {
         using var limit = new CancellationTokenSource(LongestStart);
-        while (process.StandardOutput.ReadLineAsync(limit.Token).AsTask().GetAwaiter().GetResult() is { } line)
+        while (NextLine(process, limit.Token) is { } line)
         {
             using JsonDocument entry = JsonDocument.Parse(line);
             if (entry.RootElement.TryGetProperty("State", out JsonElement state) && state.TryGetProperty("Urls", out JsonElement address))
@@ -73,6 +73,18 @@ internal sealed class ServerProcess : IDisposable
         }
         process.WaitForExit();
         throw new BenchmarkException($"The server ended with exit code {process.ExitCode} before it listened.");
+    }
+
+    private static string? NextLine(Process process, CancellationToken limit)
+    {
+        try
+        {
+            return process.StandardOutput.ReadLineAsync(limit).AsTask().GetAwaiter().GetResult();
+        }
+        catch (OperationCanceledException)
+        {
+            throw new BenchmarkException($"The server did not listen within {LongestStart.TotalMinutes:F0} minutes.");
+        }
     }
 
     private static void End(Process process)
