@@ -44,12 +44,15 @@ public sealed class SoakMeasuringTests
         Assert.Equal(["RESULT serve_intertoken_p95_ratio_1 1.5 goal <= 2 met", "RESULT serve_intertoken_p95_ratio_4 1.2 goal <= 2 met"], result.Goals.Select(goal => $"{goal}"));
     }
 
-    [Fact]
-    public void SoakResult_OfAHeapThatGrows_MissesItsGoal()
+    /// <summary>Twenty samples apart; 5 % of the resident memory are 5 MB.</summary>
+    [Theory]
+    [InlineData(0.249e6, "")]
+    [InlineData(0.251e6, "soak_heap_growth_mb")]
+    public void SoakResult_OfAHeapThatGrows_MissesItsGoalBeyondTheBytesOfResidentMemorys(double bytes, string missed)
     {
-        SoakResult result = Result([.. Enumerable.Range(0, 40).Select(i => Sample(i, 100) with { Heap = 6e6 + i * 1e5 })]);
+        SoakResult result = Result([.. Enumerable.Range(0, 40).Select(i => Sample(i, 100) with { Heap = 6e6 + i * bytes })]);
 
-        Assert.Equal(["soak_heap_growth"], result.Goals.Where(goal => !goal.Met).Select(goal => goal.Name));
+        Assert.Equal(missed, string.Join(' ', result.Goals.Where(goal => !goal.Met).Select(goal => goal.Name)));
     }
 
     [Fact]
