@@ -17,6 +17,7 @@ public sealed class BoundSession : IDisposable
     private readonly OrtIoBinding _binding;
     private readonly RunOptions _options = new();
     private readonly Dictionary<(string Kind, string Name), TensorBuffer> _buffers = [];
+    private readonly CudaGate? _gate;
     private readonly bool _captures;
     private bool _captured;
 
@@ -24,6 +25,8 @@ public sealed class BoundSession : IDisposable
     internal BoundSession(OrtSession owner, InferenceSession session, int captureId)
     {
         (_owner, _session) = (owner, session);
+        _gate = owner.Device.IsCuda ? CudaRuntime.Of(owner.Device).Gate : null;
+        using CudaGate.Hold held = Together();
         _binding = session.CreateIoBinding();
         if (!owner.Device.IsCuda) return;
         _options.AddRunConfigEntry("disable_synchronize_execution_providers", "1");
@@ -35,6 +38,7 @@ public sealed class BoundSession : IDisposable
     public BoundSession Input(string name, TensorBuffer buffer)
     {
         Require(_owner.Input(name), buffer, buffer.Shape.AsSpan());
+        using CudaGate.Hold held = Together();
         using OrtValue value = Value(buffer);
         _binding.BindInput(name, value);
         _buffers[("input", name)] = buffer;
@@ -59,6 +63,7 @@ public sealed class BoundSession : IDisposable
     public BoundSession Output(string name, TensorBuffer buffer)
     {
         Require(_owner.Output(name), buffer, buffer.Shape.AsSpan());
+        using CudaGate.Hold held = Together();
         using OrtValue value = Value(buffer);
         _binding.BindOutput(name, value);
         _buffers[("output", name)] = buffer;
@@ -72,21 +77,37 @@ public sealed class BoundSession : IDisposable
     public void Run()
     {
         if (_captures && !_captured) Capture();
+        using CudaGate.Hold held = Together();
         RunOnce();
     }
 
-    /// <summary>The run that records executes the graph several times over. What is updated in place is put back after it.</summary>
+    /// <summary>The run that records executes the graph several times over. What is updated in place is put back after it, also where it fails.</summary>
     private void Capture()
     {
-        TensorBuffer[] updated = [.. _buffers.Where(b => b.Key.Kind == "output").Select(b => b.Value).Where(IsInput)];
-        TensorBuffer[] copies = [.. updated.Select(Copy)];
-        RunOnce();
-        foreach ((TensorBuffer buffer, TensorBuffer copy) in updated.Zip(copies))
+        var updated = new List<(TensorBuffer Buffer, TensorBuffer Former)>();
+        try
         {
-            buffer.CopyFrom(copy);
-            copy.Dispose();
+            foreach (TensorBuffer buffer in _buffers.Where(b => b.Key.Kind == "output").Select(b => b.Value).Where(IsInput)) updated.Add((buffer, Copy(buffer)));
+            Record(updated);
+        }
+        finally
+        {
+            foreach ((_, TensorBuffer former) in updated) former.Dispose();
         }
         _captured = true;
+    }
+
+    private void Record(List<(TensorBuffer Buffer, TensorBuffer Former)> updated)
+    {
+        try
+        {
+            using CudaGate.Hold held = _gate!.Alone();
+            RunOnce();
+        }
+        finally
+        {
+            foreach ((TensorBuffer buffer, TensorBuffer former) in updated) buffer.CopyFrom(former);
+        }
     }
 
     private static TensorBuffer Copy(TensorBuffer buffer)
@@ -117,8 +138,11 @@ public sealed class BoundSession : IDisposable
         }
     }
 
+    private CudaGate.Hold Together() => _gate is null ? default : _gate.Together();
+
     public void Dispose()
     {
+        using CudaGate.Hold held = Together();
         _binding.Dispose();
         _options.Dispose();
     }

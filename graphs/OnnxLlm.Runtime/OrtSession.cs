@@ -36,6 +36,7 @@ public sealed class OrtSession : IDisposable
     private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load, ExternalWeights? weights = null)
     {
         (Device, _captures, _weights) = (settings.Device, settings.Capture && settings.Device.IsCuda, weights);
+        using CudaGate.Hold held = GateOf(Device);
         using SessionOptions options = Options(settings);
         try
         {
@@ -87,6 +88,7 @@ public sealed class OrtSession : IDisposable
 
     public void Dispose()
     {
+        using CudaGate.Hold held = GateOf(Device);
         _session.Dispose();
         _weights?.Dispose();
     }
@@ -121,6 +123,9 @@ public sealed class OrtSession : IDisposable
             return session;
         }
     }
+
+    /// <summary>A session takes and gives back memory of its device as it is made and unmade; asking for the provider already does.</summary>
+    private static CudaGate.Hold GateOf(Device device) => device.IsCuda ? CudaRuntime.Of(device).Gate.Together() : default;
 
     private static ModelRuntimeException Missing(string kind, string name, IReadOnlyList<TensorInfo> all) =>
         new($"The model has no {kind} {name}; it has {string.Join(", ", all.Take(20).Select(info => info.Name))}.");

@@ -22,6 +22,20 @@ internal static class Commands
         return command;
     }
 
+    public static Command Crowd()
+    {
+        var command = new Command("crowd", "Over the stub libraries: records while another thread loads models, and tells whether that disturbed it");
+        command.SetAction(_ => WriteAll([CrowdedRecording.Run()]));
+        return command;
+    }
+
+    public static Command Starve()
+    {
+        var command = new Command("starve", "Over the stub libraries: records with too little memory, and tells what that leaves");
+        command.SetAction(_ => WriteAll([FailedRecording.Run()]));
+        return command;
+    }
+
     public static Command Verify()
     {
         var command = new Command("verify", "Trains small models on the device and on the CPU and compares them; exit code 1 if one differs too much") { DeviceOption };

@@ -5,7 +5,8 @@ namespace OnnxLlm.Runtime.Devices;
 
 /// <summary>
 /// Memory and copies of one GPU, through the same <c>libcudart</c> that the provider is linked to. All sessions and copies of a process use one stream,
-/// so they happen in the order of the calls; only what is read back to the host is waited for.
+/// so they happen in the order of the calls; only what is read back to the host is waited for. While that stream records, no other thread may ask the
+/// device for anything, which its <see cref="CudaGate"/> sees to.
 /// </summary>
 internal sealed unsafe class CudaRuntime
 {
@@ -29,7 +30,6 @@ internal sealed unsafe class CudaRuntime
     private readonly delegate* unmanaged<void*, void*, nuint, int, nint, int> _copy = (delegate* unmanaged<void*, void*, nuint, int, nint, int>)Address("cudaMemcpyAsync");
     private readonly delegate* unmanaged<nint, int> _synchronize = (delegate* unmanaged<nint, int>)Address("cudaStreamSynchronize");
     private readonly delegate* unmanaged<int, int> _select = (delegate* unmanaged<int, int>)Address("cudaSetDevice");
-    private readonly delegate* unmanaged<nuint*, nuint*, int> _memory = (delegate* unmanaged<nuint*, nuint*, int>)Address("cudaMemGetInfo");
     private readonly int _ordinal;
 
     private CudaRuntime(int ordinal)
@@ -44,17 +44,8 @@ internal sealed unsafe class CudaRuntime
     /// <summary>Where everything of this process is queued; it lives as long as the process.</summary>
     public nint Stream { get; }
 
-    /// <summary>Bytes of the device that are not taken, by whomever.</summary>
-    public long FreeBytes
-    {
-        get
-        {
-            nuint free, total;
-            Select();
-            Check("asking for the free memory", _memory(&free, &total));
-            return (long)free;
-        }
-    }
+    /// <summary>Held alone by who records, together by everybody else who uses the device.</summary>
+    public CudaGate Gate { get; } = new();
 
     /// <exception cref="ModelRuntimeException">The device cannot be used; the message says why.</exception>
     public static CudaRuntime Of(Device device) => Devices.GetOrAdd(device.Ordinal, ordinal => new(() =>
@@ -67,6 +58,7 @@ internal sealed unsafe class CudaRuntime
     public byte* Allocate(long bytes)
     {
         void* data;
+        using var held = Gate.Together();
         Select();
         Check($"Failed to allocate memory for {bytes} bytes on cuda:{_ordinal}", _malloc(&data, (nuint)Math.Max(bytes, 1)));
         Check("clearing memory", _set(data, 0, (nuint)bytes, Stream));
@@ -76,6 +68,7 @@ internal sealed unsafe class CudaRuntime
     /// <summary>Waits first: what is queued may still use the memory.</summary>
     public void Free(byte* data)
     {
+        using var held = Gate.Together();
         Wait();
         _ = _free(data);
     }
@@ -83,6 +76,7 @@ internal sealed unsafe class CudaRuntime
     public byte* AllocatePinned(long bytes)
     {
         void* data;
+        using var held = Gate.Together();
         Select();
         Check($"allocating {bytes} bytes that the GPU can reach", _hostAlloc(&data, (nuint)Math.Max(bytes, 1), 0));
         return (byte*)data;
@@ -90,6 +84,7 @@ internal sealed unsafe class CudaRuntime
 
     public void FreePinned(byte* data)
     {
+        using var held = Gate.Together();
         Wait();
         _ = _freeHost(data);
     }
@@ -97,6 +92,7 @@ internal sealed unsafe class CudaRuntime
     /// <summary>Queued behind everything before it. Returns when the host may read what was copied to it.</summary>
     public void Copy(byte* to, Device toDevice, byte* from, Device fromDevice, long bytes)
     {
+        using var held = Gate.Together();
         Select();
         Direction direction = !toDevice.IsCuda ? Direction.ToHost : fromDevice.IsCuda ? Direction.OnDevice : Direction.ToDevice;
         Check($"copying {bytes} bytes", _copy(to, from, (nuint)bytes, (int)direction, Stream));
@@ -104,7 +100,7 @@ internal sealed unsafe class CudaRuntime
     }
 
     /// <summary>Until everything queued is done. A kernel's fault shows here.</summary>
-    public void Wait()
+    private void Wait()
     {
         Select();
         Check("waiting for the GPU", _synchronize(Stream));

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using OnnxLlm.Runtime;
 
 namespace OnnxLlm.GpuCheck.Lint;
 
@@ -11,6 +12,9 @@ internal static unsafe class CudaStub
     private static readonly delegate* unmanaged<long> Launched = (delegate* unmanaged<long>)NativeLibrary.GetExport(Library, "stub_launched");
     private static readonly delegate* unmanaged<long, nint> Kernel = (delegate* unmanaged<long, nint>)NativeLibrary.GetExport(Library, "stub_kernel");
 
+    private static readonly delegate* unmanaged<void*, void> WriteWhenCaptured = (delegate* unmanaged<void*, void>)NativeLibrary.GetExport(Library, "stub_write_when_captured");
+    private static readonly delegate* unmanaged<void> ForgetWritten = (delegate* unmanaged<void>)NativeLibrary.GetExport(Library, "stub_forget_written");
+
     /// <summary>In the order of the stub's enumeration.</summary>
     private enum Kind
     {
@@ -22,6 +26,34 @@ internal static unsafe class CudaStub
         Launched,
         Captured,
         Replayed,
+        Allocated,
+        Freed,
+        Disturbed,
+    }
+
+    /// <summary>Calls of a thread while another recorded, since the last reset.</summary>
+    public static long Disturbed => Count(Kind.Disturbed);
+
+    /// <summary>Recordings since the last reset.</summary>
+    public static long Captured => Count(Kind.Captured);
+
+    /// <summary>Blocks that were taken and not given back since the last reset.</summary>
+    public static long Kept => Count(Kind.Allocated) - Count(Kind.Freed);
+
+    public static void Reset() => ResetRecord();
+
+    /// <summary>What <paramref name="action"/> records begins with a byte of each of these buffers altered, as the runs before a recording alter what is updated in place.</summary>
+    public static void WritingTo(IEnumerable<TensorBuffer> buffers, Action action)
+    {
+        foreach (var buffer in buffers) WriteWhenCaptured(buffer.Data);
+        try
+        {
+            action();
+        }
+        finally
+        {
+            ForgetWritten();
+        }
     }
 
     /// <summary>What <paramref name="action"/> makes the provider do.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OnnxLlm.GpuCheck.Lint;
 using OnnxLlm.GpuCheck.Measuring;
 
 namespace OnnxLlm.Tests.Devices;
@@ -15,7 +16,30 @@ public sealed class StubbedDecodeTests(CudaStubs stubs)
     {
         long[] few = Decode(10), more = Decode(20);
         long[] perStep = [.. few.Zip(more, (a, b) => (b - a) / (10 * 6))];      // float16 and INT8, three batches each
-        Assert.Equal([2, 1, 0, 0, 1, 0, 0, 1, 0], perStep);
+        Assert.Equal([2, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0], perStep);
+    }
+
+    /// <summary>A call of another thread would break a recording, so models are loaded and unloaded between recordings only. Each takes 30 ms here, a load several times that.</summary>
+    [StubFact]
+    public void Recording_WhileAnotherThreadLoadsModels_IsNotDisturbed()
+    {
+        var result = Result<CrowdResult>("crowd", ("CUDA_STUB_CAPTURE_MS", "30"));
+        Assert.Equal((12, 0), (result.Recordings, result.Disturbances));
+        Assert.True(result.Loads > 3, $"{result}");
+    }
+
+    /// <summary>The copies of what is updated in place are given back.</summary>
+    [StubFact]
+    public void Recording_ThatFails_KeepsNoMemory() => Assert.Equal(new FailedRecordingResult(OutOfMemory: true, Kept: 0), Result<FailedRecordingResult>("starve"));
+
+    private T Result<T>(string command, params (string, string)[] environment)
+    {
+        using var process = stubs.Start("OnnxLlm.GpuCheck.dll", [command], null, environment);
+        var errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        Assert.True(process.WaitForExit(Patience));
+        Assert.True(process.ExitCode == 0, errors.Result);
+        return JsonSerializer.Deserialize<T>(output)!;
     }
 
     private long[] Decode(int steps)

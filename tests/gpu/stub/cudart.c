@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
+#include <unistd.h>
 #include "record.h"
 
 typedef int status;
@@ -45,6 +46,13 @@ void stub_reset(void)
     launched = 0;
 }
 
+/* The runs before a recording have written to what is updated in place. Kernels write nothing here, so what tests name is altered instead, in its first byte. */
+#define BLOCKS (1 << 12)
+static void *blocks[BLOCKS];
+static long written;
+void stub_write_when_captured(void *block) { if (written < BLOCKS) blocks[written++] = block; }
+void stub_forget_written(void) { written = 0; }
+
 /* Where CUDA_STUB_REPORT names a file, the counters of the whole process go there when it ends. */
 __attribute__((destructor)) static void report(void)
 {
@@ -53,6 +61,16 @@ __attribute__((destructor)) static void report(void)
     if (!file) return;
     for (int kind = 0; kind < RECORDED_KINDS; kind++) fprintf(file, "%ld\n", counts[kind]);
     fclose(file);
+}
+
+/* ---- who records, and who must not do anything then ---- */
+
+static int capturing;
+static pthread_t recorder;
+
+static void use_device(void)
+{
+    if (__atomic_load_n(&capturing, __ATOMIC_ACQUIRE) && !pthread_equal(recorder, pthread_self())) stub_count(DISTURBED);
 }
 
 static size_t place(const void *function) { return ((uintptr_t)function >> 3) * 2654435761u & (NAMES - 1); }
@@ -96,7 +114,7 @@ status __cudaPopCallConfiguration(extent *grid, extent *block, size_t *shared, h
 
 status __cudaGetKernel(handle *kernel, handle function) { *kernel = function; return 0; }
 
-static status launch(handle function) { stub_launch(name_of(function)); return 0; }
+static status launch(handle function) { use_device(); stub_launch(name_of(function)); return 0; }
 
 status cudaLaunchKernel(handle f, extent g, extent b, handle *a, size_t s, handle t) { return (void)g, (void)b, (void)a, (void)s, (void)t, launch(f); }
 status __cudaLaunchKernel(handle f, extent g, extent b, handle *a, size_t s, handle t) { return (void)g, (void)b, (void)a, (void)s, (void)t, launch(f); }
@@ -107,22 +125,33 @@ status cudaLaunchHostFunc(handle stream, void (*function)(void *), void *data) {
 
 static status allocate(handle *p, size_t bytes)
 {
+    use_device();
     stub_count(ALLOCATED);
     *p = NULL;
     return posix_memalign(p, 256, bytes ? bytes : 1) ? 2 : 0;
+}
+
+static status release(handle p)
+{
+    use_device();
+    if (!p) return 0;
+    stub_count(FREED);
+    free(p);
+    return 0;
 }
 
 status cudaMalloc(handle *p, size_t n) { return allocate(p, n); }
 status cudaMallocHost(handle *p, size_t n) { return allocate(p, n); }
 status cudaHostAlloc(handle *p, size_t n, unsigned flags) { (void)flags; return allocate(p, n); }
 status cudaMallocFromPoolAsync(handle *p, size_t n, handle pool, handle stream) { (void)pool; (void)stream; return allocate(p, n); }
-status cudaFree(handle p) { free(p); return 0; }
-status cudaFreeHost(handle p) { free(p); return 0; }
-status cudaFreeAsync(handle p, handle stream) { (void)stream; free(p); return 0; }
+status cudaFree(handle p) { return release(p); }
+status cudaFreeHost(handle p) { return release(p); }
+status cudaFreeAsync(handle p, handle stream) { (void)stream; return release(p); }
 status cudaMemGetInfo(size_t *free_bytes, size_t *total) { *free_bytes = (size_t)130 << 30; *total = (size_t)139 << 30; return 0; }
 
 static status copy(void *to, const void *from, size_t bytes, int direction)
 {
+    use_device();
     stub_count(direction == 1 ? TO_DEVICE : direction == 2 ? TO_HOST : direction == 3 ? ON_DEVICE : OTHER_COPY);
     memmove(to, from, bytes);
     return 0;
@@ -149,6 +178,7 @@ status cudaMemcpyFromSymbol(void *to, const void *symbol, size_t n, size_t offse
 /* Large zeros are not written: fresh memory of the system is zero, and models of real size then cost none of the machine's. */
 status cudaMemset(void *p, int value, size_t n)
 {
+    use_device();
     if (value || n < 1 << 20) memset(p, value, n);
     return 0;
 }
@@ -158,9 +188,7 @@ status cudaMemsetAsync(void *p, int value, size_t n, handle stream) { (void)stre
 /* ---- streams, events, graphs ---- */
 
 static status make(handle *p) { *p = malloc(16); return *p ? 0 : 2; }
-static status synchronise(void) { stub_count(SYNCHRONISED); return 0; }
-
-static int capturing;
+static status synchronise(void) { use_device(); stub_count(SYNCHRONISED); return 0; }
 
 status cudaStreamCreate(handle *p) { return make(p); }
 status cudaStreamCreateWithFlags(handle *p, unsigned flags) { (void)flags; return make(p); }
@@ -175,8 +203,26 @@ status cudaEventRecord(void) { return 0; }
 status cudaEventSynchronize(handle event) { (void)event; return synchronise(); }
 status cudaEventElapsedTime(float *ms, handle start, handle end) { (void)start; (void)end; *ms = 1; return 0; }
 
-status cudaStreamBeginCapture(handle stream, int mode) { (void)stream; (void)mode; stub_count(CAPTURED); capturing = 1; return 0; }
-status cudaStreamEndCapture(handle stream, handle *graph) { (void)stream; capturing = 0; return make(graph); }
+status cudaStreamBeginCapture(handle stream, int mode)
+{
+    (void)stream; (void)mode;
+    stub_count(CAPTURED);
+    for (long i = 0; i < written; i++) *(unsigned char *)blocks[i] ^= 0x55;
+    recorder = pthread_self();
+    __atomic_store_n(&capturing, 1, __ATOMIC_RELEASE);
+    return 0;
+}
+
+/* With CUDA_STUB_CAPTURE_MS recording takes a while, in which other threads can show whether they keep still. */
+status cudaStreamEndCapture(handle stream, handle *graph)
+{
+    const char *text = getenv("CUDA_STUB_CAPTURE_MS");
+    (void)stream;
+    if (text) usleep((useconds_t)atoi(text) * 1000);
+    __atomic_store_n(&capturing, 0, __ATOMIC_RELEASE);
+    return make(graph);
+}
+
 status cudaStreamIsCapturing(handle stream, int *answer) { (void)stream; *answer = capturing; return 0; }
 status cudaGraphInstantiate(handle *executable, handle graph, unsigned long long flags) { (void)graph; (void)flags; return make(executable); }
 status cudaGraphLaunch(handle executable, handle stream) { (void)executable; (void)stream; stub_count(REPLAYED); return 0; }
