@@ -38,6 +38,9 @@ internal sealed record Finding
     /// <summary>The first run of a session that captures.</summary>
     public Activity? Capture { get; init; }
 
+    /// <summary>What is updated in place and did not keep its former content through that first run, in which the graph is executed several times over.</summary>
+    public string[] Changed { get; init; } = [];
+
     /// <summary>A later one.</summary>
     public Activity? Replay { get; init; }
 }

@@ -26,16 +26,14 @@ internal static class GenerationCases
                     string name = $"{config.ModelType} {(quantized ? "int8" : "float")} {type}";
                     yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(model.Value, type, Length).ToByteArray(), Placement.Caches(config)));
                     if (quantized) yield return ($"{config.ModelType} widened {type} tokens", () => GraphLint.Of($"{config.ModelType} widened {type} tokens", CudaGeneration.ForTokens(WidenedWeights.Of(model.Value), type, Length).ToByteArray(), Placement.Caches(config)));
-                    if (quantized)
-                        foreach (var found in Int8Cache(config, model, type)) yield return found;
+                    foreach (var found in Int8Cache($"{config.ModelType} {(quantized ? "int8" : "float")} byte-cache {type}", config, model, type)) yield return found;
                     yield return ($"{name} prompts", () => GraphLint.Of($"{name} prompts", CudaGeneration.ForPrompts(model.Value, type).ToByteArray(), Placement.Caches(config), strict: false));
                 }
             }
     }
 
-    private static IEnumerable<(string Name, Func<Finding> Find)> Int8Cache(ModelConfig config, Lazy<ModelProto> model, ElementType type)
+    private static IEnumerable<(string Name, Func<Finding> Find)> Int8Cache(string name, ModelConfig config, Lazy<ModelProto> model, ElementType type)
     {
-        string name = $"{config.ModelType} int8 cache {type}";
         var scales = Placement.Caches(config).ToDictionary(c => c.Input, _ => Enumerable.Repeat(0.05f, config.KeyValueHeads * config.HeadSize).ToArray());
         var bytes = new Lazy<ModelProto>(() => CacheQuantizer.Quantize(model.Value, scales));
         yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(bytes.Value, type, Length).ToByteArray(), Placement.Caches(config)));

@@ -43,6 +43,17 @@ internal static class GraphLint
     {
         using var session = new OrtSession(model, new SessionSettings { Device = Gpu, Capture = true });
         using var buffers = new BoundBuffers(session, shared);
-        return finding with { Capture = CudaStub.During(buffers.Bound.Run), Replay = CudaStub.During(buffers.Bound.Run) };
+        Activity? capture = null;
+        var former = buffers.Updated.ToDictionary(b => b.Key, b => FirstByte(b.Value));
+        CudaStub.WritingTo(buffers.Updated.Values, () => capture = CudaStub.During(buffers.Bound.Run));
+        string[] changed = [.. buffers.Updated.Where(b => FirstByte(b.Value) != former[b.Key]).Select(b => b.Key)];
+        return finding with { Capture = capture, Changed = changed, Replay = CudaStub.During(buffers.Bound.Run) };
+    }
+
+    /// <summary>That is the one which a recording alters.</summary>
+    private static byte FirstByte(TensorBuffer buffer)
+    {
+        using var host = buffer.View(0, 1).ToHost();
+        return host.RawBytes()[0];
     }
 }

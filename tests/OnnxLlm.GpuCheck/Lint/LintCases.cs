@@ -25,9 +25,12 @@ internal static class LintCases
 
     private static readonly ModelConfig Qwen2 = Llama with { Family = ModelFamily.Qwen2, TiedEmbeddings = true };
 
+    /// <summary>Smaller vocabularies: a generation graph is a file with its weights.</summary>
+    private static readonly ModelConfig[] Generating = [Gpt2 with { VocabularySize = 5120, BosTokenId = null, EosTokenId = null }, Llama with { VocabularySize = 5120 }, Qwen2 with { VocabularySize = 5120 }];
+
     /// <param name="only">Parts of names; none for all.</param>
     public static IEnumerable<Finding> All(string[] only) =>
-        Training().Concat(GenerationCases.All(Gpt2 with { VocabularySize = 5120, BosTokenId = null, EosTokenId = null }, Llama with { VocabularySize = 5120 }))
+        Training().Concat(Variants()).Concat(GenerationCases.All(Generating))
             .Where(c => only.Length == 0 || only.Any(part => c.Name.Contains(part, StringComparison.Ordinal)))
             .Select(c => c.Find());
 
@@ -35,21 +38,39 @@ internal static class LintCases
     {
         foreach (var precision in Enum.GetValues<Precision>())
             foreach (var (name, config) in Models())
-                foreach (var graph in Graphs($"{name} {precision}", config, new() { Precision = precision })) yield return graph;
-        foreach (var kind in (ActivationCheckpointing[])[ActivationCheckpointing.Selective, ActivationCheckpointing.Block])
-            foreach (var graph in Graphs($"gpt2 Bf16 {kind}", Gpt2, new() { Precision = Precision.Bf16, Checkpointing = kind }).Take(1)) yield return graph;
+                foreach (var graph in Graphs($"{name} {precision}", Setup(config, precision))) yield return graph;
+        foreach (var (name, config) in Models())
+            foreach (var kind in (ActivationCheckpointing[])[ActivationCheckpointing.Selective, ActivationCheckpointing.Block])
+                yield return Graphs($"{name} Bf16 {kind}", Setup(config, Precision.Bf16) with { Step = new() { Target = GraphTarget.Cuda, Precision = Precision.Bf16, Checkpointing = kind } }).First();
         foreach (var kind in Enum.GetValues<OptimizerKind>())
-            foreach (var graph in Graphs($"{kind}", Llama, new(), new() { Kind = kind }).Skip(2)) yield return graph;
+            foreach (var precision in (Precision[])[Precision.Fp32, Precision.Fp16])      // with a loss scale
+                yield return Graphs($"{kind}{(precision == Precision.Fp16 ? " scaled" : "")}", Setup(Llama, precision) with { Optimizer = new() { Kind = kind } }).Last();
         yield return ("refused", () => GraphLint.Of("refused", OnlyOnTheCpu(), []));
         yield return ("activations", () => GraphLint.Of("activations", TrainingGraphs.ForTarget(ActivationGraph.Create(Gpt2, new(4, 1024)), GraphTarget.Cuda), []));
         yield return ("sampling", () => GraphLint.Of("sampling", TrainingGraphs.ForTarget(SamplingGraph.Create(Gpt2, 1024), GraphTarget.Cuda), []));
     }
 
+    /// <summary>What a config may ask for besides: other sizes, above all those that cannot be cut into equal blocks of queries, frozen parameters, rates by layer.</summary>
+    private static IEnumerable<(string Name, Func<Finding> Find)> Variants()
+    {
+        foreach (var (name, config, rows, time) in ((string, ModelConfig, int, int)[])[("llama", Llama, 1, 1024), ("gpt2", Gpt2, 4, 256), ("gpt2", Gpt2, 2, 1021), ("llama", Llama, 2, 1021)])
+            yield return Graphs($"{name} {rows}x{time} Bf16", Setup(config, Precision.Bf16) with { Shape = new(rows, time) }).First();
+        foreach (var (name, config) in Models()[..2])
+            yield return Graphs($"{name} frozen Bf16", Setup(config, Precision.Bf16) with { Frozen = [FirstBlock(config)] }).First();
+        yield return Graphs("rates by layer,", Setup(Llama, Precision.Fp32) with { Optimizer = new() { LayerDecay = 0.9f } }).Last();
+    }
+
+    private static string FirstBlock(ModelConfig config) => config.Family == ModelFamily.Gpt2 ? "transformer.h.0.*" : "model.layers.0.*";
+
     private static (string, ModelConfig)[] Models() => [("gpt2", Gpt2), ("llama", Llama), ("qwen2", Qwen2)];
 
-    private static IEnumerable<(string, Func<Finding>)> Graphs(string name, ModelConfig config, StepSettings step, OptimizerSettings? optimizer = null)
+    private static TrainingSetup Setup(ModelConfig config, Precision precision) =>
+        new() { Model = config, Shape = new(4, 1024), Optimizer = new(), Step = new() { Target = GraphTarget.Cuda, Precision = precision } };
+
+    /// <summary>Step, evaluation and optimizer.</summary>
+    private static IEnumerable<(string, Func<Finding>)> Graphs(string name, TrainingSetup setup)
     {
-        var graphs = new Lazy<TrainingGraphs>(() => TrainingGraphs.Create(config, new(4, 1024), optimizer ?? new(), step with { Target = GraphTarget.Cuda }));
+        var graphs = new Lazy<TrainingGraphs>(() => TrainingGraphs.Create(setup));
         yield return ($"{name} step", () => GraphLint.Of($"{name} step", graphs.Value.Step, graphs.Value.StepInPlace));
         yield return ($"{name} evaluation", () => GraphLint.Of($"{name} evaluation", graphs.Value.Evaluation, []));
         yield return ($"{name} optimizer", () => GraphLint.Of($"{name} optimizer", graphs.Value.Optimizer, graphs.Value.OptimizerInPlace));

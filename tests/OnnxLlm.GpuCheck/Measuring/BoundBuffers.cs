@@ -21,9 +21,13 @@ internal sealed class BoundBuffers : IDisposable
         foreach (var input in session.Inputs) Bound.Input(input.Name, _all[input.Name] = Make(input));
         foreach (var output in session.Outputs)
             Bound.Output(output.Name, shared.TryGetValue(output.Name, out string? input) ? _all[input] : _all[output.Name] = Make(output));
+        Updated = shared.Values.Distinct().ToDictionary(name => name, name => _all[name]);
     }
 
     public BoundSession Bound { get; }
+
+    /// <summary>What is input and output, by the input's name.</summary>
+    public IReadOnlyDictionary<string, TensorBuffer> Updated { get; }
 
     public void Dispose()
     {

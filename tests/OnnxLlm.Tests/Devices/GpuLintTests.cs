@@ -10,6 +10,9 @@ namespace OnnxLlm.Tests.Devices;
 [Collection(CudaStubTests.Name)]
 public sealed class GpuLintTests(CudaStubs stubs)
 {
+    /// <summary>Of every model here.</summary>
+    private const int Layers = 2;
+
     /// <summary>Kernels that hold a T × T matrix, or that only an operator in the wrong type or form would launch.</summary>
     private static readonly string[] Unwanted = ["UnfusedSoftmax", "cudnn", "gemmBatched", "Memcpy"];
 
@@ -24,10 +27,11 @@ public sealed class GpuLintTests(CudaStubs stubs)
         Assert.InRange(graphs.Count, 46, 200);
         Assert.All(graphs, Check);
         Assert.All(findings.Where(f => f.Graph.EndsWith(" prompts", StringComparison.Ordinal)), CheckPrompts);
+        Assert.All(findings.Where(f => f.Graph.EndsWith(" tokens", StringComparison.Ordinal)), CheckTokens);
         Assert.All(findings.Where(f => f.Graph.Contains(" int8 ", StringComparison.Ordinal)), f => Assert.Contains("CUDAExecutionProvider MatMulNBits", f.Nodes.Keys));
         foreach (string precision in (string[])["Fp16", "Bf16"])
             Assert.All(graphs.Where(f => f.Graph.EndsWith($"{precision} step", StringComparison.Ordinal)), CheckNarrow);
-        Assert.All(graphs.Where(f => f.Graph.EndsWith(" optimizer", StringComparison.Ordinal) && !f.Graph.StartsWith("Muon", StringComparison.Ordinal)), f =>
+        Assert.All(graphs.Where(f => f.Graph.EndsWith(" optimizer", StringComparison.Ordinal) && !f.Graph.StartsWith("Muon", StringComparison.Ordinal) && !f.Graph.StartsWith("rates by layer", StringComparison.Ordinal)), f =>
             Assert.True(f.Run!.Launched <= 80, $"{f.Graph} takes {f.Run.Launched} launches"));
         var (step, update) = (graphs.Single(f => f.Graph == "gpt2 Bf16 step"), graphs.Single(f => f.Graph == "gpt2 Bf16 optimizer"));
         Assert.Equal(2, step.Nodes["CUDAExecutionProvider Gelu"]);      // the gradients read what the forward pass computed
@@ -47,6 +51,7 @@ public sealed class GpuLintTests(CudaStubs stubs)
 
         // Two runs to learn what memory it takes, one that is recorded and replayed, and the run that was asked for; then one launch for all.
         Assert.Equal((f.Graph, 1L, 2L), (f.Graph, f.Capture!.Captured, f.Capture.Replayed));
+        Assert.Empty(f.Changed);
         Assert.InRange(f.Capture.Launched, 3 * f.Run.Launched, 3 * f.Run.Launched + 10);
         var replay = f.Replay! with { Kernels = [] };
         Assert.Equal((f.Graph, 1L, 0L), (f.Graph, replay.Replayed, replay.ToDevice + replay.ToHost + replay.OnDevice + replay.Synchronised + replay.Launched));
@@ -59,15 +64,26 @@ public sealed class GpuLintTests(CudaStubs stubs)
         string[] onHost = [.. f.Nodes.Keys.Where(node => !node.StartsWith("CUDAExecutionProvider ", StringComparison.Ordinal)).Select(node => node.Split(' ')[1])];
         Assert.Empty(onHost.Except(["Shape", "Reshape", "Cast", "Squeeze", "Sub", "Range"]));
         Assert.Contains("CUDAExecutionProvider GroupQueryAttention", f.Nodes.Keys);
-        Assert.Equal((f.Graph, 0L), (f.Graph, f.Run!.ToHost));
+        Assert.Equal((f.Graph, Layers), (f.Graph, Launches(f, "flash_fwd_kernel")));
+        Assert.DoesNotContain(f.Run!.Kernels.Keys, kernel => Unwanted.Any(name => kernel.Contains(name, StringComparison.OrdinalIgnoreCase)));
+
+        // What the shapes of that call are made of.
+        Assert.Equal((f.Graph, 0L), (f.Graph, f.Run.ToHost));
+        Assert.InRange(f.Run.ToDevice, 0, 2);
     }
+
+    /// <summary>One kernel of attention a layer: of those for a single query, or the one that splits the keys, which bytes get after they are widened.</summary>
+    private static void CheckTokens(Finding f) =>
+        Assert.Equal((f.Graph, Layers), (f.Graph, Launches(f, "kernel_mha") + Launches(f, "flash_fwd_splitkv_kernel") + Launches(f, "flash_fwd_kernel")));
+
+    private static int Launches(Finding f, string kernel) => f.Run!.Kernels.Where(k => k.Key.Contains(kernel, StringComparison.Ordinal)).Sum(k => k.Value);
 
     /// <summary>Two layers: one kernel of attention each, and every product of matrices in 16 bits but the sums of the norms' gradients.</summary>
     private static void CheckNarrow(Finding f)
     {
-        Assert.Equal((f.Graph, 2), (f.Graph, f.Run!.Kernels.Where(k => k.Key.Contains("flash_fwd_kernel", StringComparison.Ordinal)).Sum(k => k.Value)));
-        Assert.Equal(2, f.Nodes["CUDAExecutionProvider Attention"]);
-        int single = f.Run.Kernels.Where(k => k.Key.StartsWith("cublasSgemm", StringComparison.Ordinal)).Sum(k => k.Value);
+        Assert.Equal((f.Graph, Layers), (f.Graph, Launches(f, "flash_fwd_kernel")));
+        Assert.Equal(Layers, f.Nodes["CUDAExecutionProvider Attention"]);
+        int single = f.Run!.Kernels.Where(k => k.Key.StartsWith("cublasSgemm", StringComparison.Ordinal)).Sum(k => k.Value);
         Assert.InRange(single, 0, f.Nodes["CUDAExecutionProvider MatMul"]);
         Assert.Contains(f.Run.Kernels.Keys, k => k.StartsWith("cublasGemm", StringComparison.Ordinal));
     }
