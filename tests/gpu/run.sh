@@ -109,7 +109,7 @@ stage resume 90 bash -ec '
   $0 resume "$1/resumed" --plain 2>&1' "$training" "$results" "$device" "${short[@]}"
 # Less memory than a micro-batch takes: it must be halved, and the run go on.
 ! wanted oom || rm -rf "$results/oom"
-stage oom 60 $training train curve.json --plain --device "$device" --run "$results/oom" --set data="$results/data" precision=bf16 steps=5 global_batch=16 micro_batch=16 memory_limit_mb=60
+stage oom 60 $training train curve.json --plain --device "$device" --run "$results/oom" --set data="$results/data" precision=bf16 steps=5 schedule.warmup_steps=0 global_batch=16 micro_batch=16 memory_limit_mb=150
 stage recompute 120 $check train --device "$device" --recompute "${size[@]}"
 ncu=$(command -v ncu || found ncu /usr/local/cuda/bin /opt/nvidia/nsight-compute/*)
 if [[ $device != cpu && -n $ncu ]]; then

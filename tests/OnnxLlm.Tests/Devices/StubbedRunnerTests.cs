@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OnnxLlm.GpuCheck.Measuring;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Tests.Training;
 
@@ -25,10 +26,12 @@ public sealed class StubbedRunnerTests : IDisposable
     /// In: ids and labels of each micro-batch with the reset flag, the loss scale of a batch, then learning rate, step number and inverse loss scale.
     /// Out: the loss of each micro-batch and the norm. One launch for each graph. Nothing else, and a wait only for what comes out.
     /// </summary>
-    [StubFact]
-    public void Step_CopiesTheTokensAndAFewScalars_AndReplaysTwoGraphs()
+    [StubTheory]
+    [InlineData("bf16")]
+    [InlineData("fp16")]
+    public void Step_CopiesTheTokensAndAFewScalars_AndReplaysTwoGraphs(string precision)
     {
-        long[] four = Train("four", 4), ten = Train("ten", 10);
+        long[] four = Train("four", 4, precision), ten = Train("ten", 10, precision);
         long[] perStep = [.. four.Zip(ten, (a, b) => (b - a) / 6)];
 
         const int microBatches = 2;
@@ -41,6 +44,22 @@ public sealed class StubbedRunnerTests : IDisposable
         Assert.Equal(0, perStep[6]);                                        // captures
         Assert.Equal(microBatches + 1, perStep[7]);                         // replays
         Assert.Equal(0, perStep[8]);                                        // allocations
+    }
+
+    /// <summary>Of the runner's curve (tests/gpu/curve.json) a step takes more than 150 MB for 16 sequences and less for 8.</summary>
+    [StubFact]
+    public void Memory_ThatDoesNotSuffice_MakesPiecesSmaller_AndTheBatchStays()
+    {
+        MadeUpLanguage.Write(Path.Combine(_folder, "language"));
+        var (code, error) = Run(null,
+        [
+            "train", Repository.PathOf("tests", "gpu", "curve.json"), "--run", Path.Combine(_folder, "short"), "--device", "cuda", "--set", $"data={Path.Combine(_folder, "language")}",
+            "precision=bf16", "steps=3", "schedule.warmup_steps=0", "memory_limit_mb=150",
+        ]);
+        Assert.True(code == 0, error);
+        var told = Assert.Single(AllLines("short"), e => e.TryGetProperty("event", out var kind) && kind.GetString() == "out of memory");
+        Assert.Equal("micro-batches are run as pieces of 8 × 256 tokens instead of 16 × 256 from here on; the global batch stays 16 sequences", told.GetProperty("message").GetString());
+        Assert.Equal(3 * 16 * 256, Number(Lines("short")[^1], "tokens"));
     }
 
     [StubFact]
@@ -80,16 +99,17 @@ public sealed class StubbedRunnerTests : IDisposable
     }
 
     /// <summary>The logged steps.</summary>
-    private List<JsonElement> Lines(string name) =>
-        [.. File.ReadLines(Path.Combine(_folder, name, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement).Where(e => e.TryGetProperty("learning_rate", out _))];
+    private List<JsonElement> Lines(string name) => [.. AllLines(name).Where(e => e.TryGetProperty("learning_rate", out _))];
+
+    private IEnumerable<JsonElement> AllLines(string name) => File.ReadLines(Path.Combine(_folder, name, "metrics.jsonl")).Select(line => JsonDocument.Parse(line).RootElement);
 
     private static double Number(JsonElement line, string name) => line.GetProperty(name).GetDouble();
 
     /// <summary>The counters of a whole run.</summary>
-    private long[] Train(string name, int steps)
+    private long[] Train(string name, int steps, string precision = "bf16")
     {
         string report = Path.Combine(_folder, $"{name}.txt");
-        var (code, error) = Run(null, Arguments(name, steps), ("CUDA_STUB_REPORT", report));
+        var (code, error) = Run(null, Arguments(name, steps, precision), ("CUDA_STUB_REPORT", report));
         Assert.True(code == 0, error);
         return [.. File.ReadAllLines(report).Select(long.Parse)];
     }
@@ -103,9 +123,9 @@ public sealed class StubbedRunnerTests : IDisposable
         return (training.ExitCode, error);
     }
 
-    private string[] Arguments(string name, int steps) =>
+    private string[] Arguments(string name, int steps, string precision = "bf16") =>
     [
         "train", Repository.PathOf("training", "configs", "tiny.json"), "--run", Path.Combine(_folder, name), "--device", "cuda", "--set", $"data={Path.Combine(_folder, "data")}",
-        FormattableString.Invariant($"steps={steps}"), "evaluate_every=0", "checkpoint_every=0", "precision=bf16", "global_batch=8", "micro_batch=4", "schedule.warmup_steps=0",
+        FormattableString.Invariant($"steps={steps}"), "evaluate_every=0", "checkpoint_every=0", $"precision={precision}", "global_batch=8", "micro_batch=4", "schedule.warmup_steps=0",
     ];
 }
