@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
+using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Models;
 using OnnxLlm.Serving.Playground;
@@ -81,11 +82,13 @@ internal static class Routes
     private static void MapMetrics(this IEndpointRouteBuilder app)
     {
         var (registry, options) = (app.Service<ModelRegistry>(), app.Service<ServerOptions>());
+        var gpu = GpuMonitor.Open(Device.Parse(options.Device));
         Func<string, IEnumerable<string>>? aliases = options.VllmMetrics ? VllmNames.Of : null;
         var route = app.MapGet("/metrics", context =>
         {
             context.Response.ContentType = PrometheusText.ContentType;
-            return context.Response.WriteAsync(ServingMetrics.Write([.. registry.Entries.Select(entry => (entry.Id, entry.Metrics))], aliases), context.RequestAborted);
+            var text = ServingMetrics.Write([.. registry.Entries.Select(entry => (entry.Id, entry.Metrics))], aliases) + GpuMetrics.Text(gpu?.Read());
+            return context.Response.WriteAsync(text, context.RequestAborted);
         });
         route.Says("Metrics in Prometheus' text format.");
         if (options.OpenMetrics) route.WithMetadata(new OpenToAll());
