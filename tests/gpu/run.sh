@@ -101,7 +101,7 @@ for precision in fp32 bf16 fp16; do
   stage curve-$precision 60 $training train curve.json --plain --device "$device" --run "$results/$precision" --set data="$results/data" precision=$precision "${short[@]}"
 done
 # A run straight on beside a copy of it that has lost its last checkpoint and goes on from the one before.
-stage resume 90 bash -ec '
+stage resume 150 bash -ec '
   rm -rf "$1/straight" "$1/resumed"
   $0 train curve.json --plain --device "$2" --run "$1/straight" --set data="$1/data" precision=bf16 "${@:3}" steps=40 checkpoint_every=20 2>&1
   cp -r "$1/straight" "$1/resumed"

@@ -40,6 +40,8 @@ public sealed class StubbedProofTests : IDisposable
         Assert.Matches(@"profile of step: \d{3} nodes on CUDAExecutionProvider, 0 copies", table);
         Assert.Matches(@"profile of tokens: \d+ nodes on CUDAExecutionProvider, 0 copies", table);
         Assert.Equal(6, table.Split("- decode GPT-2").Length - 1);
+        Assert.Contains("- kernels: not measured, Nsight Compute (ncu) is not on this machine", table, StringComparison.Ordinal);
+        Assert.Matches(@"- measured on \d{4}-\d\d-\d\d, ", table);
         Assert.Matches(@"16 clients over HTTP: [1-9]", table);
         Assert.Matches(@"\*\*FAILED\*\* verify, after \d+ s: exit code 1: .*WRONG", table);
         Assert.Equal(2, table.Split("**FAILED**").Length);
@@ -52,6 +54,16 @@ public sealed class StubbedProofTests : IDisposable
 
         Assert.True(code == 1, output);
         Assert.Contains("**FAILED** decode, after 0 s: left out, no time", output, StringComparison.Ordinal);
+    }
+
+    /// <summary>On a machine where it can be run at all. It is imported by nothing else here.</summary>
+    [StubFact]
+    public void Peer_IsPython()
+    {
+        if (!File.Exists("/usr/bin/python3")) return;
+        using var compile = Process.Start(new ProcessStartInfo("/usr/bin/python3", ["-m", "py_compile", Path.Combine(_folder, "torch_gpt2.py")]) { RedirectStandardError = true })!;
+        string errors = compile.StandardError.ReadToEnd();
+        Assert.True(compile.WaitForExit(Patience) && compile.ExitCode == 0, errors);
     }
 
     private (int Code, string Output) Run(params string[] arguments)
