@@ -8,9 +8,10 @@ namespace OnnxLlm.Serving.Api;
 
 /// <summary>
 /// A model of this process as Microsoft.Extensions.AI sees models: the same engine, batching and caches as over HTTP, without the HTTP. The same options and
-/// seed give the same text.
+/// seed give the same text, and what is refused there is refused here.
 /// </summary>
-internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed) : IChatClient
+/// <param name="owned">Ends with the client; null where the model is the server's.</param>
+internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed, IDisposable? owned = null) : IChatClient
 {
     private static readonly Caller Self = new("in-process", false, 0, null);
 
@@ -26,18 +27,22 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed) : 
         using var answer = started ?? throw new ServingException(error!.Message);
         await foreach (var delta in answer.ReadAsync(cancellationToken).ConfigureAwait(false))
             yield return new ChatResponseUpdate(ChatRole.Assistant, delta.Text) { ModelId = entry.Id, FinishReason = Reason(delta.Finish) };
-        var usage = new UsageDetails { InputTokenCount = answer.Usage.PromptTokens, OutputTokenCount = answer.Usage.CompletionTokens, TotalTokenCount = answer.Usage.PromptTokens + answer.Usage.CompletionTokens };
-        yield return new ChatResponseUpdate(ChatRole.Assistant, [new UsageContent(usage)]) { ModelId = entry.Id };
+        yield return new ChatResponseUpdate(ChatRole.Assistant, [new UsageContent(Details(answer.Usage))]) { ModelId = entry.Id };
     }
 
     public object? GetService(Type serviceType, object? serviceKey = null) =>
         serviceType == typeof(ChatClientMetadata) ? new ChatClientMetadata("onnxllm", defaultModelId: entry.Id)
             : serviceKey is null && serviceType.IsInstanceOfType(this) ? this : null;
 
-    /// <summary>The model is the server's.</summary>
-    public void Dispose()
+    public void Dispose() => owned?.Dispose();
+
+    private static UsageDetails Details(Usage usage) => new()
     {
-    }
+        InputTokenCount = usage.PromptTokens,
+        OutputTokenCount = usage.CompletionTokens,
+        TotalTokenCount = usage.PromptTokens + usage.CompletionTokens,
+        CachedInputTokenCount = usage.CachedTokens,
+    };
 
     /// <summary>The options as a request over HTTP would bring them, read by the same rules.</summary>
     private GenerationRequest Request(ServedModel model, IEnumerable<Microsoft.Extensions.AI.ChatMessage> messages, ChatOptions options)
@@ -58,10 +63,10 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed) : 
 
     private static Dictionary<string, object?> Fields(IEnumerable<Microsoft.Extensions.AI.ChatMessage> messages, ChatOptions options)
     {
-        var system = options.Instructions is { } instructions ? [Turn("system", instructions)] : Array.Empty<object>();
+        var system = options.Instructions is { } instructions ? [Turn("system", [new TextContent(instructions)])] : Array.Empty<object>();
         return new()
         {
-            ["messages"] = (object[])[.. system, .. messages.Select(message => Turn(message.Role.Value, message.Text))],
+            ["messages"] = (object[])[.. system, .. messages.Select(message => Turn(message.Role.Value, message.Contents))],
             ["max_completion_tokens"] = options.MaxOutputTokens,
             ["temperature"] = options.Temperature,
             ["top_p"] = options.TopP,
@@ -71,10 +76,16 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed) : 
             ["seed"] = options.Seed,
             ["stop"] = options.StopSequences,
             ["response_format"] = Format(options.ResponseFormat),
+            ["tools"] = options.Tools?.Select(tool => tool.Name),
+            ["tool_choice"] = options.ToolMode switch { null or AutoChatToolMode => "auto", NoneChatToolMode => "none", _ => "required" },
         };
     }
 
-    private static Dictionary<string, string> Turn(string role, string content) => new() { ["role"] = role, ["content"] = content };
+    private static Dictionary<string, object> Turn(string role, IEnumerable<AIContent> contents) => new() { ["role"] = role, ["content"] = contents.Select(Part) };
+
+    /// <summary>What is not text keeps its kind, so that it is refused by it.</summary>
+    private static Dictionary<string, string> Part(AIContent content) =>
+        content is TextContent text ? new() { ["type"] = "text", ["text"] = text.Text } : new() { ["type"] = content.GetType().Name };
 
     private static object? Format(ChatResponseFormat? format) => format switch
     {

@@ -36,4 +36,53 @@ public sealed class EngineChatClientTests
         var mistake = await Assert.ThrowsAsync<ServingException>(() => client.GetResponseAsync("Hello", new ChatOptions { Temperature = 9 }));
         Assert.Contains("temperature", mistake.Message, StringComparison.Ordinal);
     }
+
+    [Fact]
+    public async Task Package_OpenedByAProgram_AnswersAsTheServerDoes()
+    {
+        using var package = new ServedPackage();
+        using var client = PackagedModel.OpenChat(package.Folder, "plain", slots: 2, threads: 1);
+        var options = new ChatOptions { Seed = 5, MaxOutputTokens = 8 };
+        var (first, again) = (await client.GetResponseAsync("Hello", options), await client.GetResponseAsync("Hello there", options));
+        await using var server = await TestServer.StartAsync(more: [new ModelSource("real", () => ModelLoader.Load(new() { Model = package.Folder, Name = "real", ChatTemplate = "plain", Threads = 1 }), () => "")]);
+        var overHttp = await server.ChatAsync(new() { ["model"] = "real", ["seed"] = 5, ["max_tokens"] = 8 });
+        Assert.Equal((string?)overHttp["choices"]![0]!["message"]!["content"], first.Text);
+        Assert.Equal((0L, (int)overHttp["usage"]!["prompt_tokens"]!), (first.Usage!.CachedInputTokenCount, first.Usage.InputTokenCount));
+        Assert.InRange(again.Usage!.CachedInputTokenCount ?? 0, 0, again.Usage.InputTokenCount ?? 0);
+    }
+
+    [Fact]
+    public void Package_ThatIsNone_IsOneClearLine() =>
+        Assert.Contains("no/such", Assert.Throws<ServingException>(() => PackagedModel.OpenChat("no/such")).Message, StringComparison.Ordinal);
+
+    [Fact]
+    public async Task CachedTokens_OfAConversationThatGoesOn_AreTold()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = new EngineChatClient(server.Service<ModelRegistry>().Default, () => 1);
+        var text = string.Concat(Enumerable.Repeat("Once upon a time. ", 5));
+        Assert.Equal(0, (await client.GetResponseAsync(text, new ChatOptions { MaxOutputTokens = 2 })).Usage!.CachedInputTokenCount);
+        Assert.True((await client.GetResponseAsync(text + "More.", new ChatOptions { MaxOutputTokens = 2 })).Usage!.CachedInputTokenCount > 16);
+    }
+
+    [Theory]
+    [InlineData("tools")]
+    [InlineData("content")]
+    public async Task WhatTheModelCannotDo_IsRefusedAsOverHttp(string what)
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = new EngineChatClient(server.Service<ModelRegistry>().Default, () => 1);
+        var message = new Microsoft.Extensions.AI.ChatMessage(ChatRole.User, [new TextContent("Look:"), .. what == "content" ? [new DataContent(new byte[] { 1 }, "image/png")] : Array.Empty<AIContent>()]);
+        var options = what == "tools" ? new ChatOptions { Tools = [new HostedCodeInterpreterTool()] } : null;
+        Assert.Contains(what, (await Assert.ThrowsAsync<ServingException>(() => client.GetResponseAsync([message], options))).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Tools_NoneOfWhichMayBeCalled_AreLeftOut()
+    {
+        await using var server = await TestServer.StartAsync();
+        using var client = new EngineChatClient(server.Service<ModelRegistry>().Default, () => 1);
+        var options = new ChatOptions { Tools = [new HostedCodeInterpreterTool()], ToolMode = ChatToolMode.None, MaxOutputTokens = 2 };
+        Assert.NotNull((await client.GetResponseAsync("Hello", options)).Usage);
+    }
 }
