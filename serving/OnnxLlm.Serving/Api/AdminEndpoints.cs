@@ -4,9 +4,31 @@ using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>What only an administrator may do: load a model anew, take it out of service.</summary>
-internal sealed class AdminEndpoints(ModelRegistry registry)
+/// <summary>What only an administrator may do: load a model anew, take it out of service, empty the caches, end the server.</summary>
+internal sealed class AdminEndpoints(ModelRegistry registry, Drain drain, DrainingLifetime lifetime)
 {
+    /// <summary>As SIGTERM does; answers at once.</summary>
+    public Task DrainAsync(HttpContext context)
+    {
+        if (!drain.IsDraining) _ = lifetime.EndAsync();
+        context.Response.StatusCode = StatusCodes.Status202Accepted;
+        return JsonResponse.WriteAsync(context, new JsonObject { ["status"] = "draining" });
+    }
+
+    /// <summary>Answers and beginnings of prompts that this process keeps; what replicas share is not its own.</summary>
+    public async Task ResetCachesAsync(HttpContext context)
+    {
+        foreach (var entry in registry.Entries)
+        {
+            using var lease = entry.Enter();
+            if (lease is null) continue;
+            lease.Model.Cache.Clear();
+            await lease.Model.ForgetPrefixesAsync(context.RequestAborted).ConfigureAwait(false);
+        }
+
+        await JsonResponse.WriteAsync(context, new JsonObject { ["status"] = "ok" }).ConfigureAwait(false);
+    }
+
     /// <summary>Answers once the new model has taken over, or has turned out not to work; then the old one goes on.</summary>
     public async Task ReloadAsync(HttpContext context)
     {

@@ -77,6 +77,8 @@ internal static class Routes
         var admin = app.Service<AdminEndpoints>();
         app.MapPost("/admin/models/{id}/reload", admin.ReloadAsync).WithMetadata(new AdminOnly()).Says("Loads a model anew; the old one serves until the new one does.");
         app.MapPost("/admin/models/{id}/unload", admin.UnloadAsync).WithMetadata(new AdminOnly()).Says("Takes a model out of service.");
+        app.MapPost("/admin/cache/reset", admin.ResetCachesAsync).WithMetadata(new AdminOnly()).Says("Forgets the answers and the beginnings of prompts that are kept.");
+        app.MapPost("/admin/drain", admin.DrainAsync).WithMetadata(new AdminOnly()).Says("Ends the server once what runs is done.");
     }
 
     private static void MapMetrics(this IEndpointRouteBuilder app)

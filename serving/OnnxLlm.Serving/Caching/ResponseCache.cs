@@ -39,6 +39,8 @@ internal sealed class ResponseCache(long bytes, string fingerprint, ServingMetri
         if (shared is not null) _ = shared.StoreAsync(key, answer, metrics);
     }
 
+    public void Clear() => _entries.Clear();
+
     public void Dispose() => _entries.Dispose();
 
     private void Keep(string key, CachedAnswer answer)

@@ -17,7 +17,8 @@ internal sealed class EngineProbe(InferenceEngine engine, TimeProvider time)
         return engine.Health.IsKnown && engine.Health.IsHealthy;
     }
 
-    private async Task AskAsync(CancellationToken cancellation)
+    /// <summary>Asks, however lately that was done. Returns when there is an answer, or none within some time.</summary>
+    public async Task AskAsync(CancellationToken cancellation)
     {
         var output = Channel.CreateUnbounded<SequenceEvent>();
         var question = new Sequence { Prompt = [0], MaxTokens = 1, Sampling = new() { Temperature = 0 }, Output = output.Writer, IsProbe = true, Cancelled = cancellation };

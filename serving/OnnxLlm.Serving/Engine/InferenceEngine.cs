@@ -28,6 +28,7 @@ internal sealed class InferenceEngine : IDisposable
     private readonly List<Sample> _samples = [];
     private int _queued;
     private int _running;
+    private bool _forgets;
     private bool _stopping;
 
     public InferenceEngine(IModelRunner runner, EngineSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
@@ -92,6 +93,9 @@ internal sealed class InferenceEngine : IDisposable
         return Admission.Accepted;
     }
 
+    /// <summary>Before the next step nothing is kept any more of sequences that have ended.</summary>
+    public void ForgetPrefixes() => Volatile.Write(ref _forgets, true);
+
     /// <summary>Abandons what runs and waits for the loop to end.</summary>
     public void Dispose()
     {
@@ -114,6 +118,7 @@ internal sealed class InferenceEngine : IDisposable
         if (!_scheduler.HasWork) WaitForRequest();
         Health.Beat(idle: false);
         while (_requests.Reader.TryRead(out var sequence)) _scheduler.Enqueue(sequence);
+        if (Interlocked.Exchange(ref _forgets, false)) _scheduler.ForgetPrefixes();
         return !Volatile.Read(ref _stopping) && !Health.IsDead;
     }
 

@@ -93,6 +93,9 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         return running;
     }
 
+    /// <summary>Drops all beginnings that are kept.</summary>
+    public void ForgetPrefixes() => _prefixes.Clear(_transfers);
+
     /// <summary>Empties the waiting line.</summary>
     public IReadOnlyList<Sequence> TakeWaiting() => _line.TakeAll();
 

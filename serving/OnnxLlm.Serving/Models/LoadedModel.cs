@@ -26,6 +26,13 @@ internal sealed class LoadedModel(ServedModel description, InferenceEngine engin
 
     public EngineProbe Probe { get; } = new(engine, time);
 
+    /// <summary>The engine does it in its next step, and is asked for one, so that the memory is free when this is done.</summary>
+    public Task ForgetPrefixesAsync(CancellationToken cancellation)
+    {
+        engine.ForgetPrefixes();
+        return Probe.AskAsync(cancellation);
+    }
+
     /// <summary>False if it has ended.</summary>
     public bool TryEnter()
     {
