@@ -33,6 +33,9 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError RateLimit(int seconds) => new(429, "rate_limit_error", "rate_limit_exceeded", null, "This key has used up its quota for the moment.") { RetryAfterSeconds = seconds };
 
+    /// <summary>Waiting does not help.</summary>
+    public static ApiError InsufficientQuota() => new(429, "insufficient_quota", "insufficient_quota", null, "This key has used up all of its tokens.") { IsFinal = true };
+
     public static ApiError InsufficientScope() => new(403, "permission_error", "insufficient_scope", null, "This key does not open what only administrators may do.");
 
     public static ApiError Filtered(string category) => Invalid(null, $"The prompt was refused by the content filter: {category}.", "content_filter");

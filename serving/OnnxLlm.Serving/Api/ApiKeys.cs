@@ -45,6 +45,9 @@ internal sealed record ApiKey(string Name, byte[] Hash)
 
     public int? TokensPerMinute { get; init; }
 
+    /// <summary>For as long as the server runs.</summary>
+    public long? TotalTokens { get; init; }
+
     public static ApiKey Plain(string key)
     {
         var hash = HashOf(key);
@@ -54,7 +57,7 @@ internal sealed record ApiKey(string Name, byte[] Hash)
     public static byte[] HashOf(string key) => SHA256.HashData(Encoding.UTF8.GetBytes(key));
 
     public Caller ToCaller(TimeProvider time) =>
-        new(Name, IsAdmin, Priority, RequestsPerMinute is null && TokensPerMinute is null ? null : new Quota(RequestsPerMinute, TokensPerMinute, time));
+        new(Name, IsAdmin, Priority, RequestsPerMinute is null && TokensPerMinute is null && TotalTokens is null ? null : new Quota(RequestsPerMinute, TokensPerMinute, TotalTokens, time));
 }
 
 /// <summary>Marks a route that answers without a key.</summary>

@@ -3,15 +3,20 @@ using Microsoft.AspNetCore.Http;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>Requests and tokens per minute of one key: two buckets that fill steadily. A request must find both not empty; its tokens are taken once they are known.</summary>
-internal sealed class Quota(int? requestsPerMinute, int? tokensPerMinute, TimeProvider time)
+/// <summary>
+/// Requests and tokens per minute of one key: two buckets that fill steadily. A request must find both not empty; its tokens are taken once they are known. Beside them
+/// there may be a number of tokens for as long as the server runs, which nothing fills again.
+/// </summary>
+internal sealed class Quota(int? requestsPerMinute, int? tokensPerMinute, long? totalTokens, TimeProvider time)
 {
+    private long _left = totalTokens ?? long.MaxValue;
     private readonly Bucket _requests = new(requestsPerMinute, time);
     private readonly Bucket _tokens = new(tokensPerMinute, time);
 
     /// <summary>Takes one request; or says for how long not.</summary>
     public ApiError? Enter(HttpContext context)
     {
+        if (Volatile.Read(ref _left) <= 0) return ApiError.InsufficientQuota();
         var wait = Math.Max(_requests.Wait(1), _tokens.Wait(1));
         if (wait == 0) _requests.Take(1);
         Describe(context.Response.Headers, "requests", _requests);
@@ -19,13 +24,18 @@ internal sealed class Quota(int? requestsPerMinute, int? tokensPerMinute, TimePr
         return wait == 0 ? null : ApiError.RateLimit((int)Math.Ceiling(wait));
     }
 
-    public void Charge(int tokens) => _tokens.Take(tokens);
+    public void Charge(int tokens)
+    {
+        _tokens.Take(tokens);
+        if (totalTokens is not null) Interlocked.Add(ref _left, -tokens);
+    }
 
     private static void Describe(IHeaderDictionary headers, string unit, Bucket bucket)
     {
         if (bucket.Limit is not { } limit) return;
         headers[$"x-ratelimit-limit-{unit}"] = limit.ToString(CultureInfo.InvariantCulture);
         headers[$"x-ratelimit-remaining-{unit}"] = Math.Max(0, (long)bucket.Level).ToString(CultureInfo.InvariantCulture);
+        headers[$"x-ratelimit-reset-{unit}"] = FormattableString.Invariant($"{bucket.Wait(limit):0.###}s");
     }
 
     private sealed class Bucket(int? limit, TimeProvider time)

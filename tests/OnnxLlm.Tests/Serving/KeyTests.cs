@@ -50,6 +50,28 @@ public sealed class KeyTests
     }
 
     [Fact]
+    public async Task Quota_InTotal_UsedUp_IsRefusedForGood()
+    {
+        var time = new ManualTime();
+        await using var server = await StartAsync("""{"keys":[{"name":"ci","sha256":"@","total_tokens":7}]}""", time);
+        Assert.Equal(200, (await AskAsync(server)).Status);
+        time.Advance(TimeSpan.FromHours(1));
+        using var refused = await server.SendAsync("/v1/completions", Body, ("Authorization", "Bearer right"));
+        Assert.Equal((HttpStatusCode.TooManyRequests, "false"), (refused.StatusCode, refused.Headers.GetValues("x-should-retry").Single()));
+        Assert.Contains("\"insufficient_quota\"", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Quota_PartlyUsed_SaysWhenItIsFullAgain()
+    {
+        var time = new ManualTime();
+        await using var server = await StartAsync("""{"keys":[{"name":"ci","sha256":"@","requests_per_minute":4,"tokens_per_minute":70}]}""", time);
+        await AskAsync(server);                                     // 7 tokens
+        using var response = await server.SendAsync("/v1/completions", Body, ("Authorization", "Bearer right"));
+        Assert.Equal(("30s", "6s"), (response.Headers.GetValues("x-ratelimit-reset-requests").Single(), response.Headers.GetValues("x-ratelimit-reset-tokens").Single()));
+    }
+
+    [Fact]
     public async Task AdminRoutes_OpenToAdministratorsOnly()
     {
         await using var server = await TestServer.StartAsync(change: options => options with { ApiKeys = ["user"], AdminKeys = ["admin"] });
