@@ -30,6 +30,7 @@ internal static class CommandLine
     private static readonly Option<string[]> Alias = new("--alias") { Description = "Another name for the model; may be given several times." };
     private static readonly Option<int> CacheMegabytes = Number("--cache-mb", 64, 0, 65536, "Memory for answers to deterministic requests; 0 for none.");
     private static readonly Option<int> DrainSeconds = Number("--drain-seconds", 30, 0, 3600, "Time for running requests when the server is asked to end.");
+    private static readonly Option<int> RequestTimeout = Number("--request-timeout", 0, 0, 86400, "Seconds after which an answer that is not complete is given up; 0 for no limit.");
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
     private static readonly Option<int> MaxConnections = Number("--max-connections", 4096, 1, 1 << 20, "Connections at a time; further ones are closed as they come.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
@@ -44,7 +45,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, RequestTimeout, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
             NoPlayground, Otlp, ContentFilter, Redis,
         };
 
@@ -82,6 +83,7 @@ internal static class CommandLine
             TraceCollector = parsed.GetValue(Otlp),
             Playground = !parsed.GetValue(NoPlayground),
             DrainSeconds = parsed.GetValue(DrainSeconds),
+            RequestTimeout = parsed.GetValue(RequestTimeout) is > 0 and var seconds ? TimeSpan.FromSeconds(seconds) : Timeout.InfiniteTimeSpan,
             CacheBytes = (long)parsed.GetValue(CacheMegabytes) << 20,
             Engine = Engine(parsed),
             Limits = new() { Choices = parsed.GetValue(MaxChoices), Sequences = parsed.GetValue(Queue), Connections = parsed.GetValue(MaxConnections) },

@@ -62,6 +62,9 @@ internal sealed record ServerOptions
 
     public int DrainSeconds { get; init; } = 30;
 
+    /// <summary>From when a request is understood to the end of its answer; infinite for no limit.</summary>
+    public TimeSpan RequestTimeout { get; init; } = Timeout.InfiniteTimeSpan;
+
     public long CacheBytes { get; init; } = 64 << 20;
 
     /// <summary>The Redis that replicas share answers in; null where they share none.</summary>

@@ -4,7 +4,7 @@ using OnnxLlm.Serving.Tracing;
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>What all routes that generate do around writing an answer: read, refuse or admit, tell in the headers what it is, trace it, charge for it.</summary>
-internal sealed class AnswerRoute(GenerationReader reader, Drain drain, TimeProvider time)
+internal sealed class AnswerRoute(GenerationReader reader, ServerOptions options, Drain drain, TimeProvider time)
 {
     /// <param name="operation">What traces call it.</param>
     /// <param name="model">Where the path names the model; otherwise the body does.</param>
@@ -23,6 +23,7 @@ internal sealed class AnswerRoute(GenerationReader reader, Drain drain, TimeProv
         using var held = understood;
         if (held is null) return error;
 
+        using var limit = new CancellationTokenSource(options.RequestTimeout, time);
         var caller = Caller.Of(context);
         using var trace = RequestTrace.Begin(context, operation, held, time);
         var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
@@ -33,7 +34,8 @@ internal sealed class AnswerRoute(GenerationReader reader, Drain drain, TimeProv
         Describe(context, answer);
         try
         {
-            await write(answer, held).ConfigureAwait(false);
+            var timed = new TimedAnswer(answer, limit.Token) { Seed = answer.Seed, Choices = answer.Choices, CacheState = answer.CacheState };
+            await write(timed, held).ConfigureAwait(false);
         }
         catch (Exception fault)
         {

@@ -44,6 +44,8 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError Draining() => new(503, "server_error", "draining", null, "The server is shutting down and takes no new work.") { RetryAfterSeconds = 5 };
 
+    public static ApiError Late() => new(504, "timeout_error", "request_timeout", null, "The answer took longer than the server allows; ask for fewer tokens.") { IsFinal = true };
+
     public static ApiError EngineDead() => new(503, "server_error", "engine_dead", null, "The engine has failed and takes no more work.") { IsFinal = true };
 
     public static ApiError Internal(string requestId) => new(500, "server_error", "internal_error", null, $"The server failed to answer; its log says why under request {requestId}.");

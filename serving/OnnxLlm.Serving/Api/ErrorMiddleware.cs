@@ -21,6 +21,10 @@ internal sealed class ErrorMiddleware(RequestDelegate next, ILogger<ErrorMiddlew
         {
             await OfStatus(context, refused.StatusCode).WriteAsync(context).ConfigureAwait(false);
         }
+        catch (LateAnswerException) when (!context.Response.HasStarted)
+        {
+            await ApiError.Late().WriteAsync(context).ConfigureAwait(false);
+        }
         catch (Exception fault) when (!context.Response.HasStarted)
         {
             logger.LogError(fault, "A request failed.");

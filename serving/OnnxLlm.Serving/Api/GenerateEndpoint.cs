@@ -31,9 +31,9 @@ internal sealed class GenerateEndpoint(AnswerRoute route)
                 await stream.FlushAsync().ConfigureAwait(false);
             }
         }
-        catch (ServingException)
+        catch (Exception fault) when (fault is ServingException or LateAnswerException)
         {
-            await stream.SendAsync(ApiError.Internal(RequestRecord.Of(context).Id).ToPlainJson()).ConfigureAwait(false);
+            await stream.SendAsync((fault is LateAnswerException ? ApiError.Late() : ApiError.Internal(RequestRecord.Of(context).Id)).ToPlainJson()).ConfigureAwait(false);
             throw;
         }
     }

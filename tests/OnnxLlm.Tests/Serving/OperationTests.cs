@@ -148,6 +148,30 @@ public sealed class OperationTests
         Assert.EndsWith("data: [DONE]\n\n", await lines.ReadToEndAsync(), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Answer_BeyondTheTimeLimit_IsGivenUpAndItsSlotIsFree(bool stream)
+    {
+        using var steps = new SemaphoreSlim(0);
+        var time = new ManualTime();
+        await using var server = await TestServer.StartAsync(change: options => options with { RequestTimeout = TimeSpan.FromSeconds(60) }, time: time);
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        var answering = server.SendAsync("/v1/completions", $$"""{"model":"org/toy","prompt":"x","max_tokens":200,"ignore_eos":true,"stream":{{(stream ? "true" : "false")}}}""");
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 1, TestServer.Patience));
+        time.Advance(TimeSpan.FromSeconds(61));
+        using var response = await answering;
+        Assert.Equal(stream ? HttpStatusCode.OK : HttpStatusCode.GatewayTimeout, response.StatusCode);
+        using var lines = new StreamReader(await response.Content.ReadAsStreamAsync());
+        var told = await lines.ReadLineAsync();
+        while (told!.StartsWith(':') || told.Length == 0) told = await lines.ReadLineAsync();
+        Assert.Contains("\"request_timeout\"", told, StringComparison.Ordinal);
+        Assert.True(SpinWait.SpinUntil(() => server.Metrics.Requests.Value("abort") == 1, TestServer.Patience));
+        steps.Release(1000);
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 0, TestServer.Patience));
+        Assert.InRange(server.Metrics.GenerationTokens.Value(), 0, 1);
+    }
+
     [Fact]
     public async Task Queue_Full_Is429WithRetryAfter()
     {

@@ -1,0 +1,39 @@
+using System.Runtime.CompilerServices;
+using OnnxLlm.Serving.Engine;
+
+namespace OnnxLlm.Serving.Api;
+
+/// <summary>An answer that has to be complete in time, or fails.</summary>
+/// <param name="late">Set when the time is over.</param>
+internal sealed class TimedAnswer(Answer answer, CancellationToken late) : Answer
+{
+    public override IEnumerable<FinishReason> Finishes => answer.Finishes;
+
+    public override IEnumerable<SequenceTimes> Times => answer.Times;
+
+    public override Usage Usage => answer.Usage;
+
+    public override async IAsyncEnumerable<ChoiceDelta> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, late);
+        await using var deltas = answer.ReadAsync(either.Token).GetAsyncEnumerator(either.Token);
+        while (await NextAsync(deltas).ConfigureAwait(false)) yield return deltas.Current;
+    }
+
+    public override void Dispose() => answer.Dispose();
+
+    private async ValueTask<bool> NextAsync(IAsyncEnumerator<ChoiceDelta> deltas)
+    {
+        try
+        {
+            return await deltas.MoveNextAsync().ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (late.IsCancellationRequested)
+        {
+            throw new LateAnswerException();
+        }
+    }
+}
+
+/// <summary>The time that the operator gives a request is over.</summary>
+internal sealed class LateAnswerException() : Exception("The answer took longer than the server allows.");
