@@ -42,6 +42,8 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError LoadFailed(string why) => new(422, InvalidRequest, "model_load_failed", null, why);
 
+    public static ApiError ModelLoading(string model) => new(503, "server_error", "model_loading", "model", $"The model '{Shortened(model)}' is being loaded.") { RetryAfterSeconds = 5 };
+
     public static ApiError Draining() => new(503, "server_error", "draining", null, "The server is shutting down and takes no new work.") { RetryAfterSeconds = 5 };
 
     public static ApiError Late() => new(504, "timeout_error", "request_timeout", null, "The answer took longer than the server allows; ask for fewer tokens.") { IsFinal = true };

@@ -41,8 +41,9 @@ internal sealed class GenerationReader(ModelRegistry registry, JsonBody json, Se
     {
         if (name is null) body.Refuse("model", "'model' is missing.");
         if (body.Error is not null) return null;
-        var lease = registry.Find(name!)?.Enter();
-        if (lease is null) body.Refuse(ApiError.ModelNotFound(name!));
+        var entry = registry.Find(name!);
+        var lease = entry?.Enter();
+        if (lease is null) body.Refuse(entry is { IsLoading: true } ? ApiError.ModelLoading(name!) : ApiError.ModelNotFound(name!));
         return lease;
     }
 

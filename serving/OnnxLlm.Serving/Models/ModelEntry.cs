@@ -16,6 +16,9 @@ internal sealed class ModelEntry(ModelSource source)
     /// <summary>What answers now; null while nothing is loaded.</summary>
     public LoadedModel? Current => Volatile.Read(ref _current);
 
+    /// <summary>A model is on its way.</summary>
+    public bool IsLoading { get; set; }
+
     /// <summary>Why the last attempt to load failed; empty if it did not.</summary>
     public string Reason { get; set; } = "";
 

@@ -52,7 +52,7 @@ internal sealed class ModelRegistry : IDisposable
         var before = entry.Stamp;
         try
         {
-            entry.Stamp = entry.Source.Stamp();
+            (entry.Stamp, entry.IsLoading) = (entry.Source.Stamp(), true);
             return entry.Reason = await ReplaceAsync(entry, cancellation).ConfigureAwait(false) ?? "";
         }
         catch (OperationCanceledException)
@@ -62,6 +62,7 @@ internal sealed class ModelRegistry : IDisposable
         }
         finally
         {
+            entry.IsLoading = false;
             _loading.Release();
         }
     }

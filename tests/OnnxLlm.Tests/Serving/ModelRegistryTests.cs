@@ -99,6 +99,28 @@ public sealed class ModelRegistryTests
     }
 
     [Fact]
+    public async Task Model_OnItsWay_Is503UntilItIsThere()
+    {
+        using var slow = new SemaphoreSlim(1);
+        await using var server = await TestServer.StartAsync(more: [new ModelSource("live", Load, () => "")]);
+        var registry = server.Service<ModelRegistry>();
+        registry.Unload(registry.Find("live")!);
+        var loading = registry.ReloadAsync(registry.Find("live")!, default);
+        using var refused = await server.SendAsync("/v1/completions", """{"model":"live","prompt":"x"}""");
+        Assert.Equal((HttpStatusCode.ServiceUnavailable, "5"), (refused.StatusCode, refused.Headers.RetryAfter!.ToString()));
+        Assert.Contains("\"model_loading\"", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        slow.Release();
+        Assert.Equal("", await loading);
+        await server.CompleteAsync(new() { ["model"] = "live" });
+
+        (ServedModel, IModelRunner) Load()
+        {
+            slow.Wait(TestServer.Patience);
+            return (TestServer.Describe("live", TestServer.Noise()), TestServer.Noise());
+        }
+    }
+
+    [Fact]
     public async Task Watch_OfAFolderWrittenAnew_ReloadsIt()
     {
         var time = new ManualTime();
