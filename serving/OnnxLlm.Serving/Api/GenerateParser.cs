@@ -16,7 +16,7 @@ internal sealed class GenerateParser(RequestBody body, ServedModel model)
         var maxTokens = body.Integer("max_tokens", 1, int.MaxValue);
         return shared with
         {
-            Prompts = [string.IsNullOrEmpty(text) ? [model.BeginToken ?? 0] : [.. model.Tokenizer.EncodePrompt(text)]],
+            Prompts = [string.IsNullOrEmpty(text) ? [model.BeginToken ?? 0] : model.Encode(text)],
             MaxTokens = maxTokens ?? DefaultMaxTokens,
             MaxTokensIsFirm = maxTokens is not null,
             Alternatives = (body.Flag("details") ?? false) ? 0 : null,

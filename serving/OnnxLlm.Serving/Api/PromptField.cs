@@ -28,7 +28,7 @@ internal sealed class PromptField(RequestBody body, ServedModel model, RequestLi
         if (prompt.ValueKind == JsonValueKind.Array) return Ids(prompt);
         if (prompt.ValueKind != JsonValueKind.String) Refuse();
         var text = prompt.ValueKind == JsonValueKind.String ? body.Text(name, prompt) : null;
-        return string.IsNullOrEmpty(text) ? Beginning() : [.. model.Tokenizer.EncodePrompt(text)];
+        return string.IsNullOrEmpty(text) ? Beginning() : model.Encode(text);
     }
 
     private ImmutableArray<int> Ids(JsonElement ids)

@@ -33,6 +33,8 @@ internal sealed class ServingMetrics
         CacheMisses = Counter("onnxllm_response_cache_misses_total", "Deterministic requests not found in the response cache.");
         SharedCacheHits = Counter("onnxllm_shared_cache_hits_total", "Of these, answers that another replica had given.");
         SharedCacheErrors = Counter("onnxllm_shared_cache_errors_total", "Times that the shared cache could not be used.");
+        TokenizerHits = Counter("onnxllm_tokenizer_cache_hits_total", "Prompts whose tokens were known.");
+        TokenizerMisses = Counter("onnxllm_tokenizer_cache_misses_total", "Prompts that were turned into tokens.");
         PrefixQueries = Counter("onnxllm_prefix_cache_queries_total", "Prompt tokens looked for in the prefix cache.");
         PrefixHits = Counter("onnxllm_prefix_cache_hits_total", "Prompt tokens found there, or in another slot, and not read again.");
         Preemptions = Counter("onnxllm_num_preemptions_total", "Sequences that lost their slot to a more urgent one.");
@@ -74,6 +76,10 @@ internal sealed class ServingMetrics
     public Counter SharedCacheHits { get; }
 
     public Counter SharedCacheErrors { get; }
+
+    public Counter TokenizerHits { get; }
+
+    public Counter TokenizerMisses { get; }
 
     public Counter PrefixQueries { get; }
 

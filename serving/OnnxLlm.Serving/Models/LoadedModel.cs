@@ -53,6 +53,7 @@ internal sealed class LoadedModel(ServedModel description, InferenceEngine engin
         engine.Dispose();
         cache.Dispose();
         description.Constraints.Dispose();
+        description.Prompts?.Dispose();
         NativeHeap.ReturnFreed();
     }
 }

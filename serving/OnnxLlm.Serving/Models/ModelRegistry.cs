@@ -111,6 +111,7 @@ internal sealed class ModelRegistry : IDisposable
     private LoadedModel Load(ModelEntry entry)
     {
         var (description, runner) = entry.Source.Load();
+        description = description with { Prompts = new PromptTokens(description.Tokenizer, entry.Metrics) };
         if (description.QuantizationSpeedup < 1)
             _logger.LogWarning("{Model} was measured to answer {Speedup:F2} times as fast quantized as unquantized on {Provider}: the float model is faster here, and on a GPU its weights are used as floats.", entry.Id, description.QuantizationSpeedup, description.Provider);
         if (description is { Card: { } card, Quantization: not null, QuantizationSpeedup: null })

@@ -21,6 +21,9 @@ internal sealed record ServedModel
 
     public required Tokenizer Tokenizer { get; init; }
 
+    /// <summary>Remembers prompts; null where they are turned into tokens each time.</summary>
+    public PromptTokens? Prompts { get; init; }
+
     /// <summary>Null for a base model.</summary>
     public IChatTemplate? Template { get; init; }
 
@@ -64,6 +67,9 @@ internal sealed record ServedModel
 
     /// <summary>Tokens that end an answer.</summary>
     public ImmutableArray<int> EndTokens => [.. EosToken is { } eos ? [eos] : ImmutableArray<int>.Empty, .. Template?.EndTokens ?? []];
+
+    /// <summary>The tokens of a prompt.</summary>
+    public ImmutableArray<int> Encode(string text) => Prompts?.Of(text) ?? [.. Tokenizer.EncodePrompt(text)];
 
     public bool IsCalled(string name) => name == Id || Aliases.Contains(name);
 }
