@@ -30,10 +30,11 @@ function facts(entries) {
   return el("dl", { className: "facts" }, ...Object.entries(entries).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]));
 }
 
-function comparison({ float_bytes, quantized_bytes, quality, speed }) {
+function comparison({ float_bytes, quantized_bytes, kv_cache, quality, speed }) {
   const [measured] = speed ?? [];
   const rows = [
     row("File size", bytes(float_bytes), bytes(quantized_bytes), percent(quantized_bytes / float_bytes - 1), true),
+    kv_cache && row("Cache, a token", bytes(kv_cache.float_bytes_per_token), bytes(kv_cache.bytes_per_token), percent(kv_cache.bytes_per_token / kv_cache.float_bytes_per_token - 1), true),
     quality && row("Perplexity", quality.float_perplexity.toFixed(2), quality.quantized_perplexity.toFixed(2), percent(quality.perplexity_loss), quality.perplexity_loss <= 0.001),
     measured && row("Decode, tok/s", whole(measured.float_decode), whole(measured.quantized_decode), ...times(measured.quantized_decode / measured.float_decode)),
     measured && row("Prefill, tok/s", whole(measured.float_prefill), whole(measured.quantized_prefill), ...times(measured.quantized_prefill / measured.float_prefill)),
