@@ -7,7 +7,9 @@ internal static class BodySchemas
         "n":{"type":"integer","minimum":1},"stream":{"type":"boolean"},"temperature":{"type":"number","minimum":0,"maximum":2},"top_p":{"type":"number","minimum":0,"maximum":1},
         "top_k":{"type":"integer"},"min_p":{"type":"number","minimum":0,"maximum":1},"presence_penalty":{"type":"number","minimum":-2,"maximum":2},
         "frequency_penalty":{"type":"number","minimum":-2,"maximum":2},"repetition_penalty":{"type":"number"},"logit_bias":{"type":"object"},"seed":{"type":"integer"},
-        "stop":{"type":["string","array"]},"response_format":{"type":"object"},"structured_outputs":{"type":"object"},"priority":{"type":"integer","minimum":0},"cache_salt":{"type":"string"}
+        "stop":{"type":["string","array"]},"response_format":{"type":"object"},"structured_outputs":{"type":"object"},"priority":{"type":"integer","minimum":0},"cache_salt":{"type":"string"},
+        "stream_options":{"type":"object","properties":{"include_usage":{"type":"boolean"}}},"min_tokens":{"type":"integer","minimum":0},"ignore_eos":{"type":"boolean"},
+        "stop_token_ids":{"type":"array","items":{"type":"integer","minimum":0}},"skip_special_tokens":{"type":"boolean"}
         """;
 
     public const string Completion = $$$"""
@@ -15,7 +17,7 @@ internal static class BodySchemas
         """;
 
     public const string Chat = $$$"""
-        {"type":"object","required":["model","messages"],"properties":{"model":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"max_completion_tokens":{"type":"integer"},
+        {"type":"object","required":["model","messages"],"properties":{"model":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"max_completion_tokens":{"type":"integer"},"max_tokens":{"type":"integer"},"add_generation_prompt":{"type":"boolean"},
         "logprobs":{"type":"boolean"},"top_logprobs":{"type":"integer"},{{{Sampling}}} } }
         """;
 

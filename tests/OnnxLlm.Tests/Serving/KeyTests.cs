@@ -71,6 +71,37 @@ public sealed class KeyTests
         Assert.Equal(("30s", "6s"), (response.Headers.GetValues("x-ratelimit-reset-requests").Single(), response.Headers.GetValues("x-ratelimit-reset-tokens").Single()));
     }
 
+    /// <summary>One slot, four answers of one key, then one of another: whether the other is only another or a more urgent one, its answer is among the first two.</summary>
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task Requests_OfOneKey_DoNotKeepOutAnothers(int priority)
+    {
+        using var steps = new SemaphoreSlim(0);
+        using var file = new WrittenFile($$"""{"keys":[{"name":"many","sha256":"@"},{"name":"one","sha256":"#","priority":{{priority}}}]}""");
+        await using var server = await TestServer.StartAsync(TestServer.Noise(slots: 1), options => options with { KeyFile = file.Path, CacheBytes = 0 });
+        server.Model.BeforePass = () => steps.Wait(TestServer.Patience);
+        var first = AskAsync("right");
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 1, TestServer.Patience));
+        Task[] more = [AskAsync("right"), AskAsync("right"), AskAsync("right")];
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Waiting == 3, TestServer.Patience));
+        var other = AskAsync("left");
+        Assert.True(SpinWait.SpinUntil(() => server.Engine.Waiting == 4, TestServer.Patience));
+        steps.Release(4);                                           // two answers of two tokens
+        await Task.WhenAll(first, other).WaitAsync(TestServer.Patience);
+        Assert.DoesNotContain(more, answer => answer.IsCompleted);
+        Assert.Equal(priority, server.Metrics.Preemptions.Value());
+        steps.Release(100);
+        await Task.WhenAll(more);
+
+        async Task AskAsync(string key)
+        {
+            using var response = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":[5,6],"max_tokens":2,"ignore_eos":true}""", ("Authorization", $"Bearer {key}"));
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            await response.Content.ReadAsStringAsync();
+        }
+    }
+
     [Fact]
     public async Task AdminRoutes_OpenToAdministratorsOnly()
     {
@@ -121,10 +152,12 @@ public sealed class KeyTests
 
     private sealed class WrittenFile : IDisposable
     {
-        public WrittenFile(string contents) => File.WriteAllText(Path, contents.Replace("@", Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes("right"))), StringComparison.Ordinal));
+        public WrittenFile(string contents) => File.WriteAllText(Path, contents.Replace("@", Hash("right"), StringComparison.Ordinal).Replace("#", Hash("left"), StringComparison.Ordinal));
 
         public string Path { get; } = System.IO.Path.GetTempFileName();
 
         public void Dispose() => File.Delete(Path);
+
+        private static string Hash(string key) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
     }
 }

@@ -163,6 +163,39 @@ public sealed class ProtocolTests
         Assert.NotNull(document["paths"]!["/v1/chat/completions"]!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!["properties"]!["messages"]);
     }
 
+    /// <summary>Each field that the document has, with a value of a type that it does not have there, is refused by its name: it is read, and read as it is described.</summary>
+    [Theory]
+    [InlineData("/v1/completions", "prompt")]
+    [InlineData("/v1/chat/completions", "messages")]
+    [InlineData("/v1/embeddings", "input")]
+    [InlineData("/v1/tokenize", "prompt")]
+    [InlineData("/v1/detokenize", "tokens")]
+    public async Task OpenApi_DescribesFieldsThatAreRead(string path, string main)
+    {
+        await using var server = await TestServer.StartAsync();
+        var schema = (await GetAsync(server, "/openapi.json"))["paths"]![path]!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!;
+        var fields = schema["properties"]!.AsObject();
+        Assert.Contains(main, fields.Select(field => field.Key));
+        Assert.All(schema["required"]?.AsArray() ?? [], name => Assert.Contains((string)name!, fields.Select(field => field.Key)));
+        foreach (var (name, described) in fields)
+        {
+            if (path.EndsWith("tokenize", StringComparison.Ordinal) && name == "messages") continue;         // beside a prompt it takes its place
+            JsonObject body = new() { ["model"] = TestServer.ModelId, [main] = main == "messages" ? TestServer.Messages("x") : main == "tokens" ? new JsonArray(5) : "x" };
+            body[name] = described!["type"] is JsonValue type && (string?)type == "object" ? new JsonArray() : new JsonObject();
+            Assert.Equal(name, (string?)(await server.PostAsync(path, body, HttpStatusCode.BadRequest))["error"]!["param"]);
+        }
+    }
+
+    [Theory]
+    [InlineData("/v1/completions")]
+    [InlineData("/v1/chat/completions")]
+    public async Task OpenApi_HasTheFieldsThatClientsSend(string path)
+    {
+        await using var server = await TestServer.StartAsync();
+        var fields = (await GetAsync(server, "/openapi.json"))["paths"]![path]!["post"]!["requestBody"]!["content"]!["application/json"]!["schema"]!["properties"]!.AsObject().Select(field => field.Key);
+        Assert.Empty(new[] { "model", "stream", "stream_options", "max_tokens", "stop", "seed", "n", "min_tokens", "ignore_eos", "stop_token_ids", "top_k", "min_p", "logprobs", "skip_special_tokens" }.Except(fields));
+    }
+
     private static async Task<JsonNode[]> StreamAsync(TestServer server, JsonObject body)
     {
         using var response = await server.SendAsync($"{Model}/generate_stream", body.ToJsonString());

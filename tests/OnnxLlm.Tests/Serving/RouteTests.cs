@@ -158,6 +158,20 @@ public sealed class RouteTests
         static ApiKeys Keys(ApiKey[] keys) => new(keys, TimeProvider.System);
     }
 
+    [Theory]
+    [InlineData("GET")]
+    [InlineData("OPTIONS")]
+    public async Task Page_OfAnotherSite_IsGrantedNothing(string method)
+    {
+        await using var server = await TestServer.StartAsync();
+        using var request = new HttpRequestMessage(new HttpMethod(method), "/v1/models");
+        request.Headers.Add("Origin", "https://elsewhere.example");
+        request.Headers.Add("Access-Control-Request-Method", "POST");
+        using var response = await server.Http.SendAsync(request);
+        Assert.Equal(method == "GET" ? HttpStatusCode.OK : HttpStatusCode.MethodNotAllowed, response.StatusCode);
+        Assert.DoesNotContain(response.Headers, header => header.Key.StartsWith("Access-Control-", StringComparison.OrdinalIgnoreCase));
+    }
+
     [Fact]
     public void Urls_ByDefault_AreLocal() => Assert.Equal("http://127.0.0.1:8080", Assert.Single(new ServerOptions { Model = "x" }.Urls));
 
