@@ -230,7 +230,7 @@ internal sealed class InferenceEngine : IDisposable
         }
         catch (ServingException fault)
         {
-            Note(sequence, () => _logger.LogError(fault, "A sequence failed."));
+            Note(sequence, fault, "A sequence failed.");
             sequence.Fail(fault);
         }
     }
@@ -281,16 +281,21 @@ internal sealed class InferenceEngine : IDisposable
         _observer.Faulted();
         _logger.LogError(fault, "A step of the engine failed.");
         var running = _scheduler.TakeRunning(plan);
-        foreach (var sequence in running) Note(sequence, () => _logger.LogError("A step of the engine failed with this request in it: {Reason}", fault.Message));
+        foreach (var sequence in running) Note(sequence, null, $"A step of the engine failed with this request in it: {fault.Message}");
         Drop(running, fault);
         Volatile.Write(ref _running, 0);
     }
 
-    /// <summary>Writes to the log where the sequence comes from, so that the line is found by the request's id.</summary>
-    private static void Note(Sequence sequence, Action write)
+    /// <summary>
+    /// Writes to the log where the sequence comes from, so that the line is found by the request's id. It takes the message itself: a function in its place would be
+    /// an object for every token of those who might call this.
+    /// </summary>
+    private void Note(Sequence sequence, Exception? fault, string message)
     {
-        if (sequence.Origin is { } origin) ExecutionContext.Run(origin, _ => write(), null);
-        else write();
+        if (sequence.Origin is { } origin) ExecutionContext.Run(origin, _ => Write(), null);
+        else Write();
+
+        void Write() => _logger.LogError(fault, "{Message}", message);
     }
 
     private void Close()
