@@ -216,6 +216,21 @@ public sealed class ConstraintTests : IDisposable
         return seen.Count;
     }
 
+    /// <summary>Members name each other in a chain, which may be longer than the stack is deep.</summary>
+    [Theory]
+    [InlineData(1000, false)]
+    [InlineData(2000, true)]
+    [InlineData(100_000, false)]
+    public void Schema_OfManyMembers_IsCompiledOrRefused(int members, bool areRequired)
+    {
+        var names = Enumerable.Range(0, members).Select(i => $"\"{i}\"").ToArray();
+        var required = areRequired ? $",\"required\":[{string.Join(',', names)}]" : "";
+        var text = $$"""{"type":"object","properties":{{{string.Join(',', names.Select(name => name + ":{\"type\":\"null\"}"))}}}{{required}}}""";
+        var (constraint, error) = _cache.Find(new ConstraintSpec(ConstraintKind.JsonSchema, text));
+        Assert.Equal(members > 2000, error is not null);
+        if (constraint is not null) Assert.Equal(areRequired ? 2 + names.Sum(name => name.Length + ":null,".Length) - 1 : 2, constraint.Start.Distance);
+    }
+
     /// <summary>Each rule's shortest text is known only when that of the rule before is.</summary>
     [Fact]
     public void Grammar_OfRulesInAChain_IsMeasuredInWorkLinearInItsEdges()

@@ -17,6 +17,7 @@ internal sealed class Grammar
     private readonly Dictionary<string, Automaton> _rules = new(StringComparer.Ordinal);
     private readonly IReadOnlyDictionary<string, Pattern> _patterns;
     private readonly HashSet<int> _ends = [];
+    private readonly Queue<(Pattern Pattern, Automaton Rule)> _unbuilt = [];
     private int[] _distances = [];
 
     /// <param name="root">The whole text.</param>
@@ -26,6 +27,8 @@ internal sealed class Grammar
     {
         _patterns = rules;
         Root = Build(root);
+        // One after another, not each within the one that names it: a chain of rules may be longer than the stack is deep.
+        while (_unbuilt.TryDequeue(out var next)) Add(next.Pattern, next.Rule.Start, next.Rule.End);
         Measure();
         _patterns = ImmutableDictionary<string, Pattern>.Empty;         // they take many times the memory of what was built of them
         if (_distances[Root.Start] >= Unreachable) throw new ConstraintException("No finite text satisfies the constraint.");
@@ -67,7 +70,7 @@ internal sealed class Grammar
     {
         if (_rules.TryGetValue(name, out var known)) return known;
         var rule = _rules[name] = new Automaton(NewState(), NewState());
-        Add(_patterns[name], rule.Start, rule.End);
+        _unbuilt.Enqueue((_patterns[name], rule));
         return rule;
     }
 

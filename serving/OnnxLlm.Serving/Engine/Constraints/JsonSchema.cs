@@ -134,19 +134,19 @@ internal sealed class JsonSchema
     /// <summary>Members in their order, those that are not required left out or not. Rule i stands for the members from i on behind another one.</summary>
     private Pattern Properties(string at, (Pattern Member, bool IsRequired)[] members)
     {
-        var rest = Pattern.Nothing;
-        var first = Pattern.Nothing;
+        var (rest, firsts) = (Pattern.Nothing, new List<Pattern> { Pattern.Nothing });
         for (var i = members.Length - 1; i >= 0; i--)
         {
             var (member, isRequired) = members[i];
-            first = isRequired ? Pattern.Sequence(member, rest) : Pattern.Either(Pattern.Sequence(member, rest), first);
+            if (isRequired) firsts.Clear();             // nothing that comes later can be the first
+            firsts.Add(Pattern.Sequence(member, rest));
             var next = Pattern.Sequence(JsonPatterns.Comma, member);
             var name = $"from {i} of {at}";         // places begin with #: no property can be called like this
             Define(name, Pattern.Sequence(isRequired ? next : Pattern.Optional(next), rest));
             rest = Pattern.Rule(name);
         }
 
-        return first;
+        return Pattern.Either([.. firsts]);
     }
 
     private Pattern Array(SchemaObject schema)
