@@ -19,6 +19,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private readonly int _slots = slots;
     private readonly double[] _steps = new double[20];
     private int _count;
+    private int _most;                                      // sequences in a step since the last judgement
     private double _decode;
     private double _chunk = SmallestChunk;
     private int _asked = int.MaxValue;                      // no end of a prompt, no whole chunk
@@ -53,6 +54,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         if (decoded == 0) return;
         _decode = Mean(_decode, seconds);
         if (target <= 0) return;
+        _most = Math.Max(_most, decoded);
         _steps[_count++] = seconds;
         if (_count == _steps.Length) Judge(decoded);
     }
@@ -74,8 +76,9 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         _count = 0;
         Array.Sort(_steps);
         var percentile95 = _steps[^2];
-        if (percentile95 > target) Cap = Math.Max(1, Math.Min(Cap, decoded) - 1);
+        if (percentile95 > target) Cap = Math.Max(1, Math.Min(Cap, _most) - 1);
         else if (percentile95 < Comfort * target && decoded >= Cap) Cap = Math.Min(_slots, Cap + 1);
+        _most = 0;
     }
 
     private static double Mean(double mean, double value) => mean == 0 ? value : mean + Weight * (value - mean);

@@ -14,6 +14,15 @@ public sealed class LatencyGovernorTests
         Assert.InRange(governor.Cap, 8, 10);
     }
 
+    /// <summary>As when a load ends: it says nothing about few sequences that many were too slow.</summary>
+    [Fact]
+    public void Cap_WhenFewAreLeftOfMany_GoesByTheMany()
+    {
+        var governor = new LatencyGovernor(slots: 32, largestChunk: 128, target: 0.02);
+        for (var decoded = 20; decoded > 0; decoded--) governor.Observe(decoded, 0, 0.002 * decoded);
+        Assert.Equal(19, governor.Cap);
+    }
+
     [Fact]
     public void Cap_WithoutATarget_IsEverySlot()
     {
