@@ -18,7 +18,7 @@ public static class PackagedModel
     public static IChatClient OpenChat(string folder, string? chatTemplate = null, int slots = 8, int threads = 0)
     {
         var options = new ServerOptions { Model = folder, ChatTemplate = chatTemplate, Slots = slots, Threads = threads };
-        var registry = new ModelRegistry(ModelLoader.Sources(options), options, Guardrails.None, TimeProvider.System, NullLoggerFactory.Instance);
+        var registry = new ModelRegistry(ModelLoader.Sources(options), options, Guardrails.Create([], null), TimeProvider.System, NullLoggerFactory.Instance);
         try
         {
             registry.LoadAll();

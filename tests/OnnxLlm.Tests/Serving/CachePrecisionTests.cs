@@ -22,7 +22,7 @@ public sealed class CachePrecisionTests
     [InlineData(true)]
     public async Task Embedding_ReadInPiecesOrWhole_IsTheSame(bool int8Cache)
     {
-        using var package = new ServedPackage(int8Cache: int8Cache);
+        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
         await using var pieces = await StartAsync(package, change: engine => engine with { PrefillChunk = 5 });
         await using var whole = await StartAsync(package);
         float[] first = await VectorAsync(pieces), second = await VectorAsync(whole);
@@ -37,7 +37,7 @@ public sealed class CachePrecisionTests
     [InlineData(true)]
     public async Task Scores_OverHttp_AreTheSessions(bool int8Cache)
     {
-        using var package = new ServedPackage(int8Cache: int8Cache);
+        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
         await using var server = await StartAsync(package);
         JsonObject tensor = new() { ["name"] = "input_ids", ["shape"] = new JsonArray(1, 4), ["datatype"] = "INT64", ["data"] = new JsonArray(3, 5, 7, 11) };
         var answer = await server.PostAsync("/v2/models/real/infer", new() { ["inputs"] = new JsonArray(tensor) });
@@ -51,7 +51,7 @@ public sealed class CachePrecisionTests
     [InlineData(true)]
     public async Task Answers_HoweverTheyAreAskedFor_AreThoseOfOneSlot(bool int8Cache)
     {
-        using var package = new ServedPackage(int8Cache: int8Cache);
+        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
         await using var alone = await StartAsync(package, slots: 1, change: engine => engine with { PrefixCacheBytes = 0 });
         await using var server = await StartAsync(package);
         var expected = await server.ChatAsync(Body(3));
@@ -75,7 +75,7 @@ public sealed class CachePrecisionTests
     [InlineData(true)]
     public async Task Answer_ThatLostItsSlot_IsTheOneItWouldHaveBeen(bool int8Cache)
     {
-        using var package = new ServedPackage(int8Cache: int8Cache);
+        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
         await using var server = await StartAsync(package, slots: 1);
         var metrics = server.Service<ModelRegistry>().Find("real")!.Metrics;
         var expected = TextsOf(await AskAsync(priority: 1, tokens: 60));
@@ -94,7 +94,7 @@ public sealed class CachePrecisionTests
     [Fact]
     public async Task Reload_BetweenTheTwo_AnswersAsEachAndNamesEach()
     {
-        using ServedPackage floats = new(), bytes = new(int8Cache: true);
+        using ServedPackage floats = new(), bytes = new(weights: Weights.BytesAndCache);
         var current = floats;
         await using var server = await TestServer.StartAsync(more: [new ModelSource("real", () => Load(current), () => "")]);
         var registry = server.Service<ModelRegistry>();
