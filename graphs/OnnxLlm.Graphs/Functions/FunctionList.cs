@@ -9,8 +9,8 @@ public static class FunctionList
     [
         RmsNorm.Forward, RmsNorm.Backward,
         LayerNorm.Forward, LayerNorm.Backward,
-        Gelu.Forward, Gelu.Backward,
-        SwiGlu.Forward, SwiGlu.Backward,
+        Gelu.Forward, Gelu.Backward, Gelu.BackwardWithValue,
+        SwiGlu.Forward, SwiGlu.Backward, SwiGlu.BackwardWithValue,
         RotaryEmbedding.Forward, ScatterAddRows.Forward,
         CausalAttention.Forward, CausalAttention.Backward, PackedAttention.Forward, PackedAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,

@@ -7,7 +7,7 @@ namespace OnnxLlm.Graphs.Functions;
 internal static class Gelu
 {
     private const double Cubic = 0.044715;
-    private static readonly double Slope = Math.Sqrt(8 / Math.PI);
+    private static readonly double TwiceSlope = Math.Sqrt(8 / Math.PI);
 
     internal static Function Forward { get; } = new()
     {
@@ -25,15 +25,29 @@ internal static class Gelu
         Inputs = [new("dy", ["N", "F"]), new("x", ["N", "F"])],
         Outputs = ["dx"],
         Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape)],
+        Body = (g, inputs) => [Slope(inputs[0], inputs[1], Gate(g, inputs[1]))],
+    };
+
+    /// <summary>The gradient and the value again, see <see cref="Training.RegainedValues"/>.</summary>
+    internal static Function BackwardWithValue { get; } = new()
+    {
+        Name = "GeluGradWithValue",
+        Inputs = Backward.Inputs,
+        Outputs = ["dx", "y"],
+        Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape), (inputs[1].Type, inputs[1].Shape)],
         Body = (g, inputs) =>
         {
-            var (dy, x) = (inputs[0], inputs[1]);
-            var gate = Gate(g, x);
-            var dtwoU = (x * x * (3 * Cubic) + 1) * Slope;
-            return [dy * gate * (x * (1 - gate) * dtwoU + 1)];
+            var gate = Gate(g, inputs[1]);
+            return [Slope(inputs[0], inputs[1], gate), inputs[1] * gate];
         },
     };
 
+    private static Value Slope(Value dy, Value x, Value gate)
+    {
+        var dtwoU = (x * x * (3 * Cubic) + 1) * TwiceSlope;
+        return dy * gate * (x * (1 - gate) * dtwoU + 1);
+    }
+
     /// <summary>σ(2u).</summary>
-    private static Value Gate(GraphBuilder g, Value x) => g.Sigmoid(x * (x * x * Cubic + 1) * Slope);
+    private static Value Gate(GraphBuilder g, Value x) => g.Sigmoid(x * (x * x * Cubic + 1) * TwiceSlope);
 }

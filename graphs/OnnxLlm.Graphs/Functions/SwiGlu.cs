@@ -23,11 +23,22 @@ internal static class SwiGlu
         Inputs = [new("dy", ["N", "F"]), new("gate", ["N", "F"]), new("up", ["N", "F"])],
         Outputs = ["dgate", "dup"],
         Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape), (inputs[2].Type, inputs[2].Shape)],
+        Body = (g, inputs) => Gradients(inputs[0], inputs[1], inputs[2], g.Sigmoid(inputs[1])),
+    };
+
+    /// <summary>The gradients and the value again, see <see cref="Training.RegainedValues"/>.</summary>
+    internal static Function BackwardWithValue { get; } = new()
+    {
+        Name = "SwiGluGradWithValue",
+        Inputs = Backward.Inputs,
+        Outputs = ["dgate", "dup", "y"],
+        Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape), (inputs[2].Type, inputs[2].Shape), (inputs[1].Type, inputs[1].Shape)],
         Body = (g, inputs) =>
         {
-            var (dy, gate, up) = (inputs[0], inputs[1], inputs[2]);
-            var s = g.Sigmoid(gate);
-            return [dy * up * s * (gate * (1 - s) + 1), dy * gate * s];
+            var s = g.Sigmoid(inputs[1]);
+            return [.. Gradients(inputs[0], inputs[1], inputs[2], s), inputs[1] * (s * inputs[2])];
         },
     };
+
+    private static Value[] Gradients(Value dy, Value gate, Value up, Value s) => [dy * up * s * (gate * (1 - s) + 1), dy * gate * s];
 }

@@ -22,7 +22,7 @@ public sealed record StepSettings
     /// <summary>Every graph of a step, in the form in which the target runs it.</summary>
     internal Graph Apply(Graph graph) => Target == GraphTarget.Cuda
         ? CudaGraph.Of(MixedPrecision.Apply(graph, Precision, Rounded, activations: true))
-        : MatrixProducts.Fuse(PackedAttentions.Fuse(LinearLosses.Fuse(MixedPrecision.Apply(graph, Precision, Rounded))));
+        : RegainedValues.Fuse(MatrixProducts.Fuse(PackedAttentions.Fuse(LinearLosses.Fuse(MixedPrecision.Apply(graph, Precision, Rounded)))));
 }
 
 /// <summary>What a graph is written for.</summary>

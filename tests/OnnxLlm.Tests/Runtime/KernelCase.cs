@@ -72,10 +72,16 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
         ["Gelu"] = new(KernelHarness.Node("Gelu"), () => [Of(X)], () => [[.. X.Select(x => ActivationReference.Gelu(x))]], 3e-7),
         ["GeluGrad"] = new(
             KernelHarness.Node("GeluGrad"), () => [Of(Y), Of(X)], () => [[.. Y.Zip(X, (dy, x) => dy * ActivationReference.GeluSlope(x))]], 5e-7),
+        ["GeluGradWithValue"] = new(
+            KernelHarness.Node("GeluGradWithValue"), () => [Of(Y), Of(X)],
+            () => [[.. Y.Zip(X, (dy, x) => dy * ActivationReference.GeluSlope(x))], [.. X.Select(x => ActivationReference.Gelu(x))]], 5e-7),
         ["SwiGlu"] = new(
             KernelHarness.Node("SwiGlu"), () => [Of(X), Of(Y)], () => [[.. X.Zip(Y, (gate, up) => gate * ActivationReference.Logistic(gate) * up)]], 5e-7),
         ["SwiGluGrad"] = new(
             KernelHarness.Node("SwiGluGrad"), () => [Of(Z), Of(X), Of(Y)], () => ActivationReference.SwiGluGrad(Z, X, Y), 5e-7),
+        ["SwiGluGradWithValue"] = new(
+            KernelHarness.Node("SwiGluGradWithValue"), () => [Of(Z), Of(X), Of(Y)],
+            () => [.. ActivationReference.SwiGluGrad(Z, X, Y), [.. X.Zip(Y, (gate, up) => gate * ActivationReference.Logistic(gate) * up)]], 5e-7),
         ["RotaryEmbedding"] = new(
             KernelHarness.Node("RotaryEmbedding", ("heads", 3)),
             () => [TensorBuffer.Of(Turned, 5, 97, 3 * 38), TensorBuffer.Of(Cos, 97, 19), TensorBuffer.Of(Sin, 97, 19)],

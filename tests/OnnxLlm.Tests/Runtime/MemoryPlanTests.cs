@@ -89,8 +89,8 @@ public sealed class MemoryPlanTests
     public void Checkpointing_LowersThePrediction_ByMoreThanHalf_InADeepModel()
     {
         long kept = Step(ActivationCheckpointing.None), selective = Step(ActivationCheckpointing.Selective), block = Step(ActivationCheckpointing.Block);
-        Assert.InRange(selective, 0.4 * kept, 0.8 * kept);
-        Assert.InRange(block, 0, 0.4 * kept);
+        Assert.InRange(selective, 0.4 * kept, 0.9 * kept);         // norms; what activations gave is not kept in any case
+        Assert.InRange(block, 0, 0.5 * kept);
 
         static long Step(ActivationCheckpointing kind) =>
             MemoryPlan.Of(Graphs(kind, 16)).Items.Single(i => i.Name == "activations of a step").Bytes;

@@ -27,9 +27,12 @@ internal static class KernelCases
         new("Gelu", "far from zero", [[50]], 1, (_, x) => Call("Gelu", x)) { Range = (-30, 30) },
         .. Rows("GeluGrad", (n, d) => [[n, d], [n, d]], x => x),
         new("GeluGrad", "far from zero", [[50], [50]], 1, (_, x) => Call("GeluGrad", x)) { Range = (-30, 30) },
+        .. Rows("GeluGradWithValue", (n, d) => [[n, d], [n, d]], x => x),
+        new("GeluGradWithValue", "far from zero", [[50], [50]], 1, (_, x) => Call("GeluGradWithValue", x)) { Range = (-30, 30) },
         .. Rows("SwiGlu", (n, d) => [[n, d], [n, d]], x => x),
         new("SwiGlu", "far from zero", [[50], [50]], 1, (_, x) => Call("SwiGlu", x)) { Range = (-100, 100) },
         .. Rows("SwiGluGrad", (n, d) => [[n, d], [n, d], [n, d]], x => x),
+        .. Rows("SwiGluGradWithValue", (n, d) => [[n, d], [n, d], [n, d]], x => x),
         .. AttentionSizes.Select(s => new KernelCase(
             "RotaryEmbedding", Name(s), [[s.B, s.T, s.H * s.K], [s.T, s.K / 2], [s.T, s.K / 2]], 2, (_, x) => Call("RotaryEmbedding", x, ("heads", s.H)))),
         .. AttentionSizes.Select(s => new KernelCase(
