@@ -28,9 +28,7 @@ internal abstract class Answer : IDisposable
     public abstract IAsyncEnumerable<ChoiceDelta> ReadAsync(CancellationToken cancellation);
 
     /// <summary>Whoever waits for a piece gets an empty one. Any thread may call it.</summary>
-    public virtual void Nudge()
-    {
-    }
+    public abstract void Nudge();
 
     public abstract void Dispose();
 }
@@ -43,6 +41,10 @@ internal sealed class ReplayedAnswer(CachedAnswer cached) : Answer
     public override IEnumerable<FinishReason> Finishes => cached.Deltas.Select(delta => delta.Finish).OfType<FinishReason>();
 
     public override IAsyncEnumerable<ChoiceDelta> ReadAsync(CancellationToken cancellation) => cached.Deltas.ToAsyncEnumerable();
+
+    public override void Nudge()
+    {
+    }
 
     public override void Dispose()
     {

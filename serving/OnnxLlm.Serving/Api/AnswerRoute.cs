@@ -34,8 +34,7 @@ internal sealed class AnswerRoute(GenerationReader reader, ServerOptions options
         Describe(context, answer);
         try
         {
-            var timed = new TimedAnswer(answer, limit.Token) { Seed = answer.Seed, Choices = answer.Choices, CacheState = answer.CacheState };
-            await write(timed, held).ConfigureAwait(false);
+            await write(InTime(answer, limit.Token), held).ConfigureAwait(false);
         }
         catch (Exception fault)
         {
@@ -51,6 +50,11 @@ internal sealed class AnswerRoute(GenerationReader reader, ServerOptions options
 
         return null;
     }
+
+    /// <summary>Without a limit, which is the usual, nothing lies between a token and its client.</summary>
+    private Answer InTime(Answer answer, CancellationToken late) => options.RequestTimeout == Timeout.InfiniteTimeSpan
+        ? answer
+        : new TimedAnswer(answer, late) { Seed = answer.Seed, Choices = answer.Choices, CacheState = answer.CacheState };
 
     private static void Describe(HttpContext context, Answer answer)
     {

@@ -20,6 +20,8 @@ internal sealed class TimedAnswer(Answer answer, CancellationToken late) : Answe
         while (await NextAsync(deltas).ConfigureAwait(false)) yield return deltas.Current;
     }
 
+    public override void Nudge() => answer.Nudge();
+
     public override void Dispose() => answer.Dispose();
 
     private async ValueTask<bool> NextAsync(IAsyncEnumerator<ChoiceDelta> deltas)

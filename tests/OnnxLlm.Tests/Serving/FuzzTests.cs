@@ -43,7 +43,8 @@ public sealed class FuzzTests
     private static string[] Routes(TestServer server)
     {
         string[] routes = [.. server.Service<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
-            .Where(route => route.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods.Contains("POST") == true).Select(route => route.RoutePattern.RawText!)];
+            .Where(route => route.Metadata.GetMetadata<HttpMethodMetadata>()?.HttpMethods.Contains("POST") == true).Select(route => route.RoutePattern.RawText!)
+            .Where(route => route != "/admin/drain")];         // it would be the last one
         Assert.InRange(routes.Length, 20, 100);
         return routes;
     }
