@@ -64,7 +64,7 @@ internal readonly unsafe struct SwiGluGrad : IElementwise<SwiGluGrad.Arguments>
             T value = T.Load(gate + i), s = SwiGlu.Logistic(value), scaled = T.Load(dy + i) * s, factor = T.Load(up + i);
             T.Store(scaled * factor * T.MultiplyAdd(value, one - s, one), dgate + i);
             T.Store(scaled * value, dup + i);
-            if (y is not null) T.Store(value * (s * factor), y + i);
+            if (y is not null) T.Store(value * s * factor, y + i);
         }
         return i;
     }

@@ -30,7 +30,7 @@ public sealed class FuzzTests
         foreach (var route in routes)
         {
             Assert.True(route.EndsWith("/moderations", StringComparison.Ordinal) || statuses.ContainsKey((route, 200)), $"{route} was never asked anything right.");
-            Assert.True(statuses.Keys.Count(key => key.Route == route) > 1 || route.EndsWith("/index", StringComparison.Ordinal) || route.EndsWith("/moderations", StringComparison.Ordinal), $"{route} was never asked anything wrong.");
+            Assert.True(statuses.Keys.Count(key => key.Route == route) > 1 || route == "/admin/cache/reset" || route.EndsWith("/index", StringComparison.Ordinal) || route.EndsWith("/moderations", StringComparison.Ordinal), $"{route} was never asked anything wrong.");
         }
 
         Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 0, TestServer.Patience));
