@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.IO.MemoryMappedFiles;
-using System.Runtime.InteropServices;
 
 namespace OnnxLlm.Runtime;
 
@@ -9,7 +8,7 @@ namespace OnnxLlm.Runtime;
 /// system's to bring to the disk; it keeps the pages in its cache as long as nobody else needs the memory.
 /// The file is a working file without any promise: it ends with this object, and what a killed process left is overwritten.
 /// </summary>
-public sealed unsafe partial class MappedTensors : IDisposable
+public sealed unsafe class MappedTensors : IDisposable
 {
     private const int DontNeed = 4;    // MADV_DONTNEED, of Linux and macOS
 
@@ -62,7 +61,7 @@ public sealed unsafe partial class MappedTensors : IDisposable
         foreach (string name in names)
         {
             nint begin = (nint)_tensors[name].Data, first = begin / (nint)page * (nint)page;
-            _ = Advise(first, (nuint)(begin + _tensors[name].Bytes - first), DontNeed);
+            _ = NativeHeap.Advise(first, (nuint)(begin + _tensors[name].Bytes - first), DontNeed);
         }
     }
 
@@ -72,7 +71,4 @@ public sealed unsafe partial class MappedTensors : IDisposable
         _view.Dispose();
         _file.Dispose();
     }
-
-    [LibraryImport("libc", EntryPoint = "madvise")]
-    private static partial int Advise(nint address, nuint length, int advice);
 }

@@ -43,5 +43,5 @@ public static partial class NativeHeap
 
     [LibraryImport("libc", EntryPoint = "madvise")]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial int Advise(nint address, nuint length, int advice);
+    internal static partial int Advise(nint address, nuint length, int advice);
 }

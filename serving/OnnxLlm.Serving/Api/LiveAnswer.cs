@@ -59,6 +59,8 @@ internal sealed class LiveAnswer : Answer
             else if (Take(happened) is { } delta) yield return Keep(delta);
         }
 
+        // A stop sequence or the filter ends an answer on the thread that carries everybody's tokens; what lies behind an end is for another one.
+        await Task.Yield();
         Completed?.Invoke(new CachedAnswer([.. _deltas], Usage));
     }
 

@@ -5,7 +5,7 @@ namespace OnnxLlm.Serving.Engine;
 /// <summary>
 /// Hands events to the channels of their requests, on a thread of its own. What waits for tokens goes on right there, up to the packet that leaves: on few
 /// processors one thread that is woken once for all streams takes less time from the model than a thread of the pool for each. Whoever waits must not block.
-/// An end is left to the pool, because behind it lie the end of a request and the beginning of the next one.
+/// An end is left to the pool, because behind it lie the end of a request and the beginning of the next one; so does who ends an answer by its text.
 /// </summary>
 internal sealed class Courier
 {

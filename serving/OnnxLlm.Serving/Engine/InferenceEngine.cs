@@ -14,18 +14,14 @@ internal sealed class InferenceEngine : IDisposable
     private readonly EngineSettings _settings;
     private readonly EngineObserver _observer;
     private readonly Delivery _delivery;
+    private readonly StepRunner _steps;
     private readonly ILogger _logger;
     private readonly Scheduler _scheduler;
     private readonly PrefixCache _prefixes;
     private readonly LatencyGovernor _governor;
     private readonly TimeProvider _time;
-    private readonly Sampler _sampler;
     private readonly Channel<Sequence> _requests;
     private readonly Thread _thread;
-    private readonly int _vocabulary;
-    private readonly int[] _tokens;
-    private readonly int[] _pasts;
-    private readonly List<Sample> _samples = [];
     private int _queued;
     private int _running;
     private bool _forgets;
@@ -39,10 +35,8 @@ internal sealed class InferenceEngine : IDisposable
         _prefixes = new PrefixCache(settings.PrefixCacheBytes, runner.BytesOf, settings.ShortestPrefix);
         _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk, _prefixes) { Speculation = runner.GivesAll ? settings.Speculation : 0, ScoresChunks = runner.GivesAll };
         _governor = new LatencyGovernor(runner.Slots, settings.PrefillChunk, settings.LatencyTarget.TotalSeconds);
-        _vocabulary = Math.Min(settings.Vocabulary, runner.VocabularySize);
-        _sampler = new Sampler(_vocabulary);
+        _steps = new StepRunner(runner, Math.Min(settings.Vocabulary, runner.VocabularySize), _delivery, _observer, logger);
         _requests = Channel.CreateBounded<Sequence>(new BoundedChannelOptions(settings.QueueLimit) { SingleReader = true });
-        (_tokens, _pasts) = (new int[runner.Slots], new int[runner.Slots]);
         Health = new EngineHealth(time);
         _thread = new Thread(Loop) { IsBackground = true, Name = "inference" };
         _thread.Start();
@@ -136,7 +130,7 @@ internal sealed class InferenceEngine : IDisposable
         try
         {
             var begin = _time.GetTimestamp();
-            var samples = Run(plan);
+            var samples = _steps.Run(plan);
             if (plan.Draft.Length == 0) _governor.Observe(plan.Decode.Count, plan.Prefill?.Length ?? 0, _time.GetElapsedTime(begin).TotalSeconds);
             var ended = _scheduler.Commit(plan, samples);
             Judge(ended);
@@ -163,78 +157,6 @@ internal sealed class InferenceEngine : IDisposable
         return plan;
     }
 
-    private List<Sample> Run(StepPlan plan)
-    {
-        var samples = _samples;
-        samples.Clear();
-        foreach (var transfer in plan.Transfers) transfer.Run(_runner);
-        if (plan.Prefill is { } chunk) Prefill(chunk, samples);
-        if (plan.Draft.Length > 0) Verify(plan.Decode[0], plan.Draft, samples);
-        else if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
-        return samples;
-    }
-
-    private void Prefill(PrefillChunk chunk, List<Sample> samples)
-    {
-        if (chunk.Sequence.Reader is { } reader)
-        {
-            reader.Read(_runner, chunk);
-            return;
-        }
-
-        var scoresAll = chunk.Sequence.ScoresPrompt && _runner.GivesAll;
-        var logits = scoresAll ? _runner.Score(chunk.Slot, chunk.Tokens, chunk.Start) : _runner.Prefill(chunk.Slot, chunk.Tokens, chunk.Start);
-        if (chunk.Sequence.ScoresPrompt) PublishPrompt(chunk, logits);
-        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) Choose(logits[^_runner.VocabularySize..], chunk.Sequence, samples);
-    }
-
-    /// <summary>
-    /// Chooses behind the last token and behind each guessed one, for as long as the guess is what is chosen. Every token is chosen from the scores that
-    /// it would have been chosen from otherwise, by the same random number: guesses change when tokens come, not which.
-    /// </summary>
-    private void Verify(Sequence sequence, int[] draft, List<Sample> samples)
-    {
-        int[] tokens = [sequence.LastToken, .. draft];
-        var logits = _runner.Score(0, tokens, sequence.Past);
-        var right = 0;
-        for (var row = 0; row < tokens.Length && sequence.Fault is null; row++)
-        {
-            Choose(Row(logits, row), sequence, samples, ahead: row);
-            if (row == draft.Length || samples.Count == row || samples[row].Token != draft[row] || sequence.IsEnd(draft[row])) break;
-            right++;
-        }
-
-        sequence.Draft!.Learn(draft.Length, right);
-        _observer.Guessed(draft.Length, right);
-    }
-
-    private ReadOnlySpan<float> Row(ReadOnlySpan<float> logits, int row) => logits.Slice(row * _runner.VocabularySize, _runner.VocabularySize);
-
-    private void Decode(IReadOnlyList<Sequence> sequences, List<Sample> samples)
-    {
-        for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
-        var logits = _runner.Decode(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count));
-        for (var i = 0; i < sequences.Count; i++)
-            Choose(Row(logits, i), sequences[i], samples);
-    }
-
-    /// <summary>A row that nothing can be chosen from ends its own sequence only: the others have slots of their own.</summary>
-    private void Choose(ReadOnlySpan<float> row, Sequence sequence, List<Sample> samples, int ahead = 0)
-    {
-        var logits = row[.._vocabulary];
-        try
-        {
-            var token = _sampler.Choose(logits, sequence, ahead);
-            var score = sequence.Alternatives is { } count ? LogProbs.Score(logits, token, count) : null;
-            samples.Add(new Sample(sequence, token, score));
-        }
-        catch (ServingException fault)
-        {
-            Note(sequence, fault, "A sequence failed.");
-            sequence.Fail(fault);
-        }
-    }
-
     /// <summary>The model works, unless what it said was no answer: to the engine's own question, or to somebody else's, after which it has to be asked.</summary>
     private void Judge(IReadOnlyList<Sequence> ended)
     {
@@ -255,23 +177,10 @@ internal sealed class InferenceEngine : IDisposable
         foreach (var sequence in ended)
         {
             _observer.Finished(sequence);
-            _delivery.End(sequence, sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason, sequence.Shared) : new SequenceFailed(sequence.Choice, sequence.Fault!));
+            _delivery.End(sequence, sequence.Finish is { } reason ? new SequenceFinished(sequence.Choice, reason) : new SequenceFailed(sequence.Choice, sequence.Fault!));
         }
 
         _delivery.FlushIfDue();
-    }
-
-    /// <summary>The scores after each prompt token of the chunk are about the next one. The first has none.</summary>
-    private void PublishPrompt(PrefillChunk chunk, ReadOnlySpan<float> logits)
-    {
-        var sequence = chunk.Sequence;
-        if (chunk.Start == 0)
-            _delivery.Add(sequence, new GeneratedToken(sequence.Prompt[0], null, IsPrompt: true));
-        for (var next = chunk.Start + 1; next <= chunk.Start + chunk.Length && next < sequence.Prompt.Length; next++)
-        {
-            var score = LogProbs.Score(Row(logits, next - chunk.Start - 1)[.._vocabulary], sequence.Prompt[next], sequence.Alternatives ?? 0);
-            _delivery.Add(sequence, new GeneratedToken(sequence.Prompt[next], score, IsPrompt: true));
-        }
     }
 
     /// <summary>What the slots hold is unknown after a fault, so everyone in them gets the error.</summary>
@@ -281,21 +190,9 @@ internal sealed class InferenceEngine : IDisposable
         _observer.Faulted();
         _logger.LogError(fault, "A step of the engine failed.");
         var running = _scheduler.TakeRunning(plan);
-        foreach (var sequence in running) Note(sequence, null, $"A step of the engine failed with this request in it: {fault.Message}");
+        foreach (var sequence in running) _logger.Note(sequence, null, $"A step of the engine failed with this request in it: {fault.Message}");
         Drop(running, fault);
         Volatile.Write(ref _running, 0);
-    }
-
-    /// <summary>
-    /// Writes to the log where the sequence comes from, so that the line is found by the request's id. It takes the message itself: a function in its place would be
-    /// an object for every token of those who might call this.
-    /// </summary>
-    private void Note(Sequence sequence, Exception? fault, string message)
-    {
-        if (sequence.Origin is { } origin) ExecutionContext.Run(origin, _ => Write(), null);
-        else Write();
-
-        void Write() => _logger.LogError(fault, "{Message}", message);
     }
 
     private void Close()

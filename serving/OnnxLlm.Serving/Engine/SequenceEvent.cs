@@ -26,8 +26,7 @@ internal readonly record struct GeneratedToken(int Token, TokenScore? Score, boo
 /// <summary>Tokens of one sequence that left the engine together, in order; at least one.</summary>
 internal sealed record TokensGenerated(int Choice, ImmutableArray<GeneratedToken> Tokens) : SequenceEvent(Choice);
 
-/// <param name="Shared">Prompt tokens that did not have to be read.</param>
-internal sealed record SequenceFinished(int Choice, FinishReason Reason, int Shared = 0) : SequenceEvent(Choice);
+internal sealed record SequenceFinished(int Choice, FinishReason Reason) : SequenceEvent(Choice);
 
 internal sealed record SequenceFailed(int Choice, Exception Fault) : SequenceEvent(Choice);
 
