@@ -5,7 +5,7 @@ namespace OnnxLlm.Runtime;
 
 /// <summary>
 /// Memory for what slots held, in blocks [heads, <see cref="Positions"/>, K] of as many positions each. Blocks that come back are used again, and they are cut from
-/// large pages: the system clears memory at its first touch, page by page, and in small pages that took ten times as long as the copy itself.
+/// large pages: the system clears memory at its first touch, page by page, which takes far longer than the copy itself, see decision 6.
 /// </summary>
 /// <param name="heads">Heads of keys and of values in all layers, 2·L·G.</param>
 internal sealed class SnapshotPool(Device device, ElementType type, int heads, int headSize) : IDisposable

@@ -69,26 +69,31 @@ public sealed class CachePrecisionTests
         Assert.Equal(streamed, (await client.GetResponseAsync(Text, new ChatOptions { Seed = 5, MaxOutputTokens = 12 })).Text);
     }
 
-    /// <summary>The less urgent answer loses its only slot while it is written; it may also be over before, so it is tried until it was not.</summary>
+    /// <summary>The less urgent answer loses its only slot at its fifth token: the model waits there until the more urgent one stands in line.</summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Answer_ThatLostItsSlot_IsTheOneItWouldHaveBeen(bool int8Cache)
     {
         using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
-        await using var server = await StartAsync(package, slots: 1);
-        var metrics = server.Service<ModelRegistry>().Find("real")!.Metrics;
-        var expected = TextsOf(await AskAsync(priority: 1, tokens: 60));
-        for (var attempt = 0; attempt < 100 && metrics.Preemptions.Value() == 0; attempt++)
+        TestServer? started = null;
+        Task<JsonNode>? urgent = null;
+        var steps = int.MinValue;
+        await using var server = started = await StartAsync(package, slots: 1, watch: () =>
         {
-            var slow = AskAsync(priority: 1, tokens: 60);
-            await AskAsync(priority: 0, tokens: 2);
-            Assert.Equal(expected, TextsOf(await slow));
-        }
+            if (++steps != 5) return;
+            urgent = AskAsync(priority: 0, tokens: 2);
+            Assert.True(SpinWait.SpinUntil(() => Model().Current!.Engine.Waiting > 0, TimeSpan.FromSeconds(30)), "The urgent request did not come.");
+        });
 
-        Assert.True(metrics.Preemptions.Value() > 0, "No answer lost its slot.");
+        var expected = TextsOf(await AskAsync(priority: 1, tokens: 60));
+        steps = 0;
+        Assert.Equal(expected, TextsOf(await AskAsync(priority: 1, tokens: 60)));
+        await urgent!;
+        Assert.Equal(1, Model().Metrics.Preemptions.Value());
 
-        Task<JsonNode> AskAsync(int priority, int tokens) => server.CompleteAsync(new() { ["model"] = "real", ["seed"] = 5, ["max_tokens"] = tokens, ["ignore_eos"] = true, ["priority"] = priority });
+        ModelEntry Model() => started!.Service<ModelRegistry>().Find("real")!;
+        Task<JsonNode> AskAsync(int priority, int tokens) => started!.CompleteAsync(new() { ["model"] = "real", ["seed"] = 5, ["max_tokens"] = tokens, ["ignore_eos"] = true, ["priority"] = priority });
     }
 
     [Fact]
@@ -124,9 +129,12 @@ public sealed class CachePrecisionTests
 
     private static string[] TextsOf(JsonNode answer) => [.. answer["choices"]!.AsArray().Select(choice => (string?)choice!["text"] ?? (string)choice["message"]!["content"]!)];
 
-    private static Task<TestServer> StartAsync(ServedPackage package, int slots = 4, Func<EngineSettings, EngineSettings>? change = null) =>
-        TestServer.StartAsync(change: options => options with { CacheBytes = 0, Engine = change?.Invoke(options.Engine) ?? options.Engine }, more: [new ModelSource("real", () => Load(package, slots), () => "")]);
+    private static Task<TestServer> StartAsync(ServedPackage package, int slots = 4, Func<EngineSettings, EngineSettings>? change = null, Action? watch = null) =>
+        TestServer.StartAsync(change: options => options with { CacheBytes = 0, Engine = change?.Invoke(options.Engine) ?? options.Engine }, more: [new ModelSource("real", () => Load(package, slots, watch), () => "")]);
 
-    private static (ServedModel, IModelRunner) Load(ServedPackage package, int slots = 4) =>
-        ModelLoader.Load(new ServerOptions { Model = package.Folder, Name = "real", ChatTemplate = "plain", Slots = slots, Threads = 1 });
+    private static (ServedModel, IModelRunner) Load(ServedPackage package, int slots = 4, Action? watch = null)
+    {
+        var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Name = "real", ChatTemplate = "plain", Slots = slots, Threads = 1 });
+        return (model, watch is null ? runner : new WatchedRunner(runner, watch));
+    }
 }
