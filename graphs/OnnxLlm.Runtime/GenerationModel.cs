@@ -12,19 +12,16 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 internal sealed class GenerationModel : IDisposable
 {
-    /// <summary>Of activations, float weights and cache on a GPU: the attention there knows nothing wider, and of the two it is the more precise.</summary>
-    private const ElementType Narrow = ElementType.Float16;
+    private GenerationModel(OrtSession prompts, OrtSession? tokens = null) => (Prompts, Tokens) = (prompts, tokens);
 
-    private GenerationModel(OrtSession prompts, OrtSession tokens) => (Prompts, Tokens) = (prompts, tokens);
+    /// <summary>Activations are in float16.</summary>
+    public bool IsHalf { get; private init; }
 
     /// <summary>Runs any call.</summary>
     public OrtSession Prompts { get; }
 
-    /// <summary>Runs one new token for each of some slots.</summary>
-    public OrtSession Tokens { get; }
-
-    /// <summary><see cref="Tokens"/> wants masks as long as a slot.</summary>
-    public bool IsFixed => Tokens != Prompts;
+    /// <summary>On a GPU: runs one new token for each of some slots, see <see cref="CudaGeneration.ForTokens"/>.</summary>
+    public OrtSession? Tokens { get; }
 
     /// <summary>Of keys and values.</summary>
     public ElementType CacheType => Prompts.Input(GenerationGraph.PastKey(0)).Type;
@@ -36,17 +33,16 @@ internal sealed class GenerationModel : IDisposable
     {
         bool widened = package.Quantization is not null && !package.RunsQuantized(settings);
         if (!settings.Device.IsCuda)
-        {
-            var session = widened ? new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings) : new OrtSession(package.ModelPath, settings);
-            return new(session, session);
-        }
+            return new(widened ? new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings) : new OrtSession(package.ModelPath, settings));
+        if (settings.ActivationType is not (ElementType.Float16 or ElementType.BFloat16)) throw new ModelRuntimeException($"On a GPU activations are Float16 or BFloat16, not {settings.ActivationType}: its attention knows nothing wider.");
         settings.Device.Require();
         ModelProto model = OnnxFile.Read(package.ModelPath);
         if (widened) model = WidenedWeights.Of(model);
-        var prompts = new OrtSession(CudaGeneration.ForPrompts(model, Narrow).ToByteArray(), settings with { Strict = false, Capture = false });
+        var prompts = new OrtSession(CudaGeneration.ForPrompts(model, settings.ActivationType).ToByteArray(), settings with { Strict = false, Capture = false });
         try
         {
-            return new(prompts, new OrtSession(CudaGeneration.ForTokens(model, Narrow, length).ToByteArray(), settings with { Strict = true, Capture = true }));
+            var tokens = new OrtSession(CudaGeneration.ForTokens(model, settings.ActivationType, length).ToByteArray(), settings with { Strict = true, Capture = true });
+            return new(prompts, tokens) { IsHalf = settings.ActivationType == ElementType.Float16 };
         }
         catch
         {
@@ -58,6 +54,6 @@ internal sealed class GenerationModel : IDisposable
     public void Dispose()
     {
         Prompts.Dispose();
-        if (IsFixed) Tokens.Dispose();
+        Tokens?.Dispose();
     }
 }

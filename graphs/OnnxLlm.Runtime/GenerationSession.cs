@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Generation;
 
@@ -13,9 +14,11 @@ public sealed class GenerationSession : IDisposable
     private readonly GenerationModel _model;
     private readonly KeyValueCache _cache;
     private readonly MirroredTensor _ids, _mask, _logits, _places;
+    private readonly RecordedSteps? _recorded;
+    private readonly int[] _best;
     private readonly GrowingTensor _allLogits, _hidden;
     private readonly Dictionary<(int Slot, int Count, Wanted Wanted), BoundSession> _bindings = [];
-    private readonly Dictionary<int, BoundSession> _tokenBindings = [];
+    private int _decoded;
 
     /// <param name="package">The model.</param>
     /// <param name="slots">Sequences at a time.</param>
@@ -33,6 +36,8 @@ public sealed class GenerationSession : IDisposable
         _mask = new(settings.Device, ElementType.Int64, slots, maxLength);
         _logits = new(settings.Device, ElementType.Float, slots, 1, VocabularySize);
         _places = new(settings.Device, ElementType.Int64, maxLength);
+        _best = new int[slots];
+        if (_model.Tokens is { } recorded) _recorded = new(recorded, _cache, _logits.OnDevice, settings.Device, slots);
         for (int place = 0; place < maxLength; place++) _places.Host.Span<long>()[place] = place - maxLength;
         _places.Upload();
         _allLogits = new(settings.Device, VocabularySize, maxLength);
@@ -95,15 +100,52 @@ public sealed class GenerationSession : IDisposable
     /// <summary>Appends one token to each of the first slots behind their first <paramref name="pasts"/> positions. Returns [n, V] scores.</summary>
     public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
     {
+        Step(tokens, pasts);
+        return DecodedScores();
+    }
+
+    /// <summary>
+    /// As <see cref="Decode"/>, but returns [n] tokens, those of the highest scores, ties to the lowest token; −1 where the highest is not finite. On a GPU they are chosen there, and only they come
+    /// to the host.
+    /// </summary>
+    public ReadOnlySpan<int> DecodeBest(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
+        Step(tokens, pasts);
+        Span<int> best = _best.AsSpan(0, tokens.Length);
+        if (_recorded is not null) _recorded.Best(best);
+        else
+            for (int row = 0; row < best.Length; row++) best[row] = Best(_logits.Host.Span<float>().Slice(row * VocabularySize, VocabularySize));
+        return best;
+    }
+
+    /// <summary>[n, V] scores of the last step of <see cref="DecodeBest"/>.</summary>
+    public ReadOnlySpan<float> DecodedScores()
+    {
+        long count = (long)_decoded * VocabularySize;
+        _logits.Download(count);
+        return _logits.Host.Span<float>()[..(int)count];
+    }
+
+    private static int Best(ReadOnlySpan<float> scores)
+    {
+        int best = TensorPrimitives.IndexOfMax(scores);
+        return float.IsFinite(scores[best]) ? best : -1;
+    }
+
+    private void Step(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
         if (tokens.IsEmpty || tokens.Length > Slots || tokens.Length != pasts.Length)
             throw new ModelRuntimeException($"A step decodes 1 to {Slots} slots; got {tokens.Length} tokens and {pasts.Length} lengths.");
         for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
-        Set(_ids, tokens);
-        int total = SetMask(pasts);
-        if (_model.IsFixed) RunTokens(tokens.Length);
-        else Run(0, tokens.Length, 1, total, Wanted.LastScores);
+        RequireKnown(tokens);
+        if (_recorded is not null) _recorded.Run(tokens, pasts);
+        else
+        {
+            Set(tokens);
+            Run(0, tokens.Length, 1, SetMask(pasts), Wanted.LastScores);
+        }
         for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
-        return _logits.Host.Span<float>()[..(tokens.Length * VocabularySize)];
+        _decoded = tokens.Length;
     }
 
     /// <summary>Copies what one slot holds over another.</summary>
@@ -129,7 +171,8 @@ public sealed class GenerationSession : IDisposable
 
     public void Dispose()
     {
-        foreach (BoundSession bound in _bindings.Values.Concat(_tokenBindings.Values)) bound.Dispose();
+        foreach (BoundSession bound in _bindings.Values) bound.Dispose();
+        _recorded?.Dispose();
         _model.Dispose();
         _cache.Dispose();
         _ids.Dispose();
@@ -143,9 +186,10 @@ public sealed class GenerationSession : IDisposable
     private void Append(int slot, ReadOnlySpan<int> tokens, int past, Wanted wanted)
     {
         Require(slot, past, tokens.Length);
+        RequireKnown(tokens);
         if (wanted != Wanted.LastScores && !GivesAll)
             throw new ModelRuntimeException("The package is from before models gave the scores and hidden states of all tokens; export or import it again.");
-        Set(_ids, tokens);
+        Set(tokens);
         _mask.Host.Span<long>()[..(past + tokens.Length)].Fill(1);
         Run(slot, 1, tokens.Length, past + tokens.Length, wanted);
         _cache.SetLength(slot, past + tokens.Length);
@@ -164,32 +208,12 @@ public sealed class GenerationSession : IDisposable
             bound.Input(GenerationGraph.LogitsAt, _places.OnDevice.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.For(sequence).OnDevice.View(0, sequence, 1, VocabularySize));
         if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.For(sequence).OnDevice.View(0, 1, sequence, Width));
         bound.Input(GenerationGraph.InputIds, _ids.OnDevice, count, sequence).Input(GenerationGraph.AttentionMask, _mask.OnDevice, count, total);
-        Run(bound, count, sequence, total);
-        if (wanted == Wanted.LastScores) _logits.Download((long)count * VocabularySize);
-        else if (wanted == Wanted.AllScores) _allLogits.For(sequence).Download((long)sequence * VocabularySize);
-        else _hidden.For(sequence).Download((long)sequence * Width);
-    }
-
-    /// <summary>One token for each of the first slots, by the model whose extents are fixed: everything is bound once for each number of slots.</summary>
-    private void RunTokens(int count)
-    {
-        if (!_tokenBindings.TryGetValue(count, out BoundSession? bound))
-        {
-            bound = _tokenBindings[count] = _model.Tokens.Bind();
-            _cache.Bind(bound, 0, count);
-            bound.Output(GenerationGraph.Logits, _logits.OnDevice.Rows(0, count));
-            bound.Input(GenerationGraph.InputIds, _ids.OnDevice.View(0, count, 1));
-            bound.Input(GenerationGraph.AttentionMask, _mask.OnDevice.View(0, count, MaxLength));
-        }
-        Run(bound, count, 1, MaxLength);
-        _logits.Download((long)count * VocabularySize);
-    }
-
-    private void Run(BoundSession bound, int count, int sequence, int total)
-    {
         _ids.Upload((long)count * sequence);
         _mask.Upload((long)count * total);
         bound.Run();
+        if (wanted == Wanted.LastScores) _logits.Download((long)count * VocabularySize);
+        else if (wanted == Wanted.AllScores) _allLogits.For(sequence).Download((long)sequence * VocabularySize);
+        else _hidden.For(sequence).Download((long)sequence * Width);
     }
 
     private void Require(int slot, int past, int count)
@@ -200,24 +224,23 @@ public sealed class GenerationSession : IDisposable
             throw new ModelRuntimeException($"Slot {slot} has room for 1 to {MaxLength - past} more positions, got {count}.");
     }
 
-    private void Set(MirroredTensor target, ReadOnlySpan<int> tokens)
+    private void Set(ReadOnlySpan<int> tokens)
     {
-        Span<long> ids = target.Host.Span<long>();
-        for (int i = 0; i < tokens.Length; i++)
-            ids[i] = (uint)tokens[i] < (uint)VocabularySize
-                ? tokens[i]
-                : throw new ModelRuntimeException($"The token {tokens[i]} is outside the vocabulary of {VocabularySize}.");
+        Span<long> ids = _ids.Host.Span<long>();
+        for (int i = 0; i < tokens.Length; i++) ids[i] = tokens[i];
     }
 
-    /// <summary>
-    /// Row i has ones for its past and its new token, then zeros up to the length of the longest row, or to that of a slot where extents are fixed.
-    /// Returns the rows' length.
-    /// </summary>
+    private void RequireKnown(ReadOnlySpan<int> tokens)
+    {
+        foreach (int token in tokens)
+            if ((uint)token >= (uint)VocabularySize) throw new ModelRuntimeException($"The token {token} is outside the vocabulary of {VocabularySize}.");
+    }
+
+    /// <summary>Row i has ones for its past and its new token, then zeros up to the length of the longest row. Returns that length.</summary>
     private int SetMask(ReadOnlySpan<int> pasts)
     {
         int total = 1;
         foreach (int past in pasts) total = Math.Max(total, past + 1);
-        if (_model.IsFixed) total = MaxLength;
         Span<long> mask = _mask.Host.Span<long>();
         for (int row = 0; row < pasts.Length; row++)
         {
@@ -231,7 +254,7 @@ public sealed class GenerationSession : IDisposable
     private void RequireFiniteScores(string folder)
     {
         foreach (float score in Prefill(0, [0], 0))
-            if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite.");
+            if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite{(_model.IsHalf ? " in float16, whose largest number is 65504; bfloat16 goes as far as float32" : "")}.");
         _cache.SetLength(0, 0);
     }
 

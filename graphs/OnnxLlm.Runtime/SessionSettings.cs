@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs;
 using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
@@ -16,6 +17,12 @@ public sealed record SessionSettings
 
     /// <summary>On a GPU: float32 products may round their operands to 10 bits (TF32). Off for comparisons.</summary>
     public bool ReducedProducts { get; init; } = true;
+
+    /// <summary>
+    /// On a GPU: of activations, float weights and cache of a model that answers. Float16 is the more precise of the two (11 bits, to 65504); bfloat16 (8 bits) goes as far as float32. On the CPU they are
+    /// float32 always.
+    /// </summary>
+    public ElementType ActivationType { get; init; } = ElementType.Float16;
 
     /// <summary>
     /// Of a quantized package: products with its 8-bit weights (true), or with the same weights as floats, two to four times the memory (false). Null: as they are,

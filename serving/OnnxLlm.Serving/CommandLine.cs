@@ -14,6 +14,7 @@ internal static class CommandLine
     private static readonly Option<int> Slots = Number("--slots", 8, 1, 1024, "Sequences decoded together.");
     private static readonly Option<int?> MaxLength = new("--max-length") { Description = "Tokens of prompt and answer together (default: what the model was made for)." };
     private static readonly Option<string> Device = new("--device") { Description = "What computes: cpu, cuda, or cuda:N for the GPU of that number (default: ONNXLLM_DEVICE, else cpu).", DefaultValueFactory = _ => Environment.GetEnvironmentVariable("ONNXLLM_DEVICE") ?? "cpu" };
+    private static readonly Option<string> Dtype = Word("--dtype", "On a GPU: the type of activations and cache (default: float16). bfloat16 is for models whose numbers float16 cannot hold.", "float16", "bfloat16");
     private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
     private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes; twice as many where nobody is held up, or others wait behind a short prompt.");
     private static readonly Option<int> Pace = Number("--pace-ms", 20, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
@@ -34,7 +35,7 @@ internal static class CommandLine
     private static readonly Option<int> MaxChoices = Number("--max-n", 8, 1, 128, "Answers that one request may ask for.");
     private static readonly Option<int> MaxConnections = Number("--max-connections", 4096, 1, 1 << 20, "Connections at a time; further ones are closed as they come.");
     private static readonly Option<bool> OpenMetrics = new("--open-metrics") { Description = "/metrics needs no key." };
-    private static readonly Option<string> MetricsAliases = Word("--metrics-aliases", VllmNames.Option, "Metrics also under the names that dashboards of others ask for.");
+    private static readonly Option<string> MetricsAliases = Word("--metrics-aliases", "Metrics also under the names that dashboards of others ask for.", VllmNames.Option);
     private static readonly Option<string> ContentFilter = new("--content-filter") { Description = "JSON file that says what may not be asked and answered." };
     private static readonly Option<Uri?> Otlp = Address("--otlp", ["http", "https"], "Collector of OpenTelemetry traces and metrics, as in http://collector:4318 (OTLP over HTTP).", "OTEL_EXPORTER_OTLP_ENDPOINT");
     private static readonly Option<Uri?> Redis = Address("--redis", ["redis"], "Redis in which replicas share answers to deterministic requests, as in redis://:password@host:6379.", "ONNXLLM_REDIS");
@@ -45,7 +46,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, RequestTimeout, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Dtype, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, RequestTimeout, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
             NoPlayground, Otlp, ContentFilter, Redis,
         };
 
@@ -69,6 +70,7 @@ internal static class CommandLine
             Slots = parsed.GetValue(Slots),
             MaxLength = parsed.GetValue(MaxLength),
             Device = parsed.GetValue(Device)!,
+            Dtype = parsed.GetValue(Dtype),
             Threads = parsed.GetValue(Threads),
             ApiKeys = [.. parsed.GetValue(ApiKey) ?? [], .. KeysOfEnvironment()],
             AdminKeys = [.. parsed.GetValue(AdminKey) ?? []],
@@ -122,13 +124,14 @@ internal static class CommandLine
         return new Option<Uri?>(name) { Description = $"{description} {variable} works too.", DefaultValueFactory = _ => Usual(), CustomParser = Read };
     }
 
-    /// <summary>An option that takes one word only.</summary>
-    private static Option<string> Word(string name, string word, string description)
+    /// <summary>An option that takes one of a few words.</summary>
+    private static Option<string> Word(string name, string description, params string[] words)
     {
-        var option = new Option<string>(name) { Description = $"{description} {word} is the only choice." };
+        var choice = string.Join(" or ", words);
+        var option = new Option<string>(name) { Description = $"{description} Takes {choice}." };
         option.Validators.Add(result =>
         {
-            if (result.GetValueOrDefault<string>() is { } text && text != word) result.AddError($"{name} must be {word}, not '{text}'.");
+            if (result.GetValueOrDefault<string>() is { } text && !words.Contains(text)) result.AddError($"{name} must be {choice}, not '{text}'.");
         });
         return option;
     }

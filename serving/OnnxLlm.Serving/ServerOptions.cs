@@ -27,6 +27,9 @@ internal sealed record ServerOptions
     /// <summary>What computes: cpu, cuda or cuda:N.</summary>
     public string Device { get; init; } = "cpu";
 
+    /// <summary>On a GPU: type of activations and cache, float16 or bfloat16; null for float16.</summary>
+    public string? Dtype { get; init; }
+
     /// <summary>Threads of the forward pass; 0 for all cores.</summary>
     public int Threads { get; init; }
 

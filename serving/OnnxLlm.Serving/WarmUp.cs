@@ -48,6 +48,7 @@ internal static class WarmUp
     private sealed class MuteModel(int vocabulary) : IModelRunner
     {
         private readonly float[] _scores = new float[vocabulary];
+        private readonly int[] _best = [0];
 
         public int Slots => 1;
 
@@ -64,6 +65,10 @@ internal static class WarmUp
         public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past) => _scores;
 
         public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts) => _scores;
+
+        public ReadOnlySpan<int> DecodeBest(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts) => _best;
+
+        public ReadOnlySpan<float> DecodedScores() => _scores;
 
         public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past) => throw new ServingException("It scores no prompts.");
 

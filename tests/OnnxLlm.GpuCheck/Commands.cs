@@ -92,6 +92,13 @@ internal static class Commands
         return command;
     }
 
+    public static Command Speed()
+    {
+        var command = new Command("speed", "Measures 8-bit weights against the same weights as floats, as 'tools speed' does") { DeviceOption, Tiny };
+        command.SetAction(parsed => WriteAll(WeightSpeed.Measure(DeviceOf(parsed), WorkOf(parsed), TimeProvider.System)));
+        return command;
+    }
+
     public static Command Data()
     {
         var folder = new Argument<string>("folder");

@@ -5,7 +5,7 @@ using OnnxLlm.Runtime;
 
 var root = new RootCommand("Checks the GPU side of OnnxLlm. tests/gpu/run.sh runs it on a machine with a GPU.")
 {
-    Commands.Lint(), Commands.Crowd(), Commands.Starve(), Commands.Verify(), Commands.Profile(), Commands.Train(), Commands.Decode(), Commands.Serve(), Commands.Data(), Commands.Trim(), Commands.Table(),
+    Commands.Lint(), Commands.Crowd(), Commands.Starve(), Commands.Verify(), Commands.Profile(), Commands.Train(), Commands.Decode(), Commands.Serve(), Commands.Speed(), Commands.Data(), Commands.Trim(), Commands.Table(),
 };
 try
 {

@@ -12,12 +12,19 @@ namespace OnnxLlm.Graphs.Cuda;
 /// </summary>
 public static class CudaGeneration
 {
+    /// <summary>An input of the graph for tokens in place of the mask, int64 [batch, 1]: positions that a row holds already.</summary>
+    public const string PastLengths = "past_lengths";
+
+    /// <summary>An output of the graph for tokens, int64 [batch, 1, 1]: the token of the highest score, ties to the lowest; −1 where that score is not finite.</summary>
+    public const string BestTokens = "best_tokens";
+
     /// <summary>For any call, prompts above all. Extents are worked out as it runs, which costs a few small copies.</summary>
     public static ModelProto ForPrompts(ModelProto model, ElementType type) => Narrow(model, type);
 
     /// <summary>
-    /// For one new token in each row, with a mask [batch, <paramref name="length"/>] and caches of that length: nothing then depends on an extent, every
-    /// node runs on the device, and the whole can be recorded and replayed for each number of rows.
+    /// For one new token in each row, with caches of <paramref name="length"/>: nothing then depends on an extent, every node runs on the device, and the whole
+    /// can be recorded and replayed for each number of rows. A row tells its length instead of a mask, and the likeliest token is chosen where the scores are:
+    /// two numbers a row go in and one comes out, where nobody asks for scores.
     /// </summary>
     public static ModelProto ForTokens(ModelProto model, ElementType type, long length)
     {
@@ -29,6 +36,9 @@ public static class CudaGeneration
         foreach (var node in narrow.Graph.Node.Where(n => n.OpType == "GatherND")) TakeTheOnlyRow(node);
         foreach (var node in narrow.Graph.Node.Where(n => n.OpType == "Shape").ToList()) WriteDown(node, narrow.Graph);
         RemoveUnread(narrow.Graph);
+        TakeLengths(narrow.Graph);
+        RemoveUnread(narrow.Graph);
+        GiveBest(narrow.Graph);
         return narrow;
     }
 
@@ -58,13 +68,64 @@ public static class CudaGeneration
         graph.Node.Remove(shape);
     }
 
+    /// <summary>
+    /// A row's length instead of its mask. From the sum of that, the number of keys, only one new token was taken away: what is left is the length, and cannot be less than 0. To be called where nothing
+    /// unread is left.
+    /// </summary>
+    private static void TakeLengths(GraphProto graph)
+    {
+        var mask = graph.Input.Single(i => i.Name == GenerationGraph.AttentionMask);
+        mask.Name = PastLengths;
+        mask.Type.TensorType.Shape.Dim[1] = new() { DimValue = 1 };
+        string keys = graph.Node.Single(n => n.OpType == "ReduceSum" && n.Input[0] == GenerationGraph.AttentionMask).Output[0];
+        foreach (var less in graph.Node.Where(n => n.OpType == "Sub" && n.Input[0] == keys)) Rename(graph, less.Output[0], PastLengths);
+        foreach (var least in graph.Node.Where(n => n.OpType == "Max" && n.Input[0] == PastLengths)) Rename(graph, least.Output[0], PastLengths);
+    }
+
+    private static void Rename(GraphProto graph, string value, string name)
+    {
+        foreach (var node in graph.Node)
+            for (int i = 0; i < node.Input.Count; i++)
+                if (node.Input[i] == value) node.Input[i] = name;
+    }
+
+    /// <summary>x − x is 0 only for a finite x. Gathering is how the score is found without a reduction that wants cuDNN.</summary>
+    private static void GiveBest(GraphProto graph)
+    {
+        string best = Node("ArgMax", [GenerationGraph.Logits], ("axis", 2), ("keepdims", 1)), score = Node("GatherElements", [GenerationGraph.Logits, best], ("axis", 2));
+        string finite = Node("Equal", [Node("Sub", [score, score]), Constant(graph, "zero", ElementType.Float, BitConverter.GetBytes(0f))]);
+        Node("Where", [finite, best, Constant(graph, "none", ElementType.Int64, BitConverter.GetBytes(-1L))]);
+        graph.Node[^1].Output[0] = BestTokens;
+        var shape = new TensorShapeProto { Dim = { graph.Output.Single(o => o.Name == GenerationGraph.Logits).Type.TensorType.Shape.Dim[0].Clone(), new TensorShapeProto.Types.Dimension { DimValue = 1 }, new TensorShapeProto.Types.Dimension { DimValue = 1 } } };
+        graph.Output.Add(new ValueInfoProto { Name = BestTokens, Type = new() { TensorType = new() { ElemType = (int)ElementType.Int64, Shape = shape } } });
+
+        string Node(string op, string[] inputs, params (string Name, long Value)[] attributes)
+        {
+            string output = $"{BestTokens}/{op}";
+            var node = new NodeProto { OpType = op, Name = output, Output = { output } };
+            node.Input.AddRange(inputs);
+            node.Attribute.AddRange(attributes.Select(a => new AttributeProto { Name = a.Name, I = a.Value, Type = AttributeProto.Types.AttributeType.Int }));
+            graph.Node.Add(node);
+            return output;
+        }
+    }
+
+    /// <summary>A tensor [1].</summary>
+    private static string Constant(GraphProto graph, string name, ElementType type, byte[] value)
+    {
+        string unique = $"{BestTokens}/{name}";
+        graph.Initializer.Add(new TensorProto { Name = unique, DataType = (int)type, Dims = { 1 }, RawData = UnsafeByteOperations.UnsafeWrap(value) });
+        return unique;
+    }
+
     /// <summary>Float32 stays what it is: not for the provider, whose attention lacks it, but the CPU then computes what the rest of the rewriting leaves.</summary>
     private static ModelProto Narrow(ModelProto model, ElementType type)
     {
         var copy = model.Clone();
-        if (type == ElementType.Float) return copy;
         var graph = copy.Graph;
-        var wide = graph.Node.Where(n => n.OpType == CachedAttention.Int8Plain.Name || n.OpType == CachedAttention.Int8Rotary.Name).SelectMany(n => n.Input.TakeLast(CachedAttention.ScaleCount)).ToHashSet();
+        CudaCache.ShareScales(graph);
+        if (type == ElementType.Float) return copy;
+        var wide = graph.Node.Where(n => n.OpType == CachedAttention.Int8Plain.Name || n.OpType == CachedAttention.Int8Rotary.Name).SelectMany(n => n.Input.TakeLast(CachedAttention.ScaleCount)).Append(CudaCache.Scale).ToHashSet();
         foreach (var tensor in graph.Initializer.Where(t => IsFloat(t) && !wide.Contains(t.Name))) Narrow(tensor, type);
         foreach (var tensor in graph.Node.SelectMany(n => n.Attribute).Where(a => a.T is not null && IsFloat(a.T))) Narrow(tensor.T, type);
         foreach (var value in graph.Input.Concat(graph.Output).Where(v => v.Type.TensorType.ElemType == (int)ElementType.Float)) value.Type.TensorType.ElemType = (int)type;

@@ -38,6 +38,13 @@ internal interface IModelRunner : IDisposable
     /// <returns>[n, V] scores, one row per slot.</returns>
     ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts);
 
+    /// <summary>As <see cref="Decode"/>.</summary>
+    /// <returns>[n] the token of each row's highest score, ties to the lowest token; −1 where that score is not finite.</returns>
+    ReadOnlySpan<int> DecodeBest(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts);
+
+    /// <returns>[n, V] the scores of the last <see cref="DecodeBest"/>.</returns>
+    ReadOnlySpan<float> DecodedScores();
+
     /// <summary>Copies what slot <paramref name="from"/> holds over slot <paramref name="to"/>.</summary>
     void Move(int from, int to);
 

@@ -27,6 +27,10 @@ internal sealed class OnnxModelRunner(GenerationSession session) : IModelRunner
 
     public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts) => session.Decode(tokens, pasts);
 
+    public ReadOnlySpan<int> DecodeBest(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts) => session.DecodeBest(tokens, pasts);
+
+    public ReadOnlySpan<float> DecodedScores() => session.DecodedScores();
+
     public void Move(int from, int to) => session.Move(from, to);
 
     public void Save(int slot, int length, int entry) => _entries.Add(entry, session.Save(slot, length));

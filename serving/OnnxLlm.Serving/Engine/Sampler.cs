@@ -12,6 +12,9 @@ internal sealed class Sampler(int vocabularySize)
     private readonly float[] _probabilities = new float[vocabularySize];
     private readonly CandidateSet _candidates = new(vocabularySize);
 
+    /// <summary>The highest score of the model is what is chosen: nothing but the token is needed.</summary>
+    public static bool TakesBest(Sequence sequence) => sequence.Sampling.IsGreedy && !NeedsAdjusting(sequence);
+
     /// <param name="logits">[V]</param>
     /// <param name="ahead">Tokens that were chosen in this step already and are not the sequence's yet.</param>
     public int Choose(ReadOnlySpan<float> logits, Sequence sequence, int ahead = 0)

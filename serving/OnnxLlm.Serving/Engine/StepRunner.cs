@@ -59,9 +59,31 @@ internal sealed class StepRunner(IModelRunner runner, int vocabulary, Delivery d
     private void Decode(IReadOnlyList<Sequence> sequences, List<Sample> samples)
     {
         for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
-        var logits = runner.Decode(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count));
+        ReadOnlySpan<int> tokens = _tokens.AsSpan(0, sequences.Count), pasts = _pasts.AsSpan(0, sequences.Count);
+        if (TakeBest(sequences))
+        {
+            TakeBest(runner.DecodeBest(tokens, pasts), sequences, samples);
+            return;
+        }
+
+        var logits = runner.Decode(tokens, pasts);
         for (var i = 0; i < sequences.Count; i++)
             Choose(Row(logits, i), sequences[i], samples);
+    }
+
+    private static bool TakeBest(IReadOnlyList<Sequence> sequences)
+    {
+        for (var i = 0; i < sequences.Count; i++)
+            if (sequences[i].Alternatives is not null || !Sampler.TakesBest(sequences[i])) return false;
+        return true;
+    }
+
+    /// <summary>What is no token of the tokenizer, or none at all, is looked at as if scores had been asked for.</summary>
+    private void TakeBest(ReadOnlySpan<int> best, IReadOnlyList<Sequence> sequences, List<Sample> samples)
+    {
+        for (var i = 0; i < sequences.Count; i++)
+            if ((uint)best[i] < (uint)vocabulary) samples.Add(new Sample(sequences[i], best[i], null));
+            else Choose(Row(runner.DecodedScores(), i), sequences[i], samples);
     }
 
     /// <summary>A row that nothing can be chosen from ends its own sequence only: the others have slots of their own.</summary>

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
 using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.Kernels;
@@ -72,7 +73,12 @@ internal static class ModelLoader
     private static string NameOf(ServerOptions options) => options.Name ?? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(options.Model)));
 
     /// <summary>Workers spin within a step only: between steps, on few cores, they would take the time in which requests are read and answers are written.</summary>
-    private static SessionSettings Settings(ServerOptions options) => new() { Device = Device.Parse(options.Device), Threads = options.Threads, SpinningBetweenRuns = false };
+    private static SessionSettings Settings(ServerOptions options)
+    {
+        var device = Device.Parse(options.Device);
+        if (options.Dtype is not null && !device.IsCuda) throw new ServingException($"--dtype {options.Dtype} is for --device cuda; on the CPU activations and cache are float32.");
+        return new() { Device = device, Threads = options.Threads, SpinningBetweenRuns = false, ActivationType = options.Dtype == "bfloat16" ? ElementType.BFloat16 : ElementType.Float16 };
+    }
 
     private static ServedModel Describe(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
     {
@@ -102,7 +108,7 @@ internal static class ModelLoader
         };
     }
 
-    private static string Mode(ModelPackage package, ServerOptions options) => package.RunsQuantized(Settings(options)) ? "quantized" : "float";
+    private static string Mode(ModelPackage package, ServerOptions options) => $"{(package.RunsQuantized(Settings(options)) ? "quantized" : "float")} {options.Dtype}".TrimEnd();
 
     private static string Fingerprint(params string[] parts)
     {

@@ -22,11 +22,7 @@ internal sealed class OwnLoop(ModelPackage package, int batch, int length, int t
 
     protected override void Step()
     {
-        ReadOnlySpan<float> scores = _session.Decode(_tokens, _pasts);
-        for (int slot = 0; slot < _tokens.Length; slot++)
-        {
-            _tokens[slot] = TensorPrimitives.IndexOfMax(scores.Slice(slot * _session.VocabularySize, _session.VocabularySize));
-            _pasts[slot]++;
-        }
+        _session.DecodeBest(_tokens, _pasts).CopyTo(_tokens);
+        for (int slot = 0; slot < _pasts.Length; slot++) _pasts[slot]++;
     }
 }

@@ -46,7 +46,7 @@ internal static class RandomPackage
         {
             foreach (string name in package.Manifest.Files.Keys.Where(name => !name.StartsWith("model.", StringComparison.Ordinal))) File.Copy(Path.Combine(package.Folder, name), Path.Combine(partial, name));
             OnnxFile.Write(rewrite(OnnxFile.Read(package.ModelPath)), Path.Combine(partial, PackageManifest.ModelFile));
-            return package.Manifest with { Precision = "int8" };
+            return package.Manifest with { Precision = "int8", Quantization = [] };
         });
         return ModelPackage.Open(folder);
     }

@@ -15,7 +15,7 @@ internal sealed class ResultTable(string folder, double peakTflops, double peakB
 
     public void Print(TextWriter output)
     {
-        foreach (string line in Training().Concat(Verified()).Concat(Placements()).Concat(new RunRows(folder).All()).Concat(Decodes()).Concat(Served()).Concat(KernelTimes.Summary(Path.Combine(folder, "kernels.json"))).Concat(Failures()))
+        foreach (string line in Training().Concat(Verified()).Concat(Placements()).Concat(new RunRows(folder).All()).Concat(Decodes()).Concat(Served()).Concat(Weights()).Concat(KernelTimes.Summary(Path.Combine(folder, "kernels.json"))).Concat(Failures()))
             output.WriteLine(line);
     }
 
@@ -68,6 +68,9 @@ internal sealed class ResultTable(string folder, double peakTflops, double peakB
 
     private IEnumerable<string> Served() => Read<ServeResult>("serve").Select(s => string.Create(CultureInfo.InvariantCulture,
         $"- {s.Clients} clients over HTTP: {s.TokensPerSecond:N0} tokens/s, {Goal("of the bare loop", s.TokensPerSecond / s.BareTokensPerSecond, 0.9)[2..]}"));
+
+    private IEnumerable<string> Weights() => Read<WeightSpeed>("speed").Select(w => string.Create(CultureInfo.InvariantCulture,
+        $"- 8-bit weights beside the same as float16, batch {w.Sequences}: {w.Quantized:N0} and {w.Float:N0} tokens/s, {(w.Quantized >= w.Float ? "8-bit weights" : "floats")} are faster"));
 
     private IEnumerable<string> Failures() => _stages.Where(s => s.Value.Outcome != "ok").Select(s => s.Value.Outcome.StartsWith("not measured", StringComparison.Ordinal)
         ? $"- {s.Key}: {s.Value.Outcome}"

@@ -39,7 +39,7 @@ public sealed class StubbedProofTests : IDisposable
         Assert.Matches(@"\| OnnxLlm, ONNX Runtime 1\.29\.\d+ \|", table);
         Assert.Matches(@"profile of step: \d{3} nodes on CUDAExecutionProvider, 0 copies", table);
         Assert.Matches(@"profile of tokens: \d+ nodes on CUDAExecutionProvider, 0 copies", table);
-        Assert.Equal(6, table.Split("- decode GPT-2").Length - 1);
+        Assert.Equal(12, table.Split("- decode GPT-2").Length - 1);
         Assert.Contains("- kernels: not measured, Nsight Compute (ncu) is not on this machine", table, StringComparison.Ordinal);
         Assert.Matches(@"- measured on \d{4}-\d\d-\d\d, ", table);
         Assert.Matches(@"16 clients over HTTP: [1-9]", table);

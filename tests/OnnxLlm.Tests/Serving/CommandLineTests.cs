@@ -12,10 +12,11 @@ public sealed partial class CommandLineTests
     [Fact]
     public void Options_AsTyped_AreUnderstood()
     {
-        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1", "--metrics-aliases", "vllm"]);
+        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1", "--metrics-aliases", "vllm", "--dtype", "bfloat16"]);
         Assert.Equal(("models/x", 4, 512, "plain", 1L << 20), (options!.Model, options.Slots, options.MaxLength, options.ChatTemplate, options.CacheBytes));
         Assert.Equal("http://127.0.0.1:9", Assert.Single(options.Urls));
         Assert.True(options.VllmMetrics);
+        Assert.Equal("bfloat16", options.Dtype);
         Assert.Equal("a b", string.Join(' ', options.ApiKeys));
     }
 
@@ -34,6 +35,7 @@ public sealed partial class CommandLineTests
     [InlineData("--model", "x", "--no-such-option")]
     [InlineData("--model", "x", "stray")]
     [InlineData("--model", "x", "--metrics-aliases", "triton")]
+    [InlineData("--model", "x", "--device", "cuda", "--dtype", "float32")]
     public void Options_Wrong_ExitWithTwo(params string[] args)
     {
         var (options, exitCode) = CommandLine.Parse(args);

@@ -140,6 +140,32 @@ public sealed class InferenceEngineTests
         Assert.Contains("finite", engine.Health.LastFault!.Message, StringComparison.Ordinal);
     }
 
+    /// <summary>On a GPU scores then stay where they are.</summary>
+    [Fact]
+    public async Task Scores_AreAskedForOnlyWhereSomethingElseIsWanted()
+    {
+        var model = new FixedModel([1, 5, 3]);
+        using var engine = Engine(model);
+        var (best, _) = await AnswerAsync(engine, [2], 4);
+        Assert.Equal([1, 1, 1, 1], best);
+        Assert.Equal((3, 3), (model.BestPasses, model.DecodePasses));
+        await AnswerAsync(engine, [2], 4, new() { Temperature = 1 });
+        var (biased, _) = await AnswerAsync(engine, [2], 4, Greedy with { LogitBias = [new(2, 4)] });
+        Assert.Equal([2, 2, 2, 2], biased);
+        Assert.Equal((3, 9), (model.BestPasses, model.DecodePasses));
+    }
+
+    /// <summary>The model scores more tokens than the tokenizer has, and likes one of those best.</summary>
+    [Fact]
+    public async Task Best_BeyondTheTokenizer_IsNotChosen()
+    {
+        var model = new FixedModel([1, 5, 9]);
+        using var engine = Engine(model, new() { Vocabulary = 2 });
+        var (tokens, _) = await AnswerAsync(engine, [0], 3);
+        Assert.Equal([1, 1, 1], tokens);
+        Assert.Equal(2, model.BestPasses);
+    }
+
     [Fact]
     public async Task Answer_ToAnEndToken_StopsWithoutIt()
     {

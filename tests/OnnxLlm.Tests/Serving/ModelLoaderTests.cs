@@ -68,12 +68,13 @@ public sealed class ModelLoaderTests
     }
 
     [Theory]
-    [InlineData("no/such/folder", null, "no/such/folder")]
-    [InlineData(null, 129, "128")]
-    public void Package_ThatCannotBeServed_IsOneClearLine(string? folder, int? maxLength, string part)
+    [InlineData("no/such/folder", null, null, "no/such/folder")]
+    [InlineData(null, 129, null, "128")]
+    [InlineData(null, null, "bfloat16", "--device cuda")]
+    public void Package_ThatCannotBeServed_IsOneClearLine(string? folder, int? maxLength, string? dtype, string part)
     {
         using var package = new ServedPackage();
-        var mistake = Assert.Throws<ServingException>(() => ModelLoader.Load(new ServerOptions { Model = folder ?? package.Folder, MaxLength = maxLength }));
+        var mistake = Assert.Throws<ServingException>(() => ModelLoader.Load(new ServerOptions { Model = folder ?? package.Folder, MaxLength = maxLength, Dtype = dtype }));
         Assert.Contains(part, mistake.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', mistake.Message);
     }

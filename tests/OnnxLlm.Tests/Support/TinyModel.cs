@@ -9,10 +9,11 @@ internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weigh
 {
     public static TheoryData<string> Names => ["gpt2-tiny", "llama-tiny", "qwen2-tiny", "llama-16"];
 
-    /// <summary>"llama-16" has heads of 16 elements, for which the runtime's attention rotates by itself.</summary>
+    /// <summary>"llama-16" has heads of 16 elements, for which the runtime's attention rotates by itself; "llama-64" has heads of 64, four over each of two key/value heads.</summary>
     public static TinyModel Named(string name)
     {
         if (name == "llama-16") return Random(Load("llama-tiny") with { Width = 64, FeedForward = 96 }, seed: 1);
+        if (name == "llama-64") return Random(Load("llama-tiny") with { Width = 512, Heads = 8, KeyValueHeads = 2, FeedForward = 96 }, seed: 1);
         using var recorded = new RecordedModel(name);
         var weights = recorded.Parameters.ToDictionary(p => p.Name, p => recorded.Weight(p.Name));
         return new(recorded.Config, n => weights[n]);

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using OnnxLlm.Serving.Engine;
 
 namespace OnnxLlm.Tests.Support;
@@ -11,6 +12,7 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
     private readonly int[][] _slots = [.. Enumerable.Range(0, slots).Select(_ => new int[maxLength])];
     private readonly int[] _held = new int[slots];
     private readonly float[] _logits = new float[slots * vocabularySize];
+    private readonly int[] _best = new int[slots];
 
     public int Slots => slots;
 
@@ -86,6 +88,24 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
         for (var slot = 0; slot < tokens.Length; slot++) Append(slot, tokens.Slice(slot, 1), pasts[slot]);
         return Scores(tokens.Length, 0);
     }
+
+    /// <summary>Steps whose likeliest tokens were asked for, and no scores.</summary>
+    public int BestPasses { get; private set; }
+
+    public ReadOnlySpan<int> DecodeBest(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
+        BestPasses++;
+        var scores = Decode(tokens, pasts);
+        for (var row = 0; row < tokens.Length; row++)
+        {
+            var best = TensorPrimitives.IndexOfMax(scores.Slice(row * vocabularySize, vocabularySize));
+            _best[row] = float.IsFinite(scores[row * vocabularySize + best]) ? best : -1;
+        }
+
+        return _best.AsSpan(0, tokens.Length);
+    }
+
+    public ReadOnlySpan<float> DecodedScores() => _logits;
 
     public void Move(int from, int to)
     {

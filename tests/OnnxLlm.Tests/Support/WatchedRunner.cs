@@ -29,6 +29,14 @@ internal sealed class WatchedRunner(IModelRunner inner, Action beforeDecode) : I
         return inner.Decode(tokens, pasts);
     }
 
+    public ReadOnlySpan<int> DecodeBest(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
+        beforeDecode();
+        return inner.DecodeBest(tokens, pasts);
+    }
+
+    public ReadOnlySpan<float> DecodedScores() => inner.DecodedScores();
+
     public void Move(int from, int to) => inner.Move(from, to);
 
     public void Save(int slot, int length, int entry) => inner.Save(slot, length, entry);

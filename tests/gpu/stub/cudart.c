@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "record.h"
 
@@ -175,11 +176,21 @@ status cudaMemcpyFromSymbol(void *to, const void *symbol, size_t n, size_t offse
     return copy(to, to, 0, direction);
 }
 
-/* Large zeros are not written: fresh memory of the system is zero, and models of real size then cost none of the machine's. */
+/* Pages of zeros are given back to the system, which puts zeros in their place when they are touched: models of real size then cost none of the machine's memory. */
+static void clear(char *p, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *end = p + n, *first = (char *)(((uintptr_t)p + page - 1) & ~(page - 1)), *last = (char *)((uintptr_t)end & ~(page - 1));
+    if (n < 1 << 20 || madvise(first, (size_t)(last - first), MADV_DONTNEED)) first = last = end;
+    memset(p, 0, (size_t)(first - p));
+    memset(last, 0, (size_t)(end - last));
+}
+
 status cudaMemset(void *p, int value, size_t n)
 {
     use_device();
-    if (value || n < 1 << 20) memset(p, value, n);
+    if (value) memset(p, value, n);
+    else clear(p, n);
     return 0;
 }
 

@@ -35,11 +35,7 @@ internal sealed class GreedyLoop(GenerationSession session, int batch, TimeProvi
 
     private void Step()
     {
-        ReadOnlySpan<float> scores = session.Decode(_tokens, _pasts);
-        for (int slot = 0; slot < batch; slot++)
-        {
-            _tokens[slot] = TensorPrimitives.IndexOfMax(scores.Slice(slot * session.VocabularySize, session.VocabularySize));
-            _pasts[slot]++;
-        }
+        session.DecodeBest(_tokens, _pasts).CopyTo(_tokens);
+        for (int slot = 0; slot < batch; slot++) _pasts[slot]++;
     }
 }

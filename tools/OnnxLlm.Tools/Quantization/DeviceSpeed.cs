@@ -21,11 +21,14 @@ internal sealed class DeviceSpeed(Device device, int threads, TimeProvider time)
     {
         var package = ModelPackage.Open(folder);
         if (QuantizationReport.Parse(package.Quantization) is not { } report) throw new ToolException($"{folder} is not quantized: there is nothing to compare.");
-        SpeedReport[] measured = [.. _sequences.Select(sequences => Compare(package, sequences))];
+        var measured = Measure(package);
         report = report with { Speed = [.. report.Speed.Where(s => s.Provider != device.Provider || s.Card != device.Card), .. measured] };
         (package.Manifest with { Quantization = report.ToJson() }).Seal(folder);
         return measured;
     }
+
+    /// <summary>Both forms of a package's weights, with each number of sequences.</summary>
+    public IReadOnlyList<SpeedReport> Measure(ModelPackage package) => [.. _sequences.Select(sequences => Compare(package, sequences))];
 
     private SpeedReport Compare(ModelPackage package, int sequences)
     {
