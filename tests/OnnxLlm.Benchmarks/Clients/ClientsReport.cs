@@ -15,7 +15,7 @@ internal static class ClientsReport
         {ClientsOptions.Answers(int.MaxValue)} times ({ClientsOptions.Answers(1)} times where it is alone), again as soon as it has its answer; the server runs as it does by default, with as many slots as there are clients, and has given at least {ClientsOptions.WarmUpAnswers} answers before, so that its prefix cache is full. The bare loop reads as many prompts, each at once, and
         then decodes all of them together, each step a forward pass and the likeliest tokens, in a process of its own. Whole: tokens of all answers by the time from the first request to the end of the last answer, against the bare loop
         with the reading of its prompts. Steady: while every client is in the middle of an answer, against the bare loop after its prompts. First token: of the bare loop, when all its prompts are read.
-        An event may bring several tokens, because the server sends an answer's text every 10 ms at most. Medians of the rounds, but 95 of 100 are of the answers and events of all rounds together; rounds in turn: {options.Rounds}; threads of the forward pass: {options.Threads}.
+        An event may bring several tokens, because the server sends an answer's text every 20 ms at most. Medians of the rounds, but 95 of 100 are of the answers and events of all rounds together; rounds in turn: {options.Rounds}; threads of the forward pass: {options.Threads}.
         Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
         | clients | whole tokens/s: bare | server | **server / bare** | steady tokens/s: bare | server | **server / bare** | first token ms, 95 of 100: bare | server | between events ms, 95 of 100: server |
