@@ -126,28 +126,6 @@ public sealed class GenerationSession : IDisposable
         return _logits.Host.Span<float>()[..(int)count];
     }
 
-    private static int Best(ReadOnlySpan<float> scores)
-    {
-        int best = TensorPrimitives.IndexOfMax(scores);
-        return float.IsFinite(scores[best]) ? best : -1;
-    }
-
-    private void Step(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
-    {
-        if (tokens.IsEmpty || tokens.Length > Slots || tokens.Length != pasts.Length)
-            throw new ModelRuntimeException($"A step decodes 1 to {Slots} slots; got {tokens.Length} tokens and {pasts.Length} lengths.");
-        for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
-        RequireKnown(tokens);
-        if (_recorded is not null) _recorded.Run(tokens, pasts);
-        else
-        {
-            Set(tokens);
-            Run(0, tokens.Length, 1, SetMask(pasts), Wanted.LastScores);
-        }
-        for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
-        _decoded = tokens.Length;
-    }
-
     /// <summary>Copies what one slot holds over another.</summary>
     public void Move(int from, int to)
     {
@@ -181,6 +159,28 @@ public sealed class GenerationSession : IDisposable
         _places.Dispose();
         _allLogits.Dispose();
         _hidden.Dispose();
+    }
+
+    private static int Best(ReadOnlySpan<float> scores)
+    {
+        int best = TensorPrimitives.IndexOfMax(scores);
+        return float.IsFinite(scores[best]) ? best : -1;
+    }
+
+    private void Step(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
+    {
+        if (tokens.IsEmpty || tokens.Length > Slots || tokens.Length != pasts.Length)
+            throw new ModelRuntimeException($"A step decodes 1 to {Slots} slots; got {tokens.Length} tokens and {pasts.Length} lengths.");
+        for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
+        RequireKnown(tokens);
+        if (_recorded is not null) _recorded.Run(tokens, pasts);
+        else
+        {
+            Set(tokens);
+            Run(0, tokens.Length, 1, SetMask(pasts), Wanted.LastScores);
+        }
+        for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
+        _decoded = tokens.Length;
     }
 
     private void Append(int slot, ReadOnlySpan<int> tokens, int past, Wanted wanted)

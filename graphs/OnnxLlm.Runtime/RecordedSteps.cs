@@ -16,10 +16,16 @@ namespace OnnxLlm.Runtime;
 /// <param name="slots">Rows at most.</param>
 internal sealed class RecordedSteps(OrtSession session, KeyValueCache cache, TensorBuffer logits, Device device, int slots) : IDisposable
 {
+    /// <summary>Elements of 256 bytes, at multiples of which memory of a GPU begins: kernels may read several at once.</summary>
+    private const int Alignment = 256 / sizeof(long);
+
     private readonly Dictionary<int, BoundSession> _bindings = [];
 
+    /// <summary>Where the lengths begin.</summary>
+    private readonly int _lengths = Aligned(slots);
+
     /// <summary>The tokens of the rows, then their lengths.</summary>
-    private readonly MirroredTensor _inputs = new(device, ElementType.Int64, 2 * slots, 1);
+    private readonly MirroredTensor _inputs = new(device, ElementType.Int64, 2 * Aligned(slots), 1);
 
     private readonly MirroredTensor _best = new(device, ElementType.Int64, slots, 1, 1);
 
@@ -28,8 +34,8 @@ internal sealed class RecordedSteps(OrtSession session, KeyValueCache cache, Ten
     {
         int rows = tokens.Length;
         Span<long> inputs = _inputs.Host.Span<long>();
-        for (int row = 0; row < rows; row++) (inputs[row], inputs[rows + row]) = (tokens[row], pasts[row]);
-        _inputs.Upload(2L * rows);
+        for (int row = 0; row < rows; row++) (inputs[row], inputs[_lengths + row]) = (tokens[row], pasts[row]);
+        _inputs.Upload(_lengths + rows);
         if (!_bindings.TryGetValue(rows, out BoundSession? bound)) bound = _bindings[rows] = Bind(rows);
         bound.Run();
     }
@@ -49,13 +55,15 @@ internal sealed class RecordedSteps(OrtSession session, KeyValueCache cache, Ten
         _best.Dispose();
     }
 
+    private static int Aligned(int count) => (count + Alignment - 1) / Alignment * Alignment;
+
     private BoundSession Bind(int rows)
     {
         BoundSession bound = session.Bind();
         cache.Bind(bound, 0, rows);
         return bound
             .Input(GenerationGraph.InputIds, _inputs.OnDevice.Rows(0, rows))
-            .Input(CudaGeneration.PastLengths, _inputs.OnDevice.Rows(rows, rows))
+            .Input(CudaGeneration.PastLengths, _inputs.OnDevice.Rows(_lengths, rows))
             .Output(GenerationGraph.Logits, logits.Rows(0, rows))
             .Output(CudaGeneration.BestTokens, _best.OnDevice.Rows(0, rows));
     }
