@@ -10,7 +10,7 @@ internal static class AllCommand
     [
         ["train", "--size", "S"], ["train", "--size", "M"], ["train", "--size", "L", "--steps", "6", "--rounds", "5"], ["train", "--size", "X", "--steps", "6", "--rounds", "5"],
         ["kernels"], ["scaling"], ["data"], ["memory"], ["precision"], ["parity"], ["optimizers"], ["load"], ["decode"], ["cache"], ["peers"],
-        ["serve"], ["clients"], ["arrivals"], ["soak"],
+        ["serve"], ["clients"], ["speculation"], ["arrivals"], ["soak"],
     ];
 
     public static Command Create()

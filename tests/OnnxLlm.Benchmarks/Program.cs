@@ -14,6 +14,7 @@ using OnnxLlm.Benchmarks.Precision;
 using OnnxLlm.Benchmarks.Scaling;
 using OnnxLlm.Benchmarks.Serve;
 using OnnxLlm.Benchmarks.Soak;
+using OnnxLlm.Benchmarks.Speculation;
 using OnnxLlm.Benchmarks.Train;
 using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
@@ -43,6 +44,7 @@ var root = new RootCommand("Measures OnnxLlm against its peers and writes docs/b
     ScalingCommand.Create(),
     ServeCommand.Create(),
     SoakCommand.Create(),
+    SpeculationCommand.Create(),
     TrainCommand.Create(),
     TrainCommand.CreateWorker(),
 };
