@@ -2,7 +2,7 @@
 # Proves the GPU side on a Linux machine with an NVIDIA driver and the CUDA 13 runtime libraries, in under ten minutes, and prints one short table.
 #   run.sh [--device cuda:N] [--results FOLDER] [--seconds 560] [--peak-tflops 989] [--peak-bandwidth 4800] [--tiny] [STAGE ...]
 # Beside it lie the parts that pack.sh made, or the folder app that join.sh made of them. Needs no .NET, no network; a PyTorch of this machine is timed too.
-# Stages: verify train torch-eager torch-compiled decode speed serve profile curve-fp32 curve-bf16 curve-fp16 resume oom recompute kernels; all where none is named.
+# Stages: verify train torch-eager torch-compiled decode serve profile speed curve-fp32 curve-bf16 curve-fp16 resume oom recompute kernels; all where none is named.
 # --seconds counts from the start of this script, joining the parts included: a stage that would end later is cut short or left out, and the table is printed.
 # The table shows what is in FOLDER, from earlier calls too. With --device cpu --tiny every stage runs small anywhere, which proves this script.
 set -euo pipefail
@@ -91,9 +91,9 @@ else
   echo "PyTorch is not on this machine: no peer is timed."
 fi
 stage decode 90 $check decode --device "$device" "${size[@]}"
-stage speed 60 $check speed --device "$device" "${size[@]}"
 stage serve 90 $check serve --device "$device" "${size[@]}"
 stage profile 90 $check profile --device "$device" "${size[@]}"
+stage speed 60 $check speed --device "$device" "${size[@]}"
 short=()
 [ ${#size[@]} -eq 0 ] || short=(steps=60 global_batch=2 micro_batch=2)
 [ -d "$results/data" ] || $check data "$results/data"
