@@ -21,9 +21,9 @@ internal sealed class ErrorMiddleware(RequestDelegate next, ILogger<ErrorMiddlew
         {
             await OfStatus(context, refused.StatusCode).WriteAsync(context).ConfigureAwait(false);
         }
-        catch (LateAnswerException) when (!context.Response.HasStarted)
+        catch (AnswerException told) when (!context.Response.HasStarted)
         {
-            await ApiError.Late().WriteAsync(context).ConfigureAwait(false);
+            await told.Error.WriteAsync(context).ConfigureAwait(false);
         }
         catch (Exception fault) when (!context.Response.HasStarted)
         {

@@ -31,9 +31,9 @@ internal sealed class GenerateEndpoint(AnswerRoute route)
                 await stream.FlushAsync().ConfigureAwait(false);
             }
         }
-        catch (Exception fault) when (fault is ServingException or LateAnswerException)
+        catch (Exception fault) when (fault is ServingException or AnswerException)
         {
-            await stream.SendAsync((fault is LateAnswerException ? ApiError.Late() : ApiError.Internal(RequestRecord.Of(context).Id)).ToPlainJson()).ConfigureAwait(false);
+            await stream.SendAsync(AnswerException.ErrorOf(fault, context).ToPlainJson()).ConfigureAwait(false);
             throw;
         }
     }

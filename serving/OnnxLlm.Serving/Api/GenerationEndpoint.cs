@@ -41,11 +41,11 @@ internal sealed class GenerationEndpoint(AnswerRoute route, ServerOptions option
             foreach (var piece in writer.Opening(answer.Choices)) stream.Append(piece);
             await SendAsync(stream, answer, writer, context.RequestAborted).ConfigureAwait(false);
         }
-        catch (Exception fault) when (fault is ServingException or LateAnswerException)
+        catch (Exception fault) when (fault is ServingException or AnswerException)
         {
             // The status is out already. The error goes into the stream, and the connection breaks without [DONE], because some clients
             // look for the one and some for the other.
-            await stream.SendAsync((fault is LateAnswerException ? ApiError.Late() : ApiError.Internal(RequestRecord.Of(context).Id)).ToJson()).ConfigureAwait(false);
+            await stream.SendAsync(AnswerException.ErrorOf(fault, context).ToJson()).ConfigureAwait(false);
             throw;
         }
 

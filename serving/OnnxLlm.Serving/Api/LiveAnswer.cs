@@ -134,6 +134,8 @@ internal sealed class LiveAnswer : Answer
                 return Append(text, together);
             case SequenceFinished finished:
                 return text.Finish(finished.Reason);
+            case SequenceFailed { Fault: ConstraintException mistake }:
+                throw new AnswerException(ApiError.Invalid("response_format", mistake.Message), mistake);
             case SequenceFailed failed:
                 throw new ServingException("The engine failed while it answered.", failed.Fault);
             default:

@@ -32,10 +32,7 @@ internal sealed class TimedAnswer(Answer answer, CancellationToken late) : Answe
         }
         catch (OperationCanceledException) when (late.IsCancellationRequested)
         {
-            throw new LateAnswerException();
+            throw new AnswerException(ApiError.Late());
         }
     }
 }
-
-/// <summary>The time that the operator gives a request is over.</summary>
-internal sealed class LateAnswerException() : Exception("The answer took longer than the server allows.");

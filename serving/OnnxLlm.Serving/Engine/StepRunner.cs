@@ -1,3 +1,5 @@
+using OnnxLlm.Serving.Engine.Constraints;
+
 namespace OnnxLlm.Serving.Engine;
 
 /// <summary>The middle of the loop: runs what a plan says on the model, and chooses the tokens. Used by the engine's loop alone.</summary>
@@ -100,6 +102,10 @@ internal sealed class StepRunner(IModelRunner runner, int vocabulary, Delivery d
         {
             logger.Note(sequence, fault, "A sequence failed.");
             sequence.Fail(fault);
+        }
+        catch (ConstraintException mistake)
+        {
+            sequence.Fail(mistake);         // the client's, who is told
         }
     }
 

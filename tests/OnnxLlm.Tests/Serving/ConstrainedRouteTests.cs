@@ -36,6 +36,25 @@ public sealed class ConstrainedRouteTests
         foreach (var choice in answer["choices"]!.AsArray()) Assert.IsType<JsonObject>(JsonNode.Parse((string)choice!["text"]!));
     }
 
+    /// <summary>Thousands of ways stay open after each letter, which shows only when it is asked what may follow. Those whose own fault it is not go on, and nothing is wrong with the model.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Constraint_ThatTakesTooMuchWork_EndsItsOwnAnswerOnly(bool isStream)
+    {
+        await using var server = await TestServer.StartAsync();
+        var healthy = server.CompleteAsync(new() { ["max_tokens"] = 50 });
+        using var response = await server.SendAsync("/v1/completions", $$"""{"model":"{{TestServer.ModelId}}","prompt":"x","guided_regex":"(a?b?c?d?e?){3000}","stream":{{(isStream ? "true" : "false")}}}""");
+        Assert.Equal(isStream ? HttpStatusCode.OK : HttpStatusCode.BadRequest, response.StatusCode);
+        using var lines = new StreamReader(await response.Content.ReadAsStreamAsync());
+        var told = await lines.ReadLineAsync();
+        while (told!.StartsWith(':') || told.Length == 0) told = await lines.ReadLineAsync();
+        Assert.Contains("too many ways open", told, StringComparison.Ordinal);
+        Assert.Contains("\"response_format\"", told, StringComparison.Ordinal);
+        Assert.NotNull((await healthy)["choices"]);
+        Assert.True((await server.Http.GetAsync("/v2/health/ready")).IsSuccessStatusCode);
+    }
+
     [Theory]
     [InlineData("""{"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"integer","multipleOf":3}}}}""", "unsupported_schema")]
     [InlineData("""{"response_format":{"type":"json_schema","json_schema":{"name":"not a name","schema":{}}}}""", "invalid_value")]

@@ -83,7 +83,7 @@ internal sealed class Grammar
             case RulePattern rule: _states[from].Add(new Edge(0, 0, RuleOf(rule.Name), to)); break;
             case SequencePattern sequence: AddSequence(sequence.Parts, from, to); break;
             case ChoicePattern choice: foreach (var part in choice.Choices) Add(part, from, to); break;
-            case RepeatPattern repeat: AddRepeat(repeat, from, to); break;
+            case RepeatPattern repeat: AddRepeat(EmptyText.Without(repeat), from, to); break;
             default: throw new ServingException($"There is no pattern {pattern.GetType().Name}.");
         }
     }

@@ -28,10 +28,14 @@ internal sealed class Position(ImmutableArray<StackNode> stacks, bool isEnd)
         return (_known[b >> 6] >> (b & 63) & 1) != 0;
     }
 
-    public void Learn(byte b, Position? next)
+    /// <summary>All bytes of a range lead to the same.</summary>
+    public void Learn(byte low, byte high, Position? next)
     {
-        _next[b] = next;
-        _known[b >> 6] |= 1UL << (b & 63);
+        for (int b = low; b <= high; b++)
+        {
+            _next[b] = next;
+            _known[b >> 6] |= 1UL << (b & 63);
+        }
     }
 
     /// <summary>Where bytes lead from here has to be worked out again.</summary>
