@@ -110,6 +110,17 @@ public sealed class ConstraintTests : IDisposable
         Assert.InRange(constraint.Work, 1, 1000);
     }
 
+    /// <summary>As many as there may be, every printable character among their first ones: that much work is none too much.</summary>
+    [Fact]
+    public void Choice_OfThousandsOfTexts_IsKept()
+    {
+        string[] texts = [.. Enumerable.Range(0, 10_000).Select(i => $"{(char)('!' + i % 94)}{(char)('!' + i / 94)}{i % 89:D2}")];
+        var constraint = Find(ConstraintKind.Choice, JsonSerializer.Serialize(texts));
+        constraint.Mask(constraint.Start);
+        Assert.InRange(constraint.Work, 1, 3_000_000);
+        for (var seed = 0; seed < 20; seed++) Assert.Contains(Answer(constraint, seed, 8), texts);
+    }
+
     [Theory]
     [InlineData("([a-z ]?){10000}")]
     [InlineData("(([a-z]*)? ?){4000}")]
