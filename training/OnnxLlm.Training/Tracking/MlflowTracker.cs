@@ -64,14 +64,14 @@ internal sealed class MlflowTracker : ITracker
 
     private async Task Send()
     {
-        var (batch, pause, last) = (new List<MlflowMetric>(), FirstPause, false);
+        var (batch, pause, last, failed) = (new List<MlflowMetric>(), FirstPause, false, false);
         while (batch.Count > 0 || await _metrics.Reader.WaitToReadAsync().ConfigureAwait(false))
         {
             while (batch.Count < MetricsPerCall && _metrics.Reader.TryRead(out var metric)) batch.Add(metric);
             last = _ending.IsCancellationRequested;
-            if (await Attempt(id => _client.LogMetrics(id, batch, _giveUp.Token)).ConfigureAwait(false)) (batch, pause) = ([], FirstPause);
-            else if (last) break;
-            else pause = await Pause(pause).ConfigureAwait(false);
+            if (await Attempt(id => _client.LogMetrics(id, batch, _giveUp.Token)).ConfigureAwait(false)) (batch, pause, failed) = ([], FirstPause, false);
+            else if (last && failed) break;
+            else (pause, failed) = (await Pause(pause).ConfigureAwait(false), true);
         }
         var lost = batch.Count + _metrics.Reader.Count + Interlocked.Read(ref _dropped);
         if (lost > 0) _complaints.Enqueue($"{lost} values did not reach MLflow at {_client.Server}; metrics.jsonl has them all.");
@@ -125,7 +125,7 @@ internal sealed class MlflowTracker : ITracker
         }
         catch (OperationCanceledException)
         {
-            // The end of the run is the last attempt.
+            // The end of the run is the last attempt, but never the only one.
         }
         return pause * 2 < LongestPause ? pause * 2 : LongestPause;
     }
