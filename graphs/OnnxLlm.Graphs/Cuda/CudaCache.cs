@@ -31,9 +31,8 @@ internal static class CudaCache
         {
             var sizes = HeadSizes.Of(graph, node);
             if (!sizes.HasKernel) continue;
-            float[][] scales = [.. node.Input.TakeLast(CachedAttention.ScaleCount).Select(name => Values(graph, name))];
+            float[][] scales = [.. node.Input.TakeLast(CachedAttention.ScaleCount).Select(name => Array.ConvertAll(Values(graph, name), s => Math.Max(s, Least)))];
             if (!sizes.ArePaired(scales[0])) continue;
-            foreach (var scale in scales) for (int i = 0; i < scale.Length; i++) scale[i] = Math.Max(scale[i], Least);
             Multiply(graph, node, sizes, scales[0], scales[1]);
             ReadOneScale(graph, node);
         }

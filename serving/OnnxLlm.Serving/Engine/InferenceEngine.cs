@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using OnnxLlm.Serving.Engine.Constraints;
 using OnnxLlm.Serving.Metrics;
 
 namespace OnnxLlm.Serving.Engine;
@@ -161,7 +162,7 @@ internal sealed class InferenceEngine : IDisposable
     private void Judge(IReadOnlyList<Sequence> ended)
     {
         if (ended.FirstOrDefault(sequence => sequence.IsProbe) is { } probe) Health.Asked(probe.Fault);
-        else if (ended.Any(sequence => sequence.Fault is not null)) Health.Doubted();
+        else if (ended.Any(sequence => sequence.Fault is not (null or ConstraintException))) Health.Doubted();      // a constraint is its client's fault
         else Health.Passed();
     }
 

@@ -77,7 +77,7 @@ internal sealed class SpeculationSuite(SpeculationJob job, TimeProvider time, Te
         ## Serving: tokens guessed ahead, on real text
 
         {time.GetLocalNow():yyyy-MM-dd}. {Machine.Current}. {model} Two servers of it, one with `--speculate {job.Guesses}`, each continues {SpeculationTexts.All[0].Prompts.Length} English texts of a kind, one at a time, greedily, by at most {job.Tokens}
-        tokens; {job.Rounds} rounds in turn after a first; threads: {job.Threads}. Both wrote the same, letter for letter. Tokens by the time from the first request to the last answer, prompts and HTTP included: medians of the rounds. Other programs
+        tokens; {job.Rounds} rounds in turn after a first; threads: {job.Threads}. Both wrote the same, letter for letter. Tokens by the time from the first request to the last answer, prompts and HTTP included: medians of the rounds, and the median of their ratios. Other programs
         took {others:P1} of the machine.
 
         | text | tokens/s without guesses | with | **ratio** | tokens guessed, of those written | of them right |

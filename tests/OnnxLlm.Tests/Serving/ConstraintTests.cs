@@ -68,64 +68,6 @@ public sealed class ConstraintTests : IDisposable
         }
     }
 
-    /// <summary>What is repeated may be empty, in every form that has; neither is a text lost nor one added.</summary>
-    [Theory]
-    [InlineData("(a?){3}")]
-    [InlineData("(a?){2,5}b")]
-    [InlineData("(a*){1,2}c")]
-    [InlineData("(a{0,2}){2}")]
-    [InlineData("((ab?)?c?){2,3}")]
-    [InlineData("(a|b?|){2}")]
-    [InlineData("(a?b?c?){2}")]
-    [InlineData("(a?b?a?c?b?){2}")]
-    [InlineData("((a?)*b?)*c")]
-    [InlineData("(){2,3}a")]
-    [InlineData("(b{0})*a")]
-    [InlineData("((a?){2}b?){1,2}")]
-    public void Texts_OfRepeatedEmptyParts_AreThoseOfTheExpression(string regex)
-    {
-        var constraint = Find(ConstraintKind.Regex, regex);
-        var whole = new Regex($"^(?:{regex})$", RegexOptions.None, TimeSpan.FromSeconds(10));
-        var tokens = "abc".ToDictionary(letter => letter, letter => TestServer.Tokenizer.Encode($"{letter}")[0]);
-        string[] texts = [""];
-        for (var length = 0; length <= 6; length++)
-        {
-            foreach (var text in texts)
-            {
-                Position? position = constraint.Start;
-                foreach (var letter in text) position = constraint.After(position, tokens[letter]);
-                Assert.True(whole.IsMatch(text) == (position?.IsEnd ?? false), $"'{text}'");
-            }
-
-            texts = [.. texts.SelectMany(text => "abc", (text, letter) => text + letter)];
-        }
-    }
-
-    /// <summary>Bytes that the same edges take are followed together: three kinds of them, at each of a few positions.</summary>
-    [Fact]
-    public void Mask_OfARange_FollowsAllItsBytesTogether()
-    {
-        var constraint = Find(ConstraintKind.Regex, "[a-z]{0,9}");
-        constraint.Mask(constraint.Start);
-        Assert.InRange(constraint.Work, 1, 1000);
-    }
-
-    /// <summary>As many as there may be, every printable character among their first ones: that much work is none too much.</summary>
-    [Fact]
-    public void Choice_OfThousandsOfTexts_IsKept()
-    {
-        string[] texts = [.. Enumerable.Range(0, 10_000).Select(i => $"{(char)('!' + i % 94)}{(char)('!' + i / 94)}{i % 89:D2}")];
-        var constraint = Find(ConstraintKind.Choice, JsonSerializer.Serialize(texts));
-        constraint.Mask(constraint.Start);
-        Assert.InRange(constraint.Work, 1, 3_000_000);
-        for (var seed = 0; seed < 20; seed++) Assert.Contains(Answer(constraint, seed, 8), texts);
-    }
-
-    [Theory]
-    [InlineData("([a-z ]?){10000}")]
-    [InlineData("(([a-z]*)? ?){4000}")]
-    public void Position_InRepeatedEmptyParts_IsOneOfFew(string regex) => Assert.InRange(Find(ConstraintKind.Regex, regex).Start.Stacks.Length, 1, 4);
-
     [Fact]
     public void Answers_ToAChoice_AreAllOfThemInTime()
     {
