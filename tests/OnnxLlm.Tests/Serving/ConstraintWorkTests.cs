@@ -79,7 +79,7 @@ public sealed class ConstraintWorkTests : IDisposable
     private static Position? After(Constraint constraint, string text)
     {
         Position? position = constraint.Start;
-        foreach (var letter in text) position = constraint.After(position, TestServer.Tokenizer.Encode($"{letter}")[0]);
+        foreach (var token in text.SelectMany(letter => TestServer.Tokenizer.Encode($"{letter}"))) position = constraint.After(position, token);
         return position;
     }
 }
