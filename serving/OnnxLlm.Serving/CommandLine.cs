@@ -17,7 +17,7 @@ internal static class CommandLine
     private static readonly Option<string> Dtype = Word("--dtype", "On a GPU: the type of activations and cache (default: float16). bfloat16 is for models whose numbers float16 cannot hold.", "float16", "bfloat16");
     private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
     private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes; twice as many where nobody is held up, or others wait behind a short prompt.");
-    private static readonly Option<int> Pace = Number("--pace-ms", 20, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
+    private static readonly Option<int> Pace = Number("--pace-ms", 40, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
     private static readonly Option<int> PrefixMegabytes = Number("--prefix-cache-mb", 256, 0, 1 << 20, "Memory for beginnings of prompts that need not be read again; 0 for none.");
     private static readonly Option<int> LatencyTarget = Number("--latency-target-ms", 0, 0, 60000, "Time between two tokens to aim at by decoding fewer sequences together; 0 for no aim.");
     private static readonly Option<int> Speculate = Number("--speculate", 0, 0, 64, "Tokens guessed ahead from the text so far while one answer is generated alone; 0 for none.");

@@ -11,7 +11,7 @@ internal static class ClientsCommand
         var models = new Option<string?>("--models") { Description = "folder that keeps the model files (default: a temporary one)" };
         var counts = new Option<int[]>("--clients") { DefaultValueFactory = _ => [1, 4, 16, 32], AllowMultipleArgumentsPerToken = true, Description = "clients at a time" };
         Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 128, ClientsOptions.WarmUpTokens, "tokens of an answer");
-        Option<int> rounds = SuiteOptions.Number("--rounds", 3, 1, "runs of each side, in turn"), threads = SuiteOptions.Threads();
+        Option<int> rounds = SuiteOptions.Number("--rounds", 8, 1, "turns of each side"), threads = SuiteOptions.Threads();
         var alone = new Option<bool>("--no-peers") { Description = "leave out llama.cpp and ONNX Runtime GenAI, which npm ci --prefix tests/peers installs" };
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();
@@ -31,9 +31,13 @@ internal static class ClientsCommand
         Argument<int> vocabulary = new("vocabulary"), prompt = new("prompt"), tokens = new("tokens"), clients = new("clients"), seed = new("seed");
         var command = new Command("clients-worker") { server, model, vocabulary, prompt, tokens, clients, seed };
         command.Hidden = true;
-        command.SetAction(parsed => new ClientsWorker(
-            new(parsed.GetValue(server)!, parsed.GetValue(model)!, parsed.GetValue(vocabulary), parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(clients), parsed.GetValue(seed)),
-            TimeProvider.System).Run());
+        command.SetAction(parsed =>
+        {
+            var job = new ClientsJob(
+                parsed.GetValue(server)!, parsed.GetValue(model)!, parsed.GetValue(vocabulary), parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(clients), parsed.GetValue(seed));
+            using var worker = new ClientsWorker(job, TimeProvider.System);
+            return worker.Run();
+        });
         return command;
     }
 }

@@ -5,7 +5,7 @@ namespace OnnxLlm.Benchmarks.Clients;
 /// <param name="Counts">Clients at a time, each number with a server and step loops of its own.</param>
 /// <param name="Prompt">Tokens of each prompt.</param>
 /// <param name="Tokens">Tokens of each answer.</param>
-/// <param name="Rounds">Runs of each side, in turn.</param>
+/// <param name="Rounds">Turns of each side.</param>
 /// <param name="Threads">Threads of the forward pass.</param>
 /// <param name="Peers">Whether other runtimes' step loops run as well.</param>
 /// <param name="Report">The document whose section is rewritten, or null.</param>
@@ -17,8 +17,8 @@ internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts,
     /// <summary>Answers before the measured ones: until the prefix cache is full, what it takes is fresh memory, which the system clears page by page.</summary>
     public const int WarmUpAnswers = 30;
 
-    private const int FewestAnswers = 2, AnswersOfOne = 8;
+    private const int FewestAnswers = 2, AnswersOfOne = 4;
 
-    /// <summary>Answers that each of some clients asks for, one after the other.</summary>
+    /// <summary>Answers that each of some clients asks for in a turn, one after the other.</summary>
     public static int Answers(int clients) => Math.Max(FewestAnswers, AnswersOfOne / clients);
 }

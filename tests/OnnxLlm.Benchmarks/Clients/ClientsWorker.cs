@@ -19,37 +19,64 @@ internal sealed record ClientsJob(Uri Server, string Model, int Vocabulary, int 
 }
 
 /// <summary>
-/// The clients as a process of their own. All begin together, and each asks again as soon as it has its answer. A line per answer, printed when all are over.
+/// The clients as a process of their own, each with a connection that it keeps. In each turn all begin together, and each asks again as soon as it has its answer; then all
+/// ask once more, at once, with prompts of which only the last token is new. A line per answer, printed when all are over.
 /// </summary>
-internal sealed class ClientsWorker(ClientsJob job, TimeProvider time)
+internal sealed class ClientsWorker : IDisposable
 {
     private const int SeedsApart = 1000;
 
+    private readonly ClientsJob _job;
+    private readonly TimeProvider _time;
+    private readonly (StreamingClient Streams, Prompts Prompts)[] _clients;
+    private readonly StreamingClient _first;
+    private readonly int[] _known;
+    private int _asked;
+
+    public ClientsWorker(ClientsJob job, TimeProvider time)
+    {
+        (_job, _time) = (job, time);
+        _clients = [.. Enumerable.Range(0, job.Clients).Select(client => (Client(job.Tokens), Prompts(client)))];
+        (_first, _known) = (Client(ClientsOptions.WarmUpTokens), Prompts(job.Clients).Next());
+    }
+
     public int Run()
     {
-        Say(new WorkerLine { About = job.Model });
-        Ask(client: job.Clients, ClientsOptions.WarmUpTokens, answers: 1, begin: 0);
-        long begin = time.GetTimestamp();
-        Task<WorkerLine[]>[] asking = [.. Enumerable.Range(0, job.Clients).Select(client => Task.Factory.StartNew(
-            () => Ask(client, job.Tokens, ClientsOptions.Answers(job.Clients), begin), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
+        Say(new WorkerLine { About = _job.Model });
+        return WorkerTurns.Take(() =>
+        {
+            long begin = _time.GetTimestamp();
+            int answers = ClientsOptions.Answers(_job.Clients);
+            Together(client => [.. Enumerable.Range(1, answers).Select(answer => Ask(client, answer, _clients[client].Prompts.Next(), begin))]);
+            _first.Ask(Known());        // what comes behind it finds its prompt in the prefix cache
+            Together(client => [Ask(client, answers + 1, Known(), begin) with { Steady = true }]);
+        });
+    }
+
+    public void Dispose()
+    {
+        foreach (var (streams, _) in _clients) streams.Dispose();
+        _first.Dispose();
+    }
+
+    private StreamingClient Client(int tokens) => new(_job.Server, _job.Model, tokens, _time);
+
+    private Prompts Prompts(int client) => new(_job.Vocabulary, _job.Seed * SeedsApart + client, _job.Prompt);
+
+    /// <summary>A prompt that was not asked before, because of its last token alone.</summary>
+    private int[] Known() => [.. _known.AsSpan(..^1), Interlocked.Increment(ref _asked) % _job.Vocabulary];
+
+    private void Together(Func<int, WorkerLine[]> ask)
+    {
+        Task<WorkerLine[]>[] asking = [.. Enumerable.Range(0, _job.Clients).Select(client => Task.Factory.StartNew(
+            () => ask(client), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default))];
         foreach (WorkerLine line in Task.WhenAll(asking).GetAwaiter().GetResult().SelectMany(lines => lines)) Say(line);
-        Say(new WorkerLine { Done = true });
-        Console.In.ReadToEnd();
-        return 0;
     }
 
-    private WorkerLine[] Ask(int client, int tokens, int answers, long begin)
+    private WorkerLine Ask(int client, int answer, int[] prompt, long begin)
     {
-        using var streams = new StreamingClient(job.Server, job.Model, tokens, time);
-        var prompts = new Prompts(job.Vocabulary, job.Seed * SeedsApart + client, job.Prompt);
-        return [.. Enumerable.Range(1, answers).Select(answer => Ask(streams, prompts, client, answer, begin))];
-    }
-
-    private WorkerLine Ask(StreamingClient streams, Prompts prompts, int client, int answer, long begin)
-    {
-        int[] prompt = prompts.Next();
-        double began = time.GetElapsedTime(begin).TotalMilliseconds;
-        AnswerTime took = streams.Ask(prompt);
+        double began = _time.GetElapsedTime(begin).TotalMilliseconds;
+        AnswerTime took = _clients[client].Streams.Ask(prompt);
         return new WorkerLine { Step = answer, Client = client, BeganMilliseconds = began, FirstMilliseconds = took.FirstMilliseconds, Milliseconds = took.RestMilliseconds, Gaps = took.Gaps };
     }
 

@@ -13,10 +13,10 @@ internal sealed class DecodeWorker(DecodeJob job, TimeProvider time)
         ModelPackage package = ModelPackage.Open(job.Model);
         using var session = new GenerationSession(package, batches.Max(), package.Config.MaxPositions, new SessionSettings { Threads = job.Threads });
         Say(new WorkerLine { About = $"{package.Precision}, ONNX Runtime {OrtSession.RuntimeVersion}" });
-        foreach (int batch in batches) Run(session, batch);
-        Say(new WorkerLine { Done = true });
-        Console.In.ReadToEnd();
-        return 0;
+        return WorkerTurns.Take(() =>
+        {
+            foreach (int batch in batches) Run(session, batch);
+        });
     }
 
     private void Run(GenerationSession session, int batch)

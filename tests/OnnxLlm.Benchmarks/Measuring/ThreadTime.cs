@@ -2,26 +2,37 @@ using System.Globalization;
 
 namespace OnnxLlm.Benchmarks.Measuring;
 
-/// <summary>Processor time of a process's threads by their names, as Linux tells it.</summary>
-internal static class ThreadTime
+/// <summary>Processor time of a process's threads at a moment, as Linux counts it, to the nanosecond.</summary>
+internal sealed class ThreadTime
 {
-    private const int UserTime = 11, SystemTime = 12;      // behind the name, counted from the state
-    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(0.01);
+    private readonly Dictionary<string, double> _microseconds = [];
 
-    /// <summary>Of the threads alive whose name fits; nothing where the system does not tell.</summary>
-    public static TimeSpan Of(int process, Predicate<string> name)
+    /// <summary>Of the threads alive whose name is wanted; of none where the system does not tell.</summary>
+    public static ThreadTime Of(int process, Predicate<string> wanted)
     {
+        var times = new ThreadTime();
         string folder = $"/proc/{process}/task";
-        if (!Directory.Exists(folder)) return TimeSpan.Zero;
-        return Tick * Directory.GetDirectories(folder).Select(thread => Path.Combine(thread, "stat")).Where(File.Exists).Select(File.ReadAllText).Where(line => name(Name(line))).Sum(Ticks);
+        if (!Directory.Exists(folder)) return times;
+        foreach (string thread in Directory.GetDirectories(folder))
+        {
+            try
+            {
+                if (wanted(File.ReadAllText(Path.Combine(thread, "comm")).TrimEnd()))
+                    times._microseconds[thread] = Microseconds(File.ReadAllText(Path.Combine(thread, "schedstat")));
+            }
+            catch (IOException)
+            {
+                // It has ended meanwhile, or the system does not count.
+            }
+        }
+
+        return times;
     }
 
-    /// <summary>Between the outermost parentheses; a name may hold some itself.</summary>
-    public static string Name(string line) => line[(line.IndexOf('(', StringComparison.Ordinal) + 1)..line.LastIndexOf(')')];
+    /// <summary>What the threads alive have taken since another moment; not a number where the system does not tell.</summary>
+    public double MicrosecondsSince(ThreadTime before) =>
+        _microseconds.Count == 0 ? double.NaN : _microseconds.Sum(thread => thread.Value - before._microseconds.GetValueOrDefault(thread.Key));
 
-    public static long Ticks(string line)
-    {
-        string[] fields = line[(line.LastIndexOf(')') + 1)..].Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        return long.Parse(fields[UserTime], CultureInfo.InvariantCulture) + long.Parse(fields[SystemTime], CultureInfo.InvariantCulture);
-    }
+    /// <summary>The first field of a line of schedstat: nanoseconds on a processor.</summary>
+    public static double Microseconds(string line) => long.Parse(line.Split(' ')[0], CultureInfo.InvariantCulture) / 1e3;
 }

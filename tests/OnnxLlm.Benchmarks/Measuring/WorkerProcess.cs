@@ -33,6 +33,9 @@ internal sealed record WorkerLine
     /// <summary>Milliseconds from each piece of an answer to the next.</summary>
     public IReadOnlyList<double>? Gaps { get; init; }
 
+    /// <summary>The answer was to a prompt that needed no reading.</summary>
+    public bool? Steady { get; init; }
+
     public IReadOnlyList<string>? Profiles { get; init; }
     public bool? Done { get; init; }
 
@@ -59,7 +62,7 @@ internal sealed record WorkerRun(IReadOnlyList<WorkerLine> Lines, long PeakBytes
 
 /// <summary>
 /// A program measured in a process of its own, so that its memory is its own. It prints <see cref="WorkerLine"/>s and, after
-/// "done", stays until its standard input is closed: its peak is read at that moment, exactly, by the parent.
+/// "done", waits for a line of its standard input or its end: its peak is read at that moment, exactly, by the parent.
 /// </summary>
 internal sealed record WorkerProcess(string Name, string Program, IReadOnlyList<string> Arguments, IReadOnlyDictionary<string, string> Environment)
 {
@@ -71,31 +74,15 @@ internal sealed record WorkerProcess(string Name, string Program, IReadOnlyList<
         return new(name, program, host ? [typeof(WorkerProcess).Assembly.Location, .. arguments] : arguments, new Dictionary<string, string>());
     }
 
-    /// <param name="beside">Processor time so far of another program that is measured with it, if there is one.</param>
-    public WorkerRun Run(Func<TimeSpan>? beside = null)
+    /// <summary>One turn, and its end.</summary>
+    public WorkerRun Run()
     {
-        var machine = new ProcessorTime(TimeProvider.System);
-        TimeSpan before = beside?.Invoke() ?? TimeSpan.Zero;
-        using Process process = Start();
-        var lines = new List<WorkerLine>();
-        while (process.StandardOutput.ReadLine() is { } text)
-        {
-            lines.Add(WorkerLine.Parse(text));
-            if (lines[^1].Done == true)
-                return Finish(process, lines, ours => machine.OthersShare(ours + (beside?.Invoke() ?? before) - before));
-        }
-        process.WaitForExit();
-        throw new BenchmarkException($"{Name} ended with exit code {process.ExitCode} after {lines.Count} lines.");
+        using WorkerTurns turns = Begin();
+        return turns.Next();
     }
 
-    private static WorkerRun Finish(Process process, List<WorkerLine> lines, Func<TimeSpan, double> othersShare)
-    {
-        process.Refresh();
-        var run = new WorkerRun(lines, process.PeakWorkingSet64, othersShare(process.TotalProcessorTime));
-        process.StandardInput.Close();
-        process.WaitForExit();
-        return run;
-    }
+    /// <summary>Starts it for as many turns as are wanted.</summary>
+    public WorkerTurns Begin() => new(Name, Start());
 
     private Process Start()
     {

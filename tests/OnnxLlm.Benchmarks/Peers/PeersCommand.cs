@@ -44,8 +44,12 @@ internal static class PeersCommand
         var batches = new Argument<int[]>("batches");
         var command = new Command("peers-worker") { runtime, model, prompt, tokens, threads, batches };
         command.Hidden = true;
-        command.SetAction(parsed => new PeersWorker(
-            parsed.GetValue(runtime)!, parsed.GetValue(model)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(threads), TimeProvider.System).Run(parsed.GetValue(batches)!));
+        command.SetAction(parsed =>
+        {
+            using var worker = new PeersWorker(
+                parsed.GetValue(runtime)!, parsed.GetValue(model)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(threads), TimeProvider.System);
+            return worker.Run(parsed.GetValue(batches)!);
+        });
         return command;
     }
 }

@@ -4,30 +4,44 @@ using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Benchmarks.Peers;
 
-/// <summary>One runtime as a process of its own: a line per batch.</summary>
-internal sealed class PeersWorker(string runtime, string model, int prompt, int tokens, int threads, TimeProvider time)
+/// <summary>One runtime as a process of its own: a line per batch, in each turn.</summary>
+internal sealed class PeersWorker(string runtime, string model, int prompt, int tokens, int threads, TimeProvider time) : IDisposable
 {
     public const string Own = "OnnxLlm", GenAi = "ORT GenAI", Llama = "llama.cpp";
 
     private const int Seed = 1, WarmUpTokens = 8;
 
+    private readonly Random _random = new(Seed);
+    private PeerLoop? _loop;
+    private int _batch;
+
     public int Run(IReadOnlyList<int> batches)
     {
         Say(new WorkerLine { About = runtime });
-        foreach (int batch in batches) Run(batch);
-        Say(new WorkerLine { Done = true });
-        Console.In.ReadToEnd();
-        return 0;
+        return WorkerTurns.Take(() =>
+        {
+            foreach (int batch in batches) Run(batch);
+        });
     }
 
     private void Run(int batch)
     {
-        using PeerLoop loop = Loop(batch);
-        var random = new Random(Seed);
-        loop.Answer([.. Enumerable.Range(0, batch).Select(_ => Prompt(random))], Math.Min(WarmUpTokens, tokens), time);
-        var answer = loop.Answer([.. Enumerable.Range(0, batch).Select(_ => Prompt(random))], tokens, time);
+        PeerLoop loop = Warm(batch);
+        var answer = loop.Answer(Prompts(), tokens, time);
         Say(new WorkerLine { Step = 1, Batch = batch, FirstMilliseconds = answer.FirstMilliseconds, Milliseconds = answer.RestMilliseconds });
     }
+
+    /// <summary>A loop for so many sequences that has given an answer before: the one at hand, or a new one.</summary>
+    private PeerLoop Warm(int batch)
+    {
+        if (_loop is not null && _batch == batch) return _loop;
+        _loop?.Dispose();
+        (_loop, _batch) = (Loop(batch), batch);
+        _loop.Answer(Prompts(), Math.Min(WarmUpTokens, tokens), time);
+        return _loop;
+    }
+
+    public void Dispose() => _loop?.Dispose();
 
     private PeerLoop Loop(int batch) => runtime switch
     {
@@ -37,7 +51,7 @@ internal sealed class PeersWorker(string runtime, string model, int prompt, int 
         _ => throw new BenchmarkException($"There is no runtime '{runtime}' here."),
     };
 
-    private int[] Prompt(Random random) => [.. Enumerable.Range(0, prompt).Select(_ => random.Next(RandomModel.Large.VocabularySize))];
+    private int[][] Prompts() => [.. Enumerable.Range(0, _batch).Select(_ => Enumerable.Range(0, prompt).Select(_ => _random.Next(RandomModel.Large.VocabularySize)).ToArray())];
 
     private static void Say(WorkerLine line) => Console.WriteLine(line);
 }

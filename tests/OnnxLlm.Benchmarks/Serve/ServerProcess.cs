@@ -27,7 +27,7 @@ internal sealed class ServerProcess : IDisposable
     }
 
     /// <summary>Processor time of all threads but the engine's loop and the workers of the forward pass, which have the name of the thread that starts them, the program's first.</summary>
-    public TimeSpan HttpTime => ProcessorTime - ThreadTime.Of(_process.Id, name => name is "inference" or "dotnet");
+    public ThreadTime HttpTime => ThreadTime.Of(_process.Id, name => name is not ("inference" or "dotnet"));
 
     /// <summary>Most memory it had resident, in bytes.</summary>
     public long PeakBytes

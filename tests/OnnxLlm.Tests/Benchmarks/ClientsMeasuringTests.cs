@@ -6,26 +6,15 @@ namespace OnnxLlm.Tests.Benchmarks;
 
 public sealed class ClientsMeasuringTests
 {
-    /// <summary>A token every 10 ms from 20 ms on, and one every 20 ms from 50 ms on: both stream from 50 to 100 ms.</summary>
-    private static readonly StreamedLoad Load = new(clients: 2, tokens: 9, [Answer(0, 20, 10), Answer(10, 40, 20)]);
+    /// <summary>Two answers of nine tokens, and two behind known prompts, which count for the steady rate alone.</summary>
+    private static readonly StreamedLoad Load = new(
+        tokens: 9, [Answer(0, 20, 10), Answer(10, 40, 20), Answer(300, 5, 10) with { Steady = true }, Answer(300, 10, 20) with { Steady = true }]);
 
     [Fact]
     public void StreamedLoad_Whole_LastsFromTheFirstRequestToTheLastEnd() => Assert.Equal(18 / 0.21, Load.WholeRate, 9);
 
     [Fact]
-    public void StreamedLoad_Steady_IsWhileAllAreInTheMiddle() => Assert.Equal((5 + 2) / 0.05, Load.SteadyRate, 9);
-
-    [Fact]
-    public void StreamedLoad_WithSeveralTokensInAnEvent_CountsThem()
-    {
-        var load = new StreamedLoad(clients: 1, tokens: 9, [Answer(0, 20, 10) with { Gaps = [40, 40] }]);
-
-        Assert.Equal(8 / 0.08, load.SteadyRate, 9);
-    }
-
-    [Fact]
-    public void StreamedLoad_WhoseClientsNeverStreamTogether_HasNoSteadyRate() =>
-        Assert.Equal(double.NaN, new StreamedLoad(clients: 2, tokens: 9, [Answer(0, 20, 10), Answer(200, 20, 10)]).SteadyRate);
+    public void StreamedLoad_Steady_IsTheSumOfWhatStreamsGetBehindTheirFirstTokens() => Assert.Equal(8 / 0.08 + 8 / 0.16, Load.SteadyRate, 9);
 
     [Fact]
     public void ClientsResult_OfRounds_HasItsGoalsByTheNumberOfClients()
@@ -87,12 +76,20 @@ public sealed class ClientsMeasuringTests
     }
 
     [Fact]
-    public void ThreadTime_OfALine_IsUserAndSystemTimeBehindItsName()
-    {
-        const string line = "17 (.NET (TP) Work) S 1 17 17 0 -1 4194368 100 0 0 0 34 5 0 0 20 0 12 0 4711 1000 100";
+    public void ThreadTime_OfALine_IsItsFirstFieldInNanoseconds() => Assert.Equal(1234.567, ThreadTime.Microseconds("1234567 89 10\n"));
 
-        Assert.Equal(".NET (TP) Work", ThreadTime.Name(line));
-        Assert.Equal(39, ThreadTime.Ticks(line));
+    [Fact]
+    public void ThreadTime_OfWhatIsNot_IsNotANumber() =>
+        Assert.Equal(double.NaN, ThreadTime.Of(Environment.ProcessId, _ => false).MicrosecondsSince(ThreadTime.Of(Environment.ProcessId, _ => false)));
+
+    [Fact]
+    public void ThreadTime_OfThisProcess_GrowsWithItsWork()
+    {
+        ThreadTime before = ThreadTime.Of(Environment.ProcessId, _ => true);
+        long turns = 0;
+        while (ThreadTime.Of(Environment.ProcessId, _ => true).MicrosecondsSince(before) < 2000) turns++;
+
+        Assert.True(turns > 0);
     }
 
     /// <summary>Nine tokens, each an event of its own.</summary>
