@@ -55,7 +55,7 @@ internal static class ServerHost
     {
         services.AddSingleton(CreateKeys).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
-        services.AddSingleton<GenerationEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
+        services.AddSingleton<GenerationEndpoint>().AddSingleton<ResponsesEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
         services.AddSingleton<JsonBody>().AddSingleton<GenerationReader>().AddSingleton<AnswerRoute>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<InferEndpoint>();
         services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));

@@ -72,6 +72,36 @@ const checks = {
       assert.ok(top_logprobs.reduce((sum, { logprob }) => sum + Math.exp(logprob), 0) <= 1.0001);
     }
   },
+  async 'a function is called, and the runner calls it'() {
+    const parameters = { type: 'object', additionalProperties: false, required: ['a'], properties: { a: { type: 'integer' } } };
+    const tools = [{ type: 'function', function: { name: 'add', description: 'Adds.', parameters, strict: true } }];
+    const { choices: [choice] } = await client.chat.completions.create({ ...noise, tools, tool_choice: 'required', parallel_tool_calls: false });
+    assert.equal(choice.finish_reason, 'tool_calls');
+    assert.equal(choice.message.content, null);
+    const [call] = choice.message.tool_calls;
+    assert.ok(Number.isInteger(JSON.parse(call.function.arguments).a));
+    const streamed = await client.chat.completions.stream({ ...noise, tools, tool_choice: { type: 'function', function: { name: 'add' } } }).finalChatCompletion();
+    assert.deepEqual(Object.keys(JSON.parse(streamed.choices[0].message.tool_calls[0].function.arguments)), ['a']);
+    const told = [...noise.messages, choice.message, { role: 'tool', tool_call_id: call.id, content: '2' }];
+    const next = await client.chat.completions.create({ ...noise, messages: told, tools, tool_choice: 'none', max_completion_tokens: 4 });
+    assert.equal(next.choices[0].message.tool_calls, undefined);
+  },
+  async 'a response answers whole, streamed, and by a call'() {
+    const ask = { model: 'org/toy', input: [{ role: 'user', content: 'Hello' }], temperature: 0 };
+    const response = await client.responses.create(ask);
+    assert.equal(response.output_text, story);
+    assert.equal(response.status, 'completed');
+    const streamed = await client.responses.stream(ask).finalResponse();
+    assert.equal(streamed.output[0].content[0].text, story);
+    assert.equal(streamed.usage.total_tokens, response.usage.total_tokens);
+    const tools = [{ type: 'function', name: 'add', strict: true, parameters: { type: 'object', additionalProperties: false, required: ['a'], properties: { a: { type: 'integer' } } } }];
+    const { output: [call] } = await client.responses.create({ model: 'noise', input: 'Add.', tools, tool_choice: { type: 'function', name: 'add' } });
+    assert.equal(call.type, 'function_call');
+    assert.ok(Number.isInteger(JSON.parse(call.arguments).a));
+    const next = await client.responses.create({ model: 'noise', input: [{ role: 'user', content: 'Add.' }, call, { type: 'function_call_output', call_id: call.call_id, output: '2' }], max_output_tokens: 4 });
+    assert.equal(next.status, 'incomplete');
+    assert.equal((await refusal(client.responses.create({ ...ask, previous_response_id: 'resp_1' }))).status, 400);
+  },
   async 'an answer keeps to its JSON schema'() {
     const schema = {
       type: 'object', additionalProperties: false, required: ['mood', 'count'],

@@ -11,6 +11,7 @@ internal sealed record AnswerHead(string Id, long Created, string Model, string 
 internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, GenerationRequest request)
 {
     private readonly Dictionary<int, TextFrame> _frames = [];
+    private readonly CallWriter? _calls = request.MayCall ? new CallWriter(head.Id) : null;
 
     /// <summary>The whole answer, once all pieces are there.</summary>
     public JsonObject Whole(IReadOnlyList<ChoiceDelta> deltas, int choices, Usage usage)
@@ -26,6 +27,12 @@ internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, Genera
     /// <summary>Adds the streamed pieces of a delta: text first, the end apart.</summary>
     public void Append(SseStream stream, ChoiceDelta delta)
     {
+        if (_calls is not null)
+        {
+            foreach (var piece in _calls.Pieces(delta)) stream.Append(Piece(piece));
+            return;
+        }
+
         if (!delta.Scores.IsEmpty) stream.Append(Piece(format.Piece(delta.Choice, delta.Text, delta.Scores, null)));
         else if (delta.Text.Length > 0) stream.Append(Frame(delta.Choice), delta.Text);
         if (delta.Finish is not null) stream.Append(Piece(format.Piece(delta.Choice, "", [], delta.Finish)));
@@ -57,7 +64,8 @@ internal sealed class AnswerWriter(AnswerHead head, IAnswerFormat format, Genera
     {
         ChoiceDelta[] pieces = [.. deltas];
         ImmutableArray<ScoredToken>? scores = request.Alternatives is null ? null : [.. pieces.SelectMany(piece => piece.Scores)];
-        return format.Whole(choice, string.Concat(pieces.Select(piece => piece.Text)), scores, pieces[^1].Finish ?? FinishReason.Stop);
+        var (text, finish) = (string.Concat(pieces.Select(piece => piece.Text)), pieces[^1].Finish ?? FinishReason.Stop);
+        return _calls?.Whole(choice, text, scores, finish) ?? format.Whole(choice, text, scores, finish);
     }
 
     private JsonObject Envelope(string name, IEnumerable<JsonObject> choices) => new()

@@ -17,8 +17,13 @@ internal static class BodySchemas
         """;
 
     public const string Chat = $$$"""
-        {"type":"object","required":["model","messages"],"properties":{"model":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"max_completion_tokens":{"type":"integer"},"max_tokens":{"type":"integer"},"add_generation_prompt":{"type":"boolean"},
+        {"type":"object","required":["model","messages"],"properties":{"model":{"type":"string"},"messages":{"type":"array","items":{"type":"object"}},"tools":{"type":"array","items":{"type":"object"}},"tool_choice":{"type":["string","object"]},"parallel_tool_calls":{"type":"boolean"},"max_completion_tokens":{"type":"integer"},"max_tokens":{"type":"integer"},"add_generation_prompt":{"type":"boolean"},
         "logprobs":{"type":"boolean"},"top_logprobs":{"type":"integer"},{{{Sampling}}} } }
+        """;
+
+    public const string Respond = $$$"""
+        {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]},"instructions":{"type":"string"},"max_output_tokens":{"type":"integer","minimum":1},"text":{"type":"object"},
+        "tools":{"type":"array","items":{"type":"object"}},"tool_choice":{"type":["string","object"]},"parallel_tool_calls":{"type":"boolean"},{{{Sampling}}} } }
         """;
 
     public const string Generate = """{"type":"object","required":["text_input"],"properties":{"text_input":{"type":"string"},"parameters":{"type":"object"}}}""";

@@ -18,22 +18,24 @@ internal sealed class ChatFormat : IAnswerFormat
     public JsonObject Opening(int choice) => Delta(choice, new JsonObject { ["role"] = "assistant", ["content"] = "" }, [], null);
 
     public JsonObject Piece(int choice, string text, ImmutableArray<ScoredToken> scores, FinishReason? finish) =>
-        Delta(choice, finish is null ? new JsonObject { ["content"] = text } : [], scores, finish);
+        Delta(choice, finish is null ? new JsonObject { ["content"] = text } : [], scores, finish is { } reason ? Words.Of(reason) : null);
 
-    public JsonObject Whole(int choice, string text, ImmutableArray<ScoredToken>? scores, FinishReason finish) => new()
+    public JsonObject Whole(int choice, string text, ImmutableArray<ScoredToken>? scores, FinishReason finish) => Message(choice, text, [], scores, Words.Of(finish));
+
+    /// <summary>A whole choice; without text where it does nothing but call functions.</summary>
+    public static JsonObject Message(int choice, string text, IReadOnlyList<JsonObject> calls, ImmutableArray<ScoredToken>? scores, string finish)
     {
-        ["index"] = choice,
-        ["message"] = new JsonObject { ["role"] = "assistant", ["content"] = text, ["refusal"] = null },
-        ["logprobs"] = scores is { } some ? Scores(some) : null,
-        ["finish_reason"] = Words.Of(finish),
-    };
+        var message = new JsonObject { ["role"] = "assistant", ["content"] = calls.Count > 0 && text.Length == 0 ? null : text, ["refusal"] = null };
+        if (calls.Count > 0) message["tool_calls"] = new JsonArray([.. calls]);
+        return new() { ["index"] = choice, ["message"] = message, ["logprobs"] = scores is { } some ? Scores(some) : null, ["finish_reason"] = finish };
+    }
 
-    private static JsonObject Delta(int choice, JsonObject delta, ImmutableArray<ScoredToken> scores, FinishReason? finish) => new()
+    public static JsonObject Delta(int choice, JsonObject delta, ImmutableArray<ScoredToken> scores, string? finish) => new()
     {
         ["index"] = choice,
         ["delta"] = delta,
         ["logprobs"] = scores.IsEmpty ? null : Scores(scores),
-        ["finish_reason"] = finish is { } reason ? Words.Of(reason) : null,
+        ["finish_reason"] = finish,
     };
 
     private static JsonObject Scores(ImmutableArray<ScoredToken> scores) => new()

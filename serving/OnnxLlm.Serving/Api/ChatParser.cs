@@ -14,11 +14,14 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
         RefuseWhatIsMissing();
         var maxTokens = MaxTokens();
         var messages = Messages();
+        var offer = new ToolFields(body, limits).Read();
+        if (offer is not null && shared.Format is not null) body.Refuse("response_format", "'response_format' and 'tools' are not possible together; set 'tool_choice' to \"none\".");
         var open = body.Flag("add_generation_prompt") ?? true;
         if (body.Error is not null || model.Template is not { } template) return shared;
         return shared with
         {
-            Prompts = [[.. template.Encode(messages, open)]],
+            Prompts = [[.. template.Encode(offer is null ? messages : ToolTurns.Offering(offer.Offered, messages), open)]],
+            Format = offer?.Format ?? shared.Format,
             Stop = [.. shared.Stop, .. template.Stops],
             MaxTokens = maxTokens ?? int.MaxValue,
             MaxTokensIsFirm = maxTokens is not null,
@@ -42,8 +45,7 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
 
     private void RefuseWhatIsMissing()
     {
-        RefuseTools("tools", "tool_choice");
-        RefuseTools("functions", "function_call");
+        RefuseFunctions();
         if (body.Element("audio") is not null) body.Refuse(ApiError.Unsupported("audio", "the model writes text."));
         if (body.List("modalities", 16).Any(modality => body.Text("modalities", modality) != "text"))
             body.Refuse(ApiError.Unsupported("modalities", "the model writes text."));
@@ -52,16 +54,16 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
             body.Refuse(ApiError.Unsupported("chat_template_kwargs", "the templates have no arguments."));
     }
 
-    /// <summary>Tools may be offered as long as none may be called.</summary>
-    private void RefuseTools(string list, string choice)
+    /// <summary>The form that tools had before: they may be offered as long as none may be called.</summary>
+    private void RefuseFunctions()
     {
-        var wanted = body.Element(choice) is { } value ? (value.ValueKind == JsonValueKind.String ? body.Text(choice, value) : "a tool") : "auto";
+        var wanted = body.Element("function_call") is { } value ? (value.ValueKind == JsonValueKind.String ? body.Text("function_call", value) : "a function") : "auto";
         if (wanted == "none") return;
-        if (body.Element(list) is { } tools && !IsEmpty(tools)) body.Refuse(ApiError.Unsupported(list, $"the model calls no tools; set '{choice}' to \"none\"."));
-        if (wanted != "auto") body.Refuse(ApiError.Unsupported(choice, "the model calls no tools."));
+        if (body.Element("functions") is { } functions && !IsEmpty(functions)) body.Refuse(ApiError.Unsupported("functions", "use 'tools'."));
+        if (wanted != "auto") body.Refuse(ApiError.Unsupported("function_call", "use 'tool_choice'."));
     }
 
-    private List<ChatMessage> Messages()
+    private IReadOnlyList<ChatMessage> Messages()
     {
         if (body.Element("messages") is not { ValueKind: JsonValueKind.Array } list || list.GetArrayLength() == 0)
         {
@@ -70,7 +72,7 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
         }
 
         if (list.GetArrayLength() > limits.Messages) body.Refuse("messages", $"'messages' may have at most {limits.Messages} entries.");
-        return [.. list.EnumerateArray().Take(limits.Messages).Select((message, i) => Message($"messages[{i}]", message)).OfType<ChatMessage>()];
+        return ToolTurns.WithResults([.. list.EnumerateArray().Take(limits.Messages).Select((message, i) => Message($"messages[{i}]", message)).OfType<ChatMessage>()]);
     }
 
     private ChatMessage? Message(string path, JsonElement json)
@@ -84,9 +86,26 @@ internal sealed class ChatParser(RequestBody body, ServedModel model, RequestLim
         var message = new RequestBody(json);
         var role = message.Text("role");
         if (!Roles.Contains(role)) body.Refuse($"{path}.role", $"'{path}.role' must be one of {string.Join(", ", Roles)}.");
-        foreach (var calls in new[] { "tool_calls", "function_call" })
-            if (message.Element(calls) is { } made && !IsEmpty(made)) body.Refuse(ApiError.Unsupported($"{path}.{calls}", "the templates cannot show calls."));
-        return new ChatMessage(role == "developer" ? "system" : role ?? "", Content(path, message));
+        if (message.Element("function_call") is { } old && !IsEmpty(old)) body.Refuse(ApiError.Unsupported($"{path}.function_call", "use 'tool_calls'."));
+        var calls = message.Element("tool_calls") is { } made && !IsEmpty(made) ? Calls($"{path}.tool_calls", made) : [];
+        var content = calls.Length > 0 && message.Element("content") is null ? "" : Content(path, message);
+        return new ChatMessage(role == "developer" ? "system" : role ?? "", string.Join('\n', [.. content.Length > 0 || calls.Length == 0 ? [content] : Array.Empty<string>(), .. calls]));
+    }
+
+    /// <summary>Calls that the assistant made, as it wrote them.</summary>
+    private string[] Calls(string path, JsonElement list)
+    {
+        if (list.ValueKind == JsonValueKind.Array && list.GetArrayLength() <= limits.Calls) return [.. list.EnumerateArray().Select((call, i) => Call($"{path}[{i}]", call))];
+        body.Refuse(path, $"'{path}' must be an array with at most {limits.Calls} calls.");
+        return [];
+    }
+
+    private string Call(string path, JsonElement json)
+    {
+        var call = json.ValueKind == JsonValueKind.Object && new RequestBody(json).Element("function") is { ValueKind: JsonValueKind.Object } function ? new RequestBody(function) : null;
+        if (call?.Text("name") is { } name && call.Text("arguments") is { } arguments) return ToolTurns.Call(name, arguments);
+        body.Refuse(path, $"'{path}' must be {{\"type\":\"function\",\"function\":{{\"name\":…,\"arguments\":…}}}}, both texts.");
+        return "";
     }
 
     private string Content(string path, RequestBody message)

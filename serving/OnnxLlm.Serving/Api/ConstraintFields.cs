@@ -1,10 +1,9 @@
 using System.Text.Json;
-using System.Text.RegularExpressions;
 
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>Reads what the answer must look like: <c>response_format</c>, <c>structured_outputs</c>, or the older <c>guided_…</c> fields.</summary>
-internal sealed partial class ConstraintFields(RequestBody body)
+internal sealed class ConstraintFields(RequestBody body)
 {
     public ConstraintSpec? Read()
     {
@@ -31,7 +30,7 @@ internal sealed partial class ConstraintFields(RequestBody body)
 
     private ConstraintSpec? JsonSchema(RequestBody named)
     {
-        if (named.Text("name") is not { } name || !SchemaName().IsMatch(name))
+        if (named.Text("name") is not { } name || !RequestBody.IsName(name))
             return Refuse("response_format.json_schema.name", "'response_format.json_schema.name' must have 1 to 64 letters, digits, '_' or '-'.");
         return named.Element("schema") is { } schema ? Json("response_format.json_schema.schema", schema) : Refuse("response_format.json_schema.schema", "'response_format.json_schema.schema' is missing.");
     }
@@ -71,7 +70,4 @@ internal sealed partial class ConstraintFields(RequestBody body)
         body.Refuse(path, message);
         return null;
     }
-
-    [GeneratedRegex("^[A-Za-z0-9_-]{1,64}$")]
-    private static partial Regex SchemaName();
 }

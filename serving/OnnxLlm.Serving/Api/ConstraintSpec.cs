@@ -8,6 +8,9 @@ internal enum ConstraintKind
 
     /// <summary>One of some texts, as a JSON list.</summary>
     Choice,
+
+    /// <summary>Calls of functions, and text before them where that is possible; see <see cref="CallGrammar"/>.</summary>
+    Calls,
 }
 
 /// <summary>What an answer must look like, as the client wrote it.</summary>

@@ -25,8 +25,13 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed, ID
         var request = Request(lease.Description, messages, options ?? new ChatOptions());
         var (started, error) = await new Generation(lease.Model, Self).StartAsync(request, mayCache: true, cancellationToken).ConfigureAwait(false);
         using var answer = started ?? throw new ServingException(error!.Message);
+        var calls = request.MayCall ? new InProcessCalls(nextSeed) : null;
         await foreach (var delta in answer.ReadAsync(cancellationToken).ConfigureAwait(false))
-            yield return new ChatResponseUpdate(ChatRole.Assistant, delta.Text) { ModelId = entry.Id, FinishReason = Reason(delta.Finish) };
+        {
+            IList<AIContent> contents = calls?.Read(delta) ?? [new TextContent(delta.Text)];
+            yield return new ChatResponseUpdate(ChatRole.Assistant, contents) { ModelId = entry.Id, FinishReason = calls is { Any: true } && delta.Finish is FinishReason.Stop ? ChatFinishReason.ToolCalls : Reason(delta.Finish) };
+        }
+
         yield return new ChatResponseUpdate(ChatRole.Assistant, [new UsageContent(Details(answer.Usage))]) { ModelId = entry.Id };
     }
 
@@ -66,7 +71,7 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed, ID
         var system = options.Instructions is { } instructions ? [Turn("system", [new TextContent(instructions)])] : Array.Empty<object>();
         return new()
         {
-            ["messages"] = (object[])[.. system, .. messages.Select(message => Turn(message.Role.Value, message.Contents))],
+            ["messages"] = (object[])[.. system, .. messages.SelectMany(message => Turns(message.Role.Value, message.Contents))],
             ["max_completion_tokens"] = options.MaxOutputTokens,
             ["temperature"] = options.Temperature,
             ["top_p"] = options.TopP,
@@ -76,12 +81,23 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed, ID
             ["seed"] = options.Seed,
             ["stop"] = options.StopSequences,
             ["response_format"] = Format(options.ResponseFormat),
-            ["tools"] = options.Tools?.Select(tool => tool.Name),
-            ["tool_choice"] = options.ToolMode switch { null or AutoChatToolMode => "auto", NoneChatToolMode => "none", _ => "required" },
+            ["tools"] = options.Tools?.Select(InProcessCalls.Tool),
+            ["tool_choice"] = InProcessCalls.Choice(options.ToolMode),
+            ["parallel_tool_calls"] = options.AllowMultipleToolCalls,
         };
     }
 
-    private static Dictionary<string, object> Turn(string role, IEnumerable<AIContent> contents) => new() { ["role"] = role, ["content"] = contents.Select(Part) };
+    /// <summary>A message, or one for each result of a call.</summary>
+    private static IEnumerable<object> Turns(string role, IList<AIContent> contents) => contents.OfType<FunctionResultContent>().Any()
+        ? contents.Select(content => content is FunctionResultContent result ? Turn("tool", [new TextContent(InProcessCalls.Text(result))]) : Turn(role, [content]))
+        : [Turn(role, contents)];
+
+    private static Dictionary<string, object> Turn(string role, IEnumerable<AIContent> contents) => new()
+    {
+        ["role"] = role,
+        ["content"] = contents.Where(content => content is not FunctionCallContent).Select(Part),
+        ["tool_calls"] = contents.OfType<FunctionCallContent>().Select(InProcessCalls.Call),
+    };
 
     /// <summary>What is not text keeps its kind, so that it is refused by it.</summary>
     private static Dictionary<string, string> Part(AIContent content) =>

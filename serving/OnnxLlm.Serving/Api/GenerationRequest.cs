@@ -42,7 +42,11 @@ internal sealed record GenerationRequest
     /// <summary>What the answer must look like.</summary>
     public ConstraintSpec? Format { get; init; }
 
-    /// <summary>The same, compiled.</summary>
+    /// <summary>It may call functions.</summary>
+    [JsonIgnore]
+    public bool MayCall => Format?.Kind == ConstraintKind.Calls;
+
+    /// <summary>What it must look like, compiled.</summary>
     [JsonIgnore]
     public Constraint? Constraint { get; init; }
 

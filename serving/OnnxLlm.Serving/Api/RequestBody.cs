@@ -79,6 +79,9 @@ internal sealed class RequestBody(JsonElement root)
         return [];
     }
 
+    /// <summary>1 to 64 letters, digits, '_' and '-', as schemas and functions are called.</summary>
+    public static bool IsName(string text) => text.Length is >= 1 and <= 64 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-');
+
     /// <summary>The name of a property, or null where it is not text.</summary>
     public static string? Name(JsonProperty property) => Unicode(() => property.Name);
 

@@ -20,6 +20,12 @@ internal sealed record RequestLimits
 
     public int Messages { get; init; } = 4096;
 
+    /// <summary>Functions on offer.</summary>
+    public int Tools { get; init; } = 128;
+
+    /// <summary>Calls that one answer may make.</summary>
+    public int Calls { get; init; } = 16;
+
     /// <summary>Log probabilities that the answers to a request may come with, alternatives included: some hundred megabytes of memory.</summary>
     public long Scores { get; init; } = 1 << 19;
 

@@ -37,6 +37,7 @@ internal static class Routes
         app.MapGet($"{version}/models/{{**id}}", models.GetAsync).Says("One of them.");
         app.MapPost($"{version}/completions", generation.CompleteAsync).WithMetadata(new Metered()).Says("Continues a text.", BodySchemas.Completion);
         app.MapPost($"{version}/chat/completions", generation.ChatAsync).WithMetadata(new Metered()).Says("Answers in a conversation.", BodySchemas.Chat);
+        app.MapPost($"{version}/responses", app.Service<ResponsesEndpoint>().RespondAsync).WithMetadata(new Metered()).Says("Answers in a conversation, in the form of newer clients; nothing is stored.", BodySchemas.Respond);
         app.MapPost($"{version}/embeddings", app.Service<EmbeddingsEndpoint>().EmbedAsync).WithMetadata(new Metered()).Says("A vector for each text.", BodySchemas.Embed);
         app.MapPost($"{version}/tokenize", tokenizer.TokenizeAsync).Says("The tokens of a text or a conversation.", BodySchemas.Tokenize);
         app.MapPost($"{version}/detokenize", tokenizer.DetokenizeAsync).Says("The text of tokens.", BodySchemas.Detokenize);

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
@@ -30,8 +31,10 @@ internal sealed class SseStream(HttpContext context)
     }
 
     /// <summary>Adds an event that leaves with the next flush.</summary>
-    public void Append(JsonNode data)
+    /// <param name="name">Of the event, where clients tell them apart by it.</param>
+    public void Append(JsonNode data, string? name = null)
     {
+        if (name is not null) Write(Encoding.UTF8.GetBytes($"event: {name}\n"));
         Write("data: "u8);
         var writer = Writer();
         data.WriteTo(writer);

@@ -28,7 +28,8 @@ internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
         }
         catch (ConstraintException mistake)
         {
-            return (null, ApiError.Invalid("response_format", mistake.Message, spec.Kind == ConstraintKind.JsonSchema ? "unsupported_schema" : "invalid_value"));
+            var hasSchema = spec.Kind is ConstraintKind.JsonSchema or ConstraintKind.Calls;
+            return (null, ApiError.Invalid(spec.Kind == ConstraintKind.Calls ? "tools" : "response_format", mistake.Message, hasSchema ? "unsupported_schema" : "invalid_value"));
         }
     }
 
@@ -37,18 +38,22 @@ internal sealed class ConstraintCache(Tokenizer tokenizer) : IDisposable
     private static Grammar Compile(ConstraintSpec spec) => spec.Kind switch
     {
         ConstraintKind.JsonObject => JsonSchema.AnyObject(),
-        ConstraintKind.JsonSchema => CompileSchema(spec.Text),
+        ConstraintKind.JsonSchema => Schema(spec.Text, text =>
+        {
+            using var schema = JsonDocument.Parse(text);
+            return JsonSchema.Compile(schema.RootElement);
+        }),
+        ConstraintKind.Calls => Schema(spec.Text, CallGrammar.Compile),
         ConstraintKind.Regex => Plain(new RegexParser(spec.Text, set => set.ToUtf8()).ParseWhole()),
         ConstraintKind.Choice => Plain(Pattern.Either([.. JsonSerializer.Deserialize<string[]>(spec.Text)!.Select(Pattern.Text)])),
         _ => throw new ServingException($"There is no constraint {spec.Kind}."),
     };
 
-    private static Grammar CompileSchema(string text)
+    private static Grammar Schema(string text, Func<string, Grammar> compile)
     {
         try
         {
-            using var schema = JsonDocument.Parse(text);
-            return JsonSchema.Compile(schema.RootElement);
+            return compile(text);
         }
         catch (Exception mistake) when (mistake is JsonException or InvalidOperationException)
         {

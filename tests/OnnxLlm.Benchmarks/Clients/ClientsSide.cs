@@ -22,14 +22,12 @@ internal sealed class LoopSide : ClientsSide
 {
     private readonly ClientsOptions _options;
     private readonly int _batch;
-    private readonly WorkerTurns _turns;
+    private readonly PeerTurns _turns;
 
     public LoopSide(ClientsOptions options, string runtime, string model, int batch) : base(runtime)
     {
         (_options, _batch) = (options, batch);
-        int[] numbers = [options.Prompt, options.Tokens, options.Threads, .. Enumerable.Repeat(batch, ClientsOptions.Answers(batch))];
-        _turns = WorkerProcess.Self(runtime, ["peers-worker", runtime, model, .. numbers.Select(number => number.ToString(CultureInfo.InvariantCulture))]).Begin();
-        _turns.Next();
+        _turns = new PeerTurns(runtime, model, options.Prompt, options.Tokens, options.Threads, batch, ClientsOptions.Answers(batch));
     }
 
     public override ClientsRun Turn()

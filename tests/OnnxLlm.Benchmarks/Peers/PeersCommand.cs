@@ -6,7 +6,7 @@ namespace OnnxLlm.Benchmarks.Peers;
 /// <summary>What the suite is asked for.</summary>
 /// <param name="Prompt">Tokens of each prompt.</param>
 /// <param name="Tokens">Tokens of each answer.</param>
-/// <param name="Rounds">Runs of each runtime, in turn.</param>
+/// <param name="Rounds">Turns of each runtime.</param>
 /// <param name="Threads">Threads of each.</param>
 /// <param name="Report">The document whose section is rewritten, or null.</param>
 internal sealed record PeersOptions(int Prompt, int Tokens, int Rounds, int Threads, string? Report)
@@ -21,7 +21,7 @@ internal static class PeersCommand
     public static Command Create()
     {
         Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 64, 2, "tokens of an answer");
-        Option<int> rounds = SuiteOptions.Number("--rounds", 2, 1, "runs of each runtime, in turn"), threads = SuiteOptions.Threads();
+        Option<int> rounds = SuiteOptions.Number("--rounds", 5, 1, "turns of each runtime"), threads = SuiteOptions.Threads();
         var models = new Option<string?>("--models") { Description = "folder that keeps the model files (default: a temporary one)" };
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();

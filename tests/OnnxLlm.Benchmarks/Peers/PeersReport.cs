@@ -15,31 +15,29 @@ internal static class PeersReport
 
         {now:yyyy-MM-dd}. {Machine.Current}. {model}
         {Peers}
-        Prompts of {result.Options.Prompt} random tokens, {result.Options.Tokens} tokens chosen greedily, after one shorter answer to warm up; rounds in turn: {result.Options.Rounds}; threads: {result.Options.Threads}.
-        Medians, tokens per second over all sequences. Other programs took at most {result.OthersShare:P1} of the machine during a run.
+        Prompts of {result.Options.Prompt} random tokens, {result.Options.Tokens} tokens chosen greedily. Each runtime has a process for each batch, which stays and takes short turns after a first; rounds: {result.Options.Rounds}, every other one in the
+        opposite order; threads: {result.Options.Threads}. Medians, tokens per second over all sequences. Other programs took at most {result.OthersShare:P1} of the machine during a turn.
 
-        | | {Row("decode, batch")} | {Row("prefill, batch")} | peak resident MB |
-        |---|{string.Concat(PeersResult.Batches.Select(_ => "---|---|"))}---|
-        {string.Join("\n", result.Runs.Keys.Select(runtime => Runtime(result, runtime)))}
+        | | {Row("decode, batch")} | {Row("prefill, batch")} | {Row("peak resident MB, batch")} |
+        |---|{string.Concat(PeersResult.Batches.Select(_ => "---|---|---|"))}
+        {string.Join("\n", PeersResult.Runtimes.Select(runtime => Runtime(result, runtime)))}
         {Ratios(result, PeersWorker.Llama)}
         {Ratios(result, PeersWorker.GenAi)}
+
+        A single sequence's token needs {result.ProductBytes / 1e6:F0} MB of weights. A plain loop on all threads read {result.ReadRate / 1e9:F1} GB/s from memory in the median, each time just before; at that rate the weights alone would take
+        {result.ProductBytes / result.ReadRate * 1e3:F2} ms of the {1e3 / result.Median(PeersWorker.Own, 1, result.Decode):F2} of a step. Keys and values are float32 here, and of 16 bits in llama.cpp.
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
         """);
 
     private static string Row(string what) => string.Join(" | ", PeersResult.Batches.Select(batch => FormattableString.Invariant($"{what} {batch}")));
 
-    private static string Runtime(PeersResult result, string name)
-    {
-        string Cells(Func<WorkerLine, double> figure) =>
-            string.Join(" | ", PeersResult.Batches.Select(batch => FormattableString.Invariant($"{result.Median(name, batch, figure):F0}")));
-        return FormattableString.Invariant($"| {name} | {Cells(result.Decode)} | {Cells(result.Prefill)} | {result.Peak(name) / 1e6:F0} |");
-    }
+    private static string Runtime(PeersResult result, string name) =>
+        $"| {name} | {Cells(result, (batch, figure) => FormattableString.Invariant($"{result.Median(name, batch, figure):F0}"))} |";
 
-    private static string Ratios(PeersResult result, string peer)
-    {
-        string Cells(Func<WorkerLine, double> figure) =>
-            string.Join(" | ", PeersResult.Batches.Select(batch => FormattableString.Invariant($"**{result.Ratio(peer, batch, figure):F2}**")));
-        return $"| **{PeersWorker.Own} / {peer}** | {Cells(result.Decode)} | {Cells(result.Prefill)} | |";
-    }
+    private static string Ratios(PeersResult result, string peer) =>
+        $"| **{PeersWorker.Own} / {peer}** | {Cells(result, (batch, figure) => FormattableString.Invariant($"**{result.Ratio(peer, batch, figure):F2}**"))} |";
+
+    private static string Cells(PeersResult result, Func<int, Func<WorkerRun, double>, string> cell) => string.Join(
+        " | ", ((Func<WorkerRun, double>[])[result.Decode, result.Prefill, run => PeersResult.Resident(run) / 1e6]).SelectMany(figure => PeersResult.Batches.Select(batch => cell(batch, figure))));
 }

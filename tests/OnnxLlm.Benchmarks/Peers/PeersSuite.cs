@@ -1,4 +1,5 @@
 using System.Globalization;
+using OnnxLlm.Benchmarks.Kernels;
 using OnnxLlm.Benchmarks.Measuring;
 using OnnxLlm.Benchmarks.Models;
 
@@ -7,34 +8,43 @@ namespace OnnxLlm.Benchmarks.Peers;
 /// <summary>The same INT8 model in three runtimes, each in its own process, in turn: ours, ONNX Runtime GenAI on our package, llama.cpp on a GGUF of its shape.</summary>
 internal sealed class PeersSuite(PeersOptions options, TimeProvider time, TextWriter output)
 {
+    private readonly QuietMachine _machine = new(time, options.Threads, output);
+
     /// <summary>Exit code: 0 = every goal met.</summary>
     public int Run()
     {
         using var temporary = new TemporaryFolder("peers");
         string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder), gguf = LargePackage.GgufIn(folder);
         (string Runtime, string Model)[] sides = [(PeersWorker.Llama, gguf), (PeersWorker.GenAi, package), (PeersWorker.Own, package)];
-        var machine = new QuietMachine(time, options.Threads, output);
-        var runs = sides.ToDictionary(side => side.Runtime, _ => new List<WorkerRun>());
-        for (int round = 0; round < options.Rounds; round++)
-            foreach (var (runtime, model) in sides)
-            {
-                machine.Wait();
-                runs[runtime].Add(Logged(runtime, Worker(runtime, model).Run()));
-            }
-
-        var result = new PeersResult(options, runs);
+        _machine.Wait();
+        using var limits = new LimitProbe(_machine, options.Threads, time);
+        PeersRound[] rounds = [.. PeersResult.Batches.SelectMany(batch => Rounds(sides, batch, limits))];
+        var result = new PeersResult(options, rounds, MeasuredModel.ProductBytes(package));
         return new Publication("peers", PeersReport.Section(result, MeasuredModel.Describe(package), time.GetLocalNow()), result.OthersShare, result.Goals).To(output, options.Report);
     }
 
-    private WorkerProcess Worker(string runtime, string model) => WorkerProcess.Self(
-        runtime, ["peers-worker", runtime, model, Text(options.Prompt), Text(options.Tokens), Text(options.Threads), .. PeersResult.Batches.Select(Text)]);
-
-    private WorkerRun Logged(string runtime, WorkerRun run)
+    /// <summary>All rounds of a batch; in every other one the sides come in the opposite order.</summary>
+    private IReadOnlyList<PeersRound> Rounds((string Runtime, string Model)[] sides, int batch, LimitProbe limits)
     {
-        string rates = string.Join(", ", run.Steps.Select(step => string.Create(CultureInfo.InvariantCulture, $"{PeersResult.DecodeRate(step, options.Tokens):F0}")));
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {runtime}: {rates} tokens/s, {run.PeakBytes / 1e6:F0} MB, others {run.OthersShare:P0}"));
-        return run;
+        var turns = new Dictionary<string, PeerTurns>();
+        try
+        {
+            foreach (var (runtime, model) in sides) turns.Add(runtime, new PeerTurns(runtime, model, options.Prompt, options.Tokens, options.Threads, batch, answers: 1));
+            return [.. Enumerable.Range(0, options.Rounds).Select(round => Round(turns, batch, limits, backwards: round % 2 == 1))];
+        }
+        finally
+        {
+            foreach (PeerTurns side in turns.Values) side.Dispose();
+        }
     }
 
-    private static string Text(int number) => number.ToString(CultureInfo.InvariantCulture);
+    private PeersRound Round(Dictionary<string, PeerTurns> turns, int batch, LimitProbe limits, bool backwards)
+    {
+        _machine.Wait();
+        double rate = limits.Measure().ReadRate;
+        var round = new PeersRound(batch, (backwards ? turns.Reverse() : turns).ToDictionary(side => side.Key, side => side.Value.Next()), rate);
+        string rates = string.Join(", ", round.Runs.Select(run => string.Create(CultureInfo.InvariantCulture, $"{run.Key} {PeersResult.DecodeRate(run.Value, options.Tokens):F0}")));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  batch {batch}: {rates} tokens/s; memory reads {rate / 1e9:F1} GB/s; others {round.OthersShare:P0}"));
+        return round;
+    }
 }

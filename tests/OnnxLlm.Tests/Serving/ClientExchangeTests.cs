@@ -103,16 +103,18 @@ public sealed class ClientExchangeTests
         Assert.Null(answer["choices"]![0]!["message"]!["refusal"]);
     }
 
-    /// <summary>What <c>bind_tools</c> sends is refused in a way that the client tells its user, and does not repeat.</summary>
+    /// <summary>What <c>bind_tools</c> sends, with a choice of tool.</summary>
     [Fact]
-    public async Task LangChain_Tools_AreRefusedOnce()
+    public async Task LangChain_Tools_AreCalled()
     {
-        await using var server = await TestServer.StartAsync();
+        await using var server = await TestServer.StartAsync(TestServer.Noise(maxLength: 4096));
         const string Body = """
-            {"messages":[{"content":"Hello","role":"user"}],"model":"org/toy","tools":[{"type":"function","function":{"name":"add","description":"Adds.","parameters":{"properties":{"a":{"type":"integer"}},"required":["a"],"type":"object"}}}]}
+            {"messages":[{"content":"Hello","role":"user"}],"model":"org/toy","tools":[{"type":"function","function":{"name":"add","description":"Adds.","parameters":{"properties":{"a":{"type":"integer"}},"required":["a"],"type":"object"}}}],"parallel_tool_calls":false,"tool_choice":{"type":"function","function":{"name":"add"}}}
             """;
-        var error = (await AskAsync(server, "/v1/chat/completions", Python, Body, HttpStatusCode.BadRequest))["error"]!;
-        Assert.Equal(("invalid_request_error", "unsupported_parameter", "tools"), ((string?)error["type"], (string?)error["code"], (string?)error["param"]));
+        var choice = (await AskAsync(server, "/v1/chat/completions", Python, Body))["choices"]![0]!;
+        var call = Assert.Single(choice["message"]!["tool_calls"]!.AsArray())!;
+        Assert.Equal(("tool_calls", "function", "add"), ((string?)choice["finish_reason"], (string?)call["type"], (string?)call["function"]!["name"]));
+        Assert.Equal(["a"], JsonNode.Parse((string)call["function"]!["arguments"]!)!.AsObject().Select(member => member.Key));
     }
 
     /// <summary>The class for completions sends several prompts together, and everything that it knows as null.</summary>

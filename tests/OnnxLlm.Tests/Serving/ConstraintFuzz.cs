@@ -37,6 +37,24 @@ internal static class ConstraintFuzz
         _ => $$""" "structured_outputs":{"choice":[{{Several(random, 3, () => JsonSerializer.Serialize(Regex(random)))}}]} """,
     };
 
+    /// <summary>Functions on offer, in the form of chats or, where the definition stands beside the type, of responses.</summary>
+    public static string Tools(Random random) => $$"""
+         "tools":[{{Several(random, 3, () => Tool(random))}}],"tool_choice":{{Pick(random, ["\"auto\"", "\"auto\"", "\"required\"", "\"required\"", "\"required\"", "\"none\"", "{\"type\":\"function\",\"function\":{\"name\":\"a\"}}", "{\"type\":\"function\",\"name\":\"a\"}", "7"])}}
+        """;
+
+    private static string Tool(Random random)
+    {
+        var definition = $"\"name\":\"{Pick(random, ["a", "b", "c", "d", "e_-9", "f", "g", "h", "é", ""])}\",\"strict\":{Pick(random, ["true", "false", "false", "null", "7"])},\"parameters\":{Parameters(random)}";
+        return random.Next(9) == 0 ? $"{{\"type\":\"function\",{definition}}}" : $"{{\"type\":\"function\",\"function\":{{{definition}}}}}";
+    }
+
+    private static string Parameters(Random random) => random.Next(4) switch
+    {
+        0 => Schema(random, 0),
+        1 => Pick(random, Leaves),
+        _ => $"{{\"type\":\"object\",\"properties\":{Named(random, 1)}}}",
+    };
+
     private static string Schema(Random random, int depth) =>
         depth > 3 || random.Next(12) == 0 ? Pick(random, Leaves) : $"{{{Several(random, 4, () => Keyword(random, depth + 1))}}}";
 

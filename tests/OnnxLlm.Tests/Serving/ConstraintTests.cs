@@ -41,7 +41,7 @@ public sealed class ConstraintTests : IDisposable
         var constraint = Find(ConstraintKind.JsonSchema, text);
         for (var seed = 0; seed < 200; seed++)
         {
-            var answer = Answer(constraint, seed, constraint.Start.Distance + seed);
+            var answer = ConstrainedAnswer.Of(constraint, seed, constraint.Start.Distance + seed);
             using var json = JsonDocument.Parse(answer);
             Assert.True(SchemaCheck.IsValid(json.RootElement, schema.RootElement, schema.RootElement), answer);
         }
@@ -61,7 +61,7 @@ public sealed class ConstraintTests : IDisposable
         var whole = new Regex($"^(?:{regex.Replace("\U0001F600", "\uFFFF", StringComparison.Ordinal)})$");
         for (var seed = 0; seed < 100; seed++)
         {
-            var answer = Answer(constraint, seed, 30);
+            var answer = ConstrainedAnswer.Of(constraint, seed, 30);
             // .NET's classes know no characters beyond 16 bits; one such counts as one.
             var narrow = string.Concat(answer.EnumerateRunes().Select(rune => rune.Value > 0xFFFF ? "\uFFFE" : rune.ToString()));
             Assert.Matches(whole, narrow);
@@ -72,7 +72,7 @@ public sealed class ConstraintTests : IDisposable
     public void Answers_ToAChoice_AreAllOfThemInTime()
     {
         var constraint = Find(ConstraintKind.Choice, """["red","green","red and green"]""");
-        var answers = Enumerable.Range(0, 100).Select(seed => Answer(constraint, seed, 20)).Distinct().Order();
+        var answers = Enumerable.Range(0, 100).Select(seed => ConstrainedAnswer.Of(constraint, seed, 20)).Distinct().Order();
         Assert.Equal(["green", "red", "red and green"], answers);
     }
 
@@ -81,7 +81,7 @@ public sealed class ConstraintTests : IDisposable
     {
         var constraint = Find(ConstraintKind.JsonSchema, Person);
         var least = constraint.Start.Distance;
-        for (var seed = 0; seed < 50; seed++) JsonDocument.Parse(Answer(constraint, seed, least)).Dispose();
+        for (var seed = 0; seed < 50; seed++) JsonDocument.Parse(ConstrainedAnswer.Of(constraint, seed, least)).Dispose();
     }
 
     [Theory]
@@ -128,7 +128,7 @@ public sealed class ConstraintTests : IDisposable
             "c":{"anyOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/b"},{"type":"array","items":{"$ref":"#/$defs/a"},"minItems":1,"maxItems":1}]}}}
             """;
         var constraint = Find(ConstraintKind.JsonSchema, Circle);
-        var answers = Enumerable.Range(0, 100).Select(seed => Answer(constraint, seed, 9)).ToHashSet();
+        var answers = Enumerable.Range(0, 100).Select(seed => ConstrainedAnswer.Of(constraint, seed, 9)).ToHashSet();
         Assert.Superset(new HashSet<string> { "1", "2" }, answers);
         Assert.All(answers, answer => Assert.Matches(@"^\[*[12]\]*$", answer));
     }
@@ -138,7 +138,7 @@ public sealed class ConstraintTests : IDisposable
     public void Schema_WithMisleadingNames_IsKept()
     {
         const string Text = """{"type":"object","properties":{"a":{"type":"object","properties":{"x":{"const":1},"y":{"const":2}},"required":["x","y"]},"a from 0":{"const":3},"a from 1":{"const":4}},"required":["a","a from 0","a from 1"]}""";
-        Assert.Equal("""{"a":{"x":1,"y":2},"a from 0":3,"a from 1":4}""", Answer(Find(ConstraintKind.JsonSchema, Text), 1, 1000).Replace(" ", "", StringComparison.Ordinal).Replace("from", " from ", StringComparison.Ordinal));
+        Assert.Equal("""{"a":{"x":1,"y":2},"a from 0":3,"a from 1":4}""", ConstrainedAnswer.Of(Find(ConstraintKind.JsonSchema, Text), 1, 1000).Replace(" ", "", StringComparison.Ordinal).Replace("from", " from ", StringComparison.Ordinal));
     }
 
     public static TheoryData<string, string> Monsters => new()
@@ -167,7 +167,7 @@ public sealed class ConstraintTests : IDisposable
     public void Regex_WithAClassOfThousands_IsKept()
     {
         var every = string.Concat(Enumerable.Range(0, 8000).Select(i => (char)(0x100 + 2 * i)));
-        Assert.Contains(Assert.Single(Answer(Find(ConstraintKind.Regex, $"[{every}]"), 1, 9)), every);
+        Assert.Contains(Assert.Single(ConstrainedAnswer.Of(Find(ConstraintKind.Regex, $"[{every}]"), 1, 9)), every);
     }
 
     private static string Names(int count) => string.Join(',', Enumerable.Range(0, count).Select(i => $"\"p{i}\""));
@@ -247,34 +247,5 @@ public sealed class ConstraintTests : IDisposable
         var (constraint, error) = _cache.Find(new ConstraintSpec(kind, text));
         Assert.True(constraint is not null, error?.Message);
         return constraint;
-    }
-
-    /// <summary>What a model of noise says under a constraint.</summary>
-    private static string Answer(Constraint constraint, int seed, int maxTokens)
-    {
-        using var model = new NoiseModel(slots: 1, vocabularySize: TestServer.Tokenizer.VocabularySize, maxLength: 1024, seed: (ulong)seed);
-        var sampler = new Sampler(model.VocabularySize);
-        var sequence = new Sequence
-        {
-            Prompt = [5],
-            MaxTokens = maxTokens,
-            Sampling = new() { Seed = (ulong)seed },
-            EndTokens = [TestServer.Tokenizer.Special.Eos!.Value],
-            Constrained = new ConstrainedText(constraint),
-            Output = SequenceFactory.Create([1], 1).Output,
-        };
-        var tokens = new List<int>();
-        var logits = model.Prefill(0, [5], 0);
-        while (true)
-        {
-            var token = sampler.Choose(logits, sequence);
-            sequence.Append(token);
-            if (!sequence.IsEnd(token)) tokens.Add(token);
-            if (sequence.Finish is not null) break;
-            int[] last = [token], past = [tokens.Count];
-            logits = model.Decode(last, past);
-        }
-
-        return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString([.. tokens.SelectMany(token => TestServer.Tokenizer.Bytes(token).ToArray())]);
     }
 }

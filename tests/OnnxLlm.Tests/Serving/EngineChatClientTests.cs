@@ -77,6 +77,27 @@ public sealed class EngineChatClientTests
         Assert.Contains(what, (await Assert.ThrowsAsync<ServingException>(() => client.GetResponseAsync([message], options))).Message, StringComparison.Ordinal);
     }
 
+    /// <summary>A function of this program is called with what the model wrote, and the model is told what it gave.</summary>
+    [Fact]
+    public async Task Function_ThatMustBeCalled_IsCalledAndItsResultTold()
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Noise(maxLength: 4096));
+        using var client = new EngineChatClient(server.Service<ModelRegistry>().Default, () => 1);
+        var add = AIFunctionFactory.Create((int a, int b) => a + b, "add", "Adds.");
+        var options = new ChatOptions { Tools = [add], ToolMode = ChatToolMode.RequireSpecific("add"), Seed = 2 };
+        List<Microsoft.Extensions.AI.ChatMessage> talk = [new(ChatRole.User, "One and one?")];
+        var answer = await client.GetResponseAsync(talk, options);
+        var call = Assert.Single(answer.Messages.SelectMany(message => message.Contents).OfType<FunctionCallContent>());
+        Assert.Equal(("add", ChatFinishReason.ToolCalls), (call.Name, answer.FinishReason));
+        Assert.Equal(["a", "b"], call.Arguments!.Keys.Order());
+        Assert.Null(call.Exception);
+
+        talk.AddRange(answer.Messages);
+        talk.Add(new(ChatRole.Tool, [new FunctionResultContent(call.CallId, 2)]));
+        var next = await client.GetResponseAsync(talk, new ChatOptions { Tools = [add], ToolMode = ChatToolMode.None, MaxOutputTokens = 3 });
+        Assert.Empty(next.Messages.SelectMany(message => message.Contents).OfType<FunctionCallContent>());
+    }
+
     [Fact]
     public async Task Tools_NoneOfWhichMayBeCalled_AreLeftOut()
     {

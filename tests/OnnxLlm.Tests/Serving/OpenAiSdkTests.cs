@@ -1,6 +1,7 @@
 using System.ClientModel;
 using System.ClientModel.Primitives;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using OnnxLlm.Tests.Support;
 using OpenAI;
@@ -147,6 +148,40 @@ public sealed class OpenAiSdkTests
         {
             await foreach (var _ in Chat(server).CompleteChatStreamingAsync([new UserChatMessage("Hello")], Endless())) ;
         });
+    }
+
+    [Fact]
+    public async Task Tools_ThatMustBeCalled_AreCalledWithArgumentsThatFit()
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Noise(maxLength: 4096));
+        var options = new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateRequiredChoice(), AllowParallelToolCalls = false };
+        options.Tools.Add(ChatTool.CreateFunctionTool("add", "Adds.", BinaryData.FromString("""{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}"""), functionSchemaIsStrict: true));
+        ChatMessage[] talk = [new UserChatMessage("One more?")];
+        var answer = (await Chat(server).CompleteChatAsync(talk, options)).Value;
+        var call = Assert.Single(answer.ToolCalls);
+        Assert.Equal((ChatFinishReason.ToolCalls, "add"), (answer.FinishReason, call.FunctionName));
+        Assert.Equal(JsonValueKind.Number, JsonDocument.Parse(call.FunctionArguments).RootElement.GetProperty("a").ValueKind);
+
+        options.ToolChoice = ChatToolChoice.CreateNoneChoice();
+        options.MaxOutputTokenCount = 5;
+        var next = (await Chat(server).CompleteChatAsync([.. talk, new AssistantChatMessage(answer), new ToolChatMessage(call.Id, "2")], options)).Value;
+        Assert.Equal((ChatFinishReason.Length, 0), (next.FinishReason, next.ToolCalls.Count));
+    }
+
+    [Fact]
+    public async Task Tools_CalledInAStream_ComeInPieces()
+    {
+        await using var server = await TestServer.StartAsync(TestServer.Noise(maxLength: 4096));
+        var options = new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateFunctionChoice("add") };
+        options.Tools.Add(ChatTool.CreateFunctionTool("add", null, BinaryData.FromString("""{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}""")));
+        var updates = new List<StreamingChatCompletionUpdate>();
+        await foreach (var update in Chat(server).CompleteChatStreamingAsync([new UserChatMessage("Hello")], options)) updates.Add(update);
+        var pieces = updates.SelectMany(update => update.ToolCallUpdates).ToArray();
+        Assert.Equal("add", Assert.Single(pieces, piece => piece.FunctionName is not null).FunctionName);
+        Assert.NotEmpty(Assert.Single(pieces, piece => piece.ToolCallId is not null).ToolCallId);
+        var arguments = string.Concat(pieces.Select(piece => piece.FunctionArgumentsUpdate?.ToString()));
+        Assert.Equal(["a"], JsonNode.Parse(arguments)!.AsObject().Select(member => member.Key));
+        Assert.Equal(ChatFinishReason.ToolCalls, Assert.Single(updates, update => update.FinishReason is not null).FinishReason);
     }
 
     private static ParrotModel Teller()

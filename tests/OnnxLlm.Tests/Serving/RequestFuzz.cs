@@ -11,11 +11,11 @@ internal static class RequestFuzz
         "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "logprobs", "top_logprobs", "echo", "best_of", "suffix", "ignore_eos", "min_tokens",
         "stop_token_ids", "skip_special_tokens", "response_format", "tools", "tool_choice", "functions", "function_call", "modalities", "audio", "add_generation_prompt",
         "chat_template_kwargs", "cache_salt", "structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "use_beam_search", "unknown",
-        "input", "encoding_format", "dimensions", "tokens", "add_special_tokens", "return_token_strs", "text_input", "parameters", "id", "inputs", "outputs",
+        "instructions", "max_output_tokens", "previous_response_id", "text", "parallel_tool_calls", "metadata", "input", "encoding_format", "dimensions", "tokens", "add_special_tokens", "return_token_strs", "text_input", "parameters", "id", "inputs", "outputs",
     ];
 
     private static readonly string[] Strings =
-        ["", "a", "org/toy", "json_object", "json_schema", "object", "array", "string", "integer", "base64", "#/$defs/a", "none", "text", "<|im_end|>", "\u0000", "é🎈", "\\ud800", "\\udc00x", "\\u0000\\uffff", "user", "assistant", "\\\"", "stop stop stop"];
+        ["", "a", "org/toy", "json_object", "json_schema", "object", "array", "string", "integer", "base64", "#/$defs/a", "none", "text", "<|im_end|>", "\u0000", "é🎈", "\\ud800", "\\udc00x", "\\u0000\\uffff", "user", "assistant", "tool", "function", "function_call", "function_call_output", "\\\"", "stop stop stop"];
 
     /// <summary>What the routes that read JSON want at least.</summary>
     private const string Right = """
@@ -33,13 +33,15 @@ internal static class RequestFuzz
         if (random.Next(20) > 0) text.Append("\"model\":\"org/toy\",");
         if (random.Next(4) > 0) text.Append(Right).Append(Limit(route)).Append(random.Next(12)).Append(',');
         if (random.Next(3) == 0) text.Append(ConstraintFuzz.Field(random)).Append(',');
+        if (random.Next(6) == 0) text.Append(ConstraintFuzz.Tools(random)).Append(',');
         for (var i = random.Next(4); i > 0; i--) text.Append('"').Append(Pick(random, Fields)).Append("\":").Append(Value(random, 0)).Append(',');
         text.Append("\"\":0}");
         var bytes = Encoding.UTF8.GetBytes(text.ToString());
         return random.Next(8) == 0 ? Break(bytes, random) : bytes;
     }
 
-    private static string Limit(string route) => route.EndsWith("/chat/completions", StringComparison.Ordinal) ? "\"max_completion_tokens\":" : "\"max_tokens\":";
+    private static string Limit(string route) =>
+        route.EndsWith("/chat/completions", StringComparison.Ordinal) ? "\"max_completion_tokens\":" : route.EndsWith("/responses", StringComparison.Ordinal) ? "\"max_output_tokens\":" : "\"max_tokens\":";
 
     private static string Value(Random random, int depth) => random.Next(depth > 4 ? 5 : 8) switch
     {
@@ -57,7 +59,7 @@ internal static class RequestFuzz
         0 => Pick(random, Fields),
         1 => Pick(random, Numbers),
         2 => Pick(random, Strings),
-        _ => Pick(random, ["role", "content", "type", "text", "name", "include_usage", "json_schema", "schema", "strict", "json", "regex", "choice", "json_object", "tool_calls", "temperature", "7"]),
+        _ => Pick(random, ["role", "content", "type", "text", "name", "include_usage", "json_schema", "schema", "strict", "json", "regex", "choice", "json_object", "tool_calls", "function", "arguments", "format", "temperature", "7"]),
     };
 
     private static byte[] Break(byte[] bytes, Random random)

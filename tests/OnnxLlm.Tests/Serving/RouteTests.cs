@@ -54,7 +54,7 @@ public sealed class RouteTests
 
     [Theory]
     [InlineData("GET", "/v1/nothing", 404, "unknown_url")]
-    [InlineData("POST", "/v1/responses", 404, "unknown_url")]
+    [InlineData("POST", "/v1/assistants", 404, "unknown_url")]
     [InlineData("GET", "/nothing", 404, "unknown_url")]
     [InlineData("GET", "/v1/models/unknown/name", 404, "model_not_found")]
     [InlineData("GET", "/v1/completions", 405, "method_not_allowed")]

@@ -28,13 +28,18 @@ internal sealed class JsonSchema
         _rules = new(JsonPatterns.Rules().Select(rule => KeyValuePair.Create(rule.Key, (Pattern?)rule.Value)), StringComparer.Ordinal);
     }
 
+    /// <param name="around">Makes the whole text of the value's pattern; null where the value is all of it.</param>
     /// <exception cref="ConstraintException">The schema is malformed or uses what is not available.</exception>
-    public static Grammar Compile(JsonElement schema)
+    public static Grammar Compile(JsonElement schema, Func<Pattern, Pattern>? around = null)
     {
         var compiler = new JsonSchema(schema);
         var root = compiler.Read(schema, "#");
-        return new Grammar(root, compiler.Complete());
+        return new Grammar(around?.Invoke(root) ?? root, compiler.Complete());
     }
+
+    /// <summary>Refuses what <see cref="Compile"/> would refuse for its keywords, in time linear in the schema's length.</summary>
+    /// <exception cref="ConstraintException">The schema is malformed or uses what is not available.</exception>
+    public static void Check(JsonElement schema) => new JsonSchema(schema).Read(schema, "#");
 
     /// <summary>Any one JSON object.</summary>
     public static Grammar AnyObject() => new(Pattern.Rule(JsonPatterns.Object), JsonPatterns.Rules());
