@@ -15,6 +15,7 @@ internal sealed class ToolFields(RequestBody body, RequestLimits limits)
     {
         var (choice, named) = Choice();
         if (choice == "none") return null;
+        if (body.Element("tools") is { ValueKind: not JsonValueKind.Array }) body.Refuse("tools", "'tools' must be an array of functions.");
         var tools = body.List("tools", limits.Tools).Select((tool, i) => Tool($"tools[{i}]", tool)).OfType<Tool>().ToImmutableArray();
         if (tools.DistinctBy(tool => tool.Name).Count() < tools.Length) body.Refuse("tools", "Two tools have the same name.");
         if (tools.IsEmpty && choice != "auto") body.Refuse("tool_choice", "'tool_choice' needs 'tools'.");

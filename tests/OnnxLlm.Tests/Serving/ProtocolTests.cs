@@ -167,6 +167,7 @@ public sealed class ProtocolTests
     [Theory]
     [InlineData("/v1/completions", "prompt")]
     [InlineData("/v1/chat/completions", "messages")]
+    [InlineData("/v1/responses", "input")]
     [InlineData("/v1/embeddings", "input")]
     [InlineData("/v1/tokenize", "prompt")]
     [InlineData("/v1/detokenize", "tokens")]

@@ -98,7 +98,7 @@ public sealed class ResponsesTests
     [InlineData("""{"input":"x","text":{"format":{"type":"xml"}}}""", "text.format.type", "invalid_value")]
     [InlineData("""{"input":"x","text":[]}""", "text", "invalid_value")]
     [InlineData("""{"input":"x","tools":[{"type":"web_search"}]}""", "tools[0]", "unsupported_parameter")]
-    [InlineData("""{"input":"x","tools":7}""", "tools[0]", "unsupported_parameter")]
+    [InlineData("""{"input":"x","tools":7}""", "tools", "invalid_value")]
     [InlineData("""{"input":"x","tool_choice":"required"}""", "tool_choice", "invalid_value")]
     [InlineData("""{"input":"\ud800"}""", "input", "invalid_value")]
     [InlineData("""{"input":"x","metadata":{"a":"\ud800"}}""", null, "invalid_json")]
