@@ -67,17 +67,11 @@ internal readonly unsafe struct ScatterAddRows : IRowwise<ScatterAddRows.Argumen
         for (long n = 0; n < arguments->N; n++)
         {
             float* sum = arguments->Sum + arguments->Ids[n] * arguments->D, row = arguments->Rows + n * arguments->D;
-            long following = Math.Min(n + 1, arguments->N - 1);
-            float* next = arguments->Sum + arguments->Ids[following] * arguments->D, nextRow = arguments->Rows + following * arguments->D;
+            float* next = arguments->Sum + arguments->Ids[Math.Min(n + 1, arguments->N - 1)] * arguments->D;
             long i = start;
             for (; i <= end - Line; i += Line)
             {
-                if (Sse.IsSupported)
-                {
-                    Sse.Prefetch0(next + i);    // where the next row goes, no hardware foresees
-                    Sse.Prefetch0(nextRow + i); // nor that a part goes on in the next page
-                }
-
+                if (Sse.IsSupported) Sse.Prefetch0(next + i);    // where the next row goes, no hardware foresees
                 for (long j = i; j < i + Line; j += T.Count) T.Store(T.Load(sum + j) + T.Load(row + j), sum + j);
             }
             for (; i < end; i++) sum[i] += row[i];

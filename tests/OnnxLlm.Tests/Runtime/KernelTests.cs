@@ -104,6 +104,20 @@ public sealed class KernelTests
         Assert.Equal([0f, 0, 0], result[1]);
     }
 
+    /// <summary>Gradients of three tokens whose logits are 0, -50 and -60: 2^-80 is e^-55.5. 32 rows, so that whole vectors are tested.</summary>
+    [Theory]
+    [MemberData(nameof(KernelHarness.Widths), MemberType = typeof(KernelHarness))]
+    public void LinearCrossEntropy_OfProbabilitiesFarBelowTheLargest_HasNoGradient(string width)
+    {
+        const int Rows = 32;
+        float[] ones = [.. Enumerable.Repeat(1f, Rows)];
+        float[] gradient = KernelHarness.Run(
+            KernelHarness.Node("LinearCrossEntropy"), width, 1,
+            TensorBuffer.Of(new float[3], 3, 1), TensorBuffer.Of(ones, Rows, 1), TensorBuffer.Of([0f, -50, -60], 3, 1), TensorBuffer.Of(new long[Rows], Rows), TensorBuffer.Of([1f]), TensorBuffer.Of([true], 1))[2];
+        Assert.Equal(Rows * Math.Exp(-50), gradient[1], Rows * Math.Exp(-50) * 1e-5);
+        Assert.Equal(0, gradient[2]);
+    }
+
     [Theory]
     [MemberData(nameof(KernelHarness.Widths), MemberType = typeof(KernelHarness))]
     public void Gelu_FarFromZero_IsZeroOrIdentity(string width)
