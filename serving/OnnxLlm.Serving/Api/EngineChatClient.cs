@@ -29,7 +29,7 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed, ID
         await foreach (var delta in answer.ReadAsync(cancellationToken).ConfigureAwait(false))
         {
             IList<AIContent> contents = calls?.Read(delta) ?? [new TextContent(delta.Text)];
-            yield return new ChatResponseUpdate(ChatRole.Assistant, contents) { ModelId = entry.Id, FinishReason = calls is { Any: true } && delta.Finish is FinishReason.Stop ? ChatFinishReason.ToolCalls : Reason(delta.Finish) };
+            yield return new ChatResponseUpdate(ChatRole.Assistant, contents) { ModelId = entry.Id, FinishReason = calls is { Any: true } && delta.Finish is FinishReason.Stop or FinishReason.StopSequence ? ChatFinishReason.ToolCalls : Reason(delta.Finish) };
         }
 
         yield return new ChatResponseUpdate(ChatRole.Assistant, [new UsageContent(Details(answer.Usage))]) { ModelId = entry.Id };

@@ -6,8 +6,6 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>Answers both generation routes of the OpenAI API, whole or as a stream.</summary>
 internal sealed class GenerationEndpoint(AnswerRoute route, ServerOptions options, Entropy entropy, TimeProvider time)
 {
-    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(5);
-
     public Task CompleteAsync(HttpContext context) =>
         HandleAsync(context, new CompletionFormat(), (body, model, shared) => new CompletionParser(body, model, options.Limits).Read(shared));
 
@@ -39,7 +37,7 @@ internal sealed class GenerationEndpoint(AnswerRoute route, ServerOptions option
         try
         {
             foreach (var piece in writer.Opening(answer.Choices)) stream.Append(piece);
-            await SendAsync(stream, answer, writer, context.RequestAborted).ConfigureAwait(false);
+            await AnswerStream.SendAsync(stream, answer, delta => writer.Append(stream, delta), time, context.RequestAborted).ConfigureAwait(false);
         }
         catch (Exception fault) when (fault is ServingException or AnswerException)
         {
@@ -51,37 +49,5 @@ internal sealed class GenerationEndpoint(AnswerRoute route, ServerOptions option
 
         if (writer.Closing(answer.Usage) is { } closing) await stream.SendAsync(closing).ConfigureAwait(false);
         await stream.EndAsync().ConfigureAwait(false);
-    }
-
-    private async Task SendAsync(SseStream stream, Answer answer, AnswerWriter writer, CancellationToken aborted)
-    {
-        await using var deltas = answer.ReadAsync(aborted).GetAsyncEnumerator(aborted);
-        await using var pulse = time.CreateTimer(_ => Nudge(stream, answer), null, Silence, Silence).ConfigureAwait(false);
-        while (await NextAsync(stream, deltas).ConfigureAwait(false))
-        {
-            if (deltas.Current.IsEmpty) stream.AppendSignOfLife();
-            else writer.Append(stream, deltas.Current);
-        }
-
-        await stream.FlushAsync().ConfigureAwait(false);
-    }
-
-    /// <summary>The next delta. If there is none yet, what has been written leaves.</summary>
-    private static ValueTask<bool> NextAsync(SseStream stream, IAsyncEnumerator<ChoiceDelta> deltas)
-    {
-        var next = deltas.MoveNextAsync();
-        return next.IsCompleted ? next : WaitAsync(stream, next);
-    }
-
-    private static async ValueTask<bool> WaitAsync(SseStream stream, ValueTask<bool> next)
-    {
-        await stream.FlushAsync().ConfigureAwait(false);
-        return await next.ConfigureAwait(false);
-    }
-
-    /// <summary>Twice without an event between: the client gets a sign of life, from whoever reads the answer.</summary>
-    private static void Nudge(SseStream stream, Answer answer)
-    {
-        if (stream.WasSilent()) answer.Nudge();
     }
 }

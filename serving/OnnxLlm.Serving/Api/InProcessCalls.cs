@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.AI;
+using OnnxLlm.Serving.Engine;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -47,11 +48,11 @@ internal sealed class InProcessCalls(Func<long> nextId)
             _arguments.Append(piece.Text);
         }
 
-        if (delta.Finish is not null) End(contents);
+        if (delta.Finish is FinishReason.Stop or FinishReason.StopSequence) End(contents);       // otherwise it was cut off
         return contents;
     }
 
-    /// <summary>The call before is whole, unless the answer was cut off in it.</summary>
+    /// <summary>The call before is whole.</summary>
     private void End(List<AIContent> contents)
     {
         if (_name is null) return;

@@ -130,5 +130,4 @@ internal sealed class ResponseInput(RequestBody body, RequestLimits limits)
     private static JsonObject Nested(JsonElement json) => new() { ["type"] = Node(new RequestBody(json).Element("type")), ["function"] = Node(json) };
 
     private static JsonObject Message(string role, string? content) => new() { ["role"] = role, ["content"] = content };
-
 }

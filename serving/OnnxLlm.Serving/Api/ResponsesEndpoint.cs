@@ -71,18 +71,14 @@ internal sealed class ResponsesEndpoint(AnswerRoute route, ServerOptions options
         await JsonResponse.WriteAsync(context, events.End(answer.Usage).Last().Data["response"]!).ConfigureAwait(false);
     }
 
-    private static async Task StreamAsync(HttpContext context, Answer answer, ResponseEvents events)
+    private async Task StreamAsync(HttpContext context, Answer answer, ResponseEvents events)
     {
         var (stream, number) = (new SseStream(context), 0);
         await stream.BeginAsync().ConfigureAwait(false);
         Append(events.Begin());
         try
         {
-            await foreach (var delta in answer.ReadAsync(context.RequestAborted).ConfigureAwait(false))
-            {
-                Append(events.Of(delta));
-                await stream.FlushAsync().ConfigureAwait(false);
-            }
+            await AnswerStream.SendAsync(stream, answer, delta => Append(events.Of(delta)), time, context.RequestAborted).ConfigureAwait(false);
         }
         catch (Exception fault) when (fault is ServingException or AnswerException)
         {

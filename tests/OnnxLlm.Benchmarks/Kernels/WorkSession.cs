@@ -31,7 +31,7 @@ internal sealed class WorkSession : IDisposable
         foreach (TensorBuffer buffer in _buffers) buffer.Dispose();
     }
 
-    /// <summary>Numbers from 0.1 to 1.1: nothing becomes infinite, and nothing denormal.</summary>
+    /// <summary>Numbers from 0.1 to 1.1: nothing becomes infinite, and only the probabilities of the loss become denormal.</summary>
     private TensorBuffer Filled(TensorShape shape)
     {
         TensorBuffer buffer = Kept(TensorBuffer.Zeros(ElementType.Float, shape.ToArray()));
