@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -60,14 +61,17 @@ internal static unsafe class CachedTile
         new Span<float>(sums, (int)(rows * x->K)).Clear();
         for (long start = 0; start < keys; start += Chunk)
         {
-            long longest = Math.Min(Chunk, keys - start);
+            long longest = Math.Min(Chunk, keys - start), after = Math.Clamp(keys - start - Chunk, 0, Chunk) * bytes;
+            byte* nextKey = key + (start + Chunk) * bytes, nextValue = value + (start + Chunk) * bytes;
             float* chunkKeys = TCache.Read<T>(key + start * bytes, x->KeyScale + group * x->K, longest, x->K, keyRoom);
             float* chunkValues = TCache.Read<T>(value + start * bytes, x->ValueScale + group * x->K, longest, x->K, valueRoom);
             for (long i = 0; i < rows; i++)
             {
                 long count = Math.Min(Chunk, past + first + i / heads + 1 - start);
                 if (count <= 0) continue;
+                AskFor(nextKey, after * i / rows, after * (i + 1) / rows);
                 Scores<T>(queries + i * x->K, chunkKeys, x->K, scores, count);
+                AskFor(nextValue, after * i / rows, after * (i + 1) / rows);
                 Add<T>(scores, count, chunkValues, x->K, sums + i * x->K, ref largest[i], ref norms[i]);
             }
         }
@@ -78,6 +82,13 @@ internal static unsafe class CachedTile
             Buffer.MemoryCopy(sums + i * x->K, y, x->K * sizeof(float), x->K * sizeof(float));
         }
         Scratch.Return(keyRoom);
+    }
+
+    /// <summary>Asks for the share of a query in the next chunk: while all share it, it comes from memory.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AskFor(byte* next, long from, long to)
+    {
+        for (byte* line = next + from; line < next + to; line += 64) Sse.Prefetch0(line);
     }
 
     /// <summary>A head turned by its position, or copied where nothing turns.</summary>
@@ -105,7 +116,7 @@ internal static unsafe class CachedTile
                 c = T.MultiplyAdd(q, T.Load(k2 + j), c);
                 d = T.MultiplyAdd(q, T.Load(k3 + j), d);
             }
-            (scores[i], scores[i + 1], scores[i + 2], scores[i + 3]) = (T.Sum(a), T.Sum(b), T.Sum(c), T.Sum(d));
+            T.StoreSums(a, b, c, d, scores + i);
         }
         for (; i < count; i++, key += size) scores[i] = RowMath.Dot<T>(query, key, size);
     }
@@ -127,12 +138,40 @@ internal static unsafe class CachedTile
         (largest, norm) = (now, norm * T.Largest(correction) + T.Sum(total));
         long j = 0;
         for (; j <= size - 8 * T.Count; j += 8 * T.Count) Eight<T>(scores, count, value + j, size, sums + j, correction);
+        for (; j <= size - 4 * T.Count; j += 4 * T.Count) Four<T>(scores, count, value + j, size, sums + j, correction);
         for (; j < size; j += T.Count)
         {
             T sum = T.Load(sums + j) * correction;
             for (long i = 0; i < count; i++) sum = T.MultiplyAdd(T.All(scores[i]), T.Load(value + i * size + j), sum);
             T.Store(sum, sums + j);
         }
+    }
+
+    /// <summary>Keys in two chains, so that eight sums are under way here too.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Four<T>(float* terms, long count, float* value, long stride, float* sums, T f) where T : unmanaged, ILanes<T>
+    {
+        T a = T.Load(sums) * f, b = T.Load(sums + T.Count) * f, c = T.Load(sums + 2 * T.Count) * f, d = T.Load(sums + 3 * T.Count) * f;
+        T e = T.All(0), g = e, h = e, k = e;
+        for (long i = 0; i < count; i += 2, value += 2 * stride)
+        {
+            T p = T.All(terms[i]);
+            a = T.MultiplyAdd(p, T.Load(value), a);
+            b = T.MultiplyAdd(p, T.Load(value + T.Count), b);
+            c = T.MultiplyAdd(p, T.Load(value + 2 * T.Count), c);
+            d = T.MultiplyAdd(p, T.Load(value + 3 * T.Count), d);
+            if (i + 1 == count) break;
+            T q = T.All(terms[i + 1]);
+            float* other = value + stride;
+            e = T.MultiplyAdd(q, T.Load(other), e);
+            g = T.MultiplyAdd(q, T.Load(other + T.Count), g);
+            h = T.MultiplyAdd(q, T.Load(other + 2 * T.Count), h);
+            k = T.MultiplyAdd(q, T.Load(other + 3 * T.Count), k);
+        }
+        T.Store(a + e, sums);
+        T.Store(b + g, sums + T.Count);
+        T.Store(c + h, sums + 2 * T.Count);
+        T.Store(d + k, sums + 3 * T.Count);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

@@ -46,6 +46,9 @@ internal unsafe interface ILanes<T> where T : unmanaged, ILanes<T>
 
     static abstract float Sum(T value);
 
+    /// <summary>The sums of four, one behind the other.</summary>
+    static abstract void StoreSums(T a, T b, T c, T d, float* target);
+
     static abstract float Largest(T value);
 
     /// <summary>0, 1, 2, ...</summary>

@@ -67,6 +67,10 @@ internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<Port
     public static float Sum(PortableLanes value) => Vector.Sum(value._value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StoreSums(PortableLanes a, PortableLanes b, PortableLanes c, PortableLanes d, float* target) =>
+        (target[0], target[1], target[2], target[3]) = (Sum(a), Sum(b), Sum(c), Sum(d));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(PortableLanes value)
     {
         float largest = value._value[0];

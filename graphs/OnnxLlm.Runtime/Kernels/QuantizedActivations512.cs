@@ -13,11 +13,9 @@ internal static unsafe class QuantizedActivations512
 {
     private const int Chunk = QuantizedTile.Chunk;
 
-    internal static long Groups(long rows) => (rows + QuantizedTile512.Rows - 1) / QuantizedTile512.Rows;
-
     internal static void Pack(QuantizedArguments* x, long group)
     {
-        long first = group * QuantizedTile512.Rows, rows = Math.Min(QuantizedTile512.Rows, x->M - first), chunks = x->Padded / Chunk;
+        long first = group * QuantizedTiles.Rows, rows = Math.Min(QuantizedTiles.Rows, x->M - first), chunks = x->Padded / Chunk;
         bool inOrder = QuantizedRow512.Takes(x);
         for (long i = 0; i < rows; i++)
             x->RowScales[first + i] = PackRow(x->A + (first + i) * x->K, x->K, x->Padded, inOrder, x->Packed + first * x->Padded + i * Chunk, x->Starts + first * chunks + i, rows);
@@ -49,7 +47,7 @@ internal static unsafe class QuantizedActivations512
         Avx512F.ConvertToVector256Int16WithSaturation(Avx512F.ConvertToVector512Int32(Vector512.Load(source) * factor));
 
     /// <summary>The last values of a row, and zeros behind them.</summary>
-    private static float* Filled(float* row, long size, float* chunk)
+    internal static float* Filled(float* row, long size, float* chunk)
     {
         for (long i = 0; i < Chunk; i++) chunk[i] = i < size ? row[i] : 0;
         return chunk;

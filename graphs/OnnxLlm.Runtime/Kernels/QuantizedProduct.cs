@@ -5,8 +5,8 @@ using OnnxLlm.Graphs;
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
-/// The product with 8-bit weights. Activations are rounded to 16 bits, one scale for each row, so that pairs of products are added in integers, and the weights
-/// are read once for every eight rows of activations. What a row gives does not depend on the rows beside it.
+/// The product with 8-bit weights. Activations are rounded, so that products are added in integers, and the weights are read once for some rows of activations. What a
+/// row gives does not depend on the rows beside it. <see cref="QuantizedForm"/> says by which instructions.
 /// </summary>
 internal static unsafe class QuantizedProduct
 {
@@ -38,14 +38,14 @@ internal static unsafe class QuantizedProduct
 
     private static void Multiply(ref KernelContext context, QuantizedArguments* x)
     {
-        x->Wide = context.Width == VectorWidth.Bits512 && Avx512BW.IsSupported && x->N >= QuantizedTile512.Lanes;
-        long chunks = x->Padded / QuantizedTile.Chunk, tile = x->Wide ? QuantizedTile512.Lanes : QuantizedTile.Rows;
-        x->Packed = (short*)Scratch.Rent(x->M * (x->Padded / 2 + chunks + 1));
+        x->Form = QuantizedForms.Of(x->N);
+        long chunks = x->Padded / QuantizedTile.Chunk, tile = QuantizedForms.Lanes(x->Form);
+        x->Packed = (short*)Scratch.Rent(x->M * (x->Padded / 2 + 2 * chunks));
         x->Starts = (int*)(x->Packed + x->M * x->Padded);
-        x->RowScales = (float*)(x->Starts + x->M * chunks);
+        x->RowScales = x->ChunkScales = (float*)(x->Starts + x->M * chunks);
         try
         {
-            long groups = x->Wide ? QuantizedActivations512.Groups(x->M) : QuantizedActivations.Groups(x->M);
+            long groups = x->Form == QuantizedForm.Avx2 ? QuantizedActivations.Groups(x->M) : QuantizedTiles.Groups(x->M);
             if (x->M >= ManyRows) context.ParallelFor((delegate* unmanaged<QuantizedArguments*, nint, void>)&PackPart, groups, x);
             else for (long group = 0; group < groups; group++) Pack(x, group);
             x->RowsPerPart = Math.Max(1, BytesPerPart / x->Padded / tile) * tile;
@@ -59,7 +59,8 @@ internal static unsafe class QuantizedProduct
 
     private static void Pack(QuantizedArguments* x, long group)
     {
-        if (x->Wide) QuantizedActivations512.Pack(x, group);
+        if (x->Form == QuantizedForm.Vnni) QuantizedActivationsVnni.Pack(x, group);
+        else if (x->Form == QuantizedForm.Avx512) QuantizedActivations512.Pack(x, group);
         else QuantizedActivations.Pack(x, group);
     }
 
@@ -70,8 +71,10 @@ internal static unsafe class QuantizedProduct
     private static void MultiplyPart(QuantizedArguments* x, nint part)
     {
         long first = part * x->RowsPerPart, end = Math.Min(first + x->RowsPerPart, x->N);
-        if (x->Wide && QuantizedRow512.Takes(x)) QuantizedRow512.Multiply(x, first, end);
-        else if (x->Wide) QuantizedTile512.Multiply(x, first, end);
+        if (x->Form == QuantizedForm.Vnni && QuantizedRowVnni.Takes(x)) QuantizedRowVnni.Multiply(x, first, end);
+        else if (x->Form == QuantizedForm.Vnni) QuantizedTiles.Multiply<QuantizedTileVnni>(x, first, end);
+        else if (x->Form == QuantizedForm.Avx512 && QuantizedRow512.Takes(x)) QuantizedRow512.Multiply(x, first, end);
+        else if (x->Form == QuantizedForm.Avx512) QuantizedTiles.Multiply<QuantizedTile512>(x, first, end);
         else for (long group = 0; group < QuantizedActivations.Groups(x->M); group++) QuantizedTile.Multiply(x, group, first, end);
     }
 }
@@ -83,13 +86,12 @@ internal unsafe struct QuantizedArguments
     internal float* A, Scales, Y;
     internal byte* Values;
 
-    /// <summary>Whether the tile of AVX-512 is used.</summary>
-    internal bool Wide;
+    internal QuantizedForm Form;
 
-    /// <summary>Activations in 16 bits, in the order in which the tiles read them, what sums of chunks start at, and what one stands for, by row.</summary>
+    /// <summary>Activations in 16 bits (in 8 where there are VNNI), in the order in which the tiles read them, what sums of chunks start at, and what one stands for, by row or by chunk.</summary>
     internal short* Packed;
     internal int* Starts;
-    internal float* RowScales;
+    internal float* RowScales, ChunkScales;
 
     /// <summary>K with the padding of the last block.</summary>
     internal readonly long Padded => Blocks * Block;

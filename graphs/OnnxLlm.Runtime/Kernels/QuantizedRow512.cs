@@ -13,7 +13,7 @@ internal static unsafe class QuantizedRow512
     private const int Blocks = 8, Chunk = QuantizedTile.Chunk;
 
     /// <summary>Bytes between the weights that are used and those that are asked for.</summary>
-    private const int Ahead = 4096;
+    internal const int Ahead = 4096;
 
     internal static bool Takes(QuantizedArguments* x) => x->M == 1 && x->Block == Chunk;
 
@@ -68,7 +68,7 @@ internal static unsafe class QuantizedRow512
     private static Vector512<int> Halves(Vector512<int> a, Vector512<int> b) => Avx512F.Shuffle4x128(a, b, 0b10_00_10_00) + Avx512F.Shuffle4x128(a, b, 0b11_01_11_01);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AskFor(byte* weights)
+    internal static void AskFor(byte* weights)
     {
         Sse.Prefetch0(weights);
         Sse.Prefetch0(weights + 64);

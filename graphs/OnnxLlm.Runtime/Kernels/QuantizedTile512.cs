@@ -9,28 +9,16 @@ namespace OnnxLlm.Runtime.Kernels;
 /// used, because it is stored row by row. Sums of a chunk are exact integers, scaled and added in order, so a result does not depend on the rows beside it; one row alone
 /// has a form of its own, <see cref="QuantizedRow512"/>, with the same sums.
 /// </summary>
-internal static unsafe class QuantizedTile512
+internal readonly unsafe struct QuantizedTile512 : IQuantizedTile
 {
-    /// <summary>Rows of weights, rows of activations at a time, and weights of a row and activations that are taken at once.</summary>
-    internal const int Lanes = 16, Rows = 64, Chunk = QuantizedTile.Chunk;
+    private const int Chunk = QuantizedTile.Chunk;
 
-    /// <summary>Results of all activations for the rows of weights from <paramref name="first"/> to <paramref name="end"/>; there are at least 16 in all.</summary>
-    internal static void Multiply(QuantizedArguments* x, long first, long end)
-    {
-        float* scratch = Scratch.Rent((x->Blocks + Rows) * Lanes), sums = scratch + x->Blocks * Lanes;
-        for (long n = first; n < end; n += Lanes)
-        {
-            long from = Math.Min(n, x->N - Lanes); // the last rows once more where they fill no vector
-            AttentionCopies.Transpose(x->Scales + from * x->Blocks, Lanes, x->Blocks, x->Blocks, scratch, Lanes, 1);
-            for (long row = 0; row < x->M; row += Rows) Multiply(x, from, scratch, row, Math.Min(Rows, x->M - row), sums);
-        }
-        Scratch.Return(scratch);
-    }
+    public static int Lanes => 16;
 
-    /// <param name="scales">[blocks, 16].</param>
-    /// <param name="sums">Room for [rows, 16].</param>
+    public static int Chains => 1;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Multiply(QuantizedArguments* x, long n, float* scales, long row, long rows, float* sums)
+    public static void Multiply(QuantizedArguments* x, long n, float* scales, long row, long rows, float* sums)
     {
         long stride = x->Padded;
         byte* w = x->Values + n * stride, ahead = w + Lanes * stride;

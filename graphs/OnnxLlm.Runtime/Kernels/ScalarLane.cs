@@ -39,6 +39,9 @@ internal readonly unsafe struct ScalarLane(float value) : ILanes<ScalarLane>
 
     public static float Sum(ScalarLane value) => value._value;
 
+    public static void StoreSums(ScalarLane a, ScalarLane b, ScalarLane c, ScalarLane d, float* target) =>
+        (target[0], target[1], target[2], target[3]) = (a._value, b._value, c._value, d._value);
+
     public static float Largest(ScalarLane value) => value._value;
 
     public static ScalarLane Indices => new(0);

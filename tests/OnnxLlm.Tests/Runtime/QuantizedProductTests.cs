@@ -6,77 +6,83 @@ namespace OnnxLlm.Tests.Runtime;
 
 public sealed class QuantizedProductTests
 {
+    /// <summary>The forms that this machine has.</summary>
+    public static TheoryData<string> Forms => [.. QuantizedForms.Supported.Select(form => form.ToString())];
+
     /// <summary>
-    /// The machine's widest form and that of AVX2. Groups of eight, four, two and one row, and together, and more than the 64 of the widest form; weights that fill no tile,
-    /// several parts of them, and a last block that is padded.
+    /// Groups of eight, four, two and one row, and together, and more than the 64 of the wide forms; weights that fill no tile, several parts of them, and a last
+    /// block that is padded.
     /// </summary>
-    public static TheoryData<string?, int, int, int, int> Sizes
+    public static TheoryData<string, int, int, int, int> Sizes
     {
         get
         {
-            var sizes = new TheoryData<string?, int, int, int, int>();
-            foreach (string? width in (string?[])[null, nameof(VectorWidth.Portable)])
+            var sizes = new TheoryData<string, int, int, int, int>();
+            foreach (QuantizedForm form in QuantizedForms.Supported)
                 foreach (int m in (int[])[1, 2, 4, 8, 15, 40, 70])
                     foreach (var (n, k, block) in ((int, int, int)[])[(1, 32, 32), (7, 50, 32), (37, 300, 32), (133, 320, 64), (70, 1500, 128), (34, 300, 256)])
-                        sizes.Add(width, m, n, k, block);
+                        sizes.Add(form.ToString(), m, n, k, block);
             return sizes;
         }
     }
 
     /// <summary>
-    /// An activation is rounded by at most half of max|a| / 32766; sums of blocks are exact integers, rounded to 24 bits before they are scaled, then added:
-    /// each of the blocks + 8 additions rounds by 2^-24 of at most the sum of magnitudes.
+    /// An activation is rounded by at most half of max|a| / 32766, the largest of its row, or of max|a| / 127, the largest of its 32 where they have 8 bits; sums of chunks are
+    /// exact integers, rounded to 24 bits before they are scaled, then added: each of the chunks + 10 operations rounds by 2^-24 of at most the sum of magnitudes.
     /// </summary>
     [Theory]
     [MemberData(nameof(Sizes))]
-    public void Product_OfAnySize_IsWithinTheRoundingOfItsActivations(string? width, int m, int n, int k, int block)
+    public void Product_OfAnySize_IsWithinTheRoundingOfItsActivations(string form, int m, int n, int k, int block)
     {
+        bool ofBytes = form == nameof(QuantizedForm.Vnni) && n >= QuantizedForms.Lanes(QuantizedForm.Vnni);
         int blocks = (k + block - 1) / block;
         float[] a = KernelHarness.Normal(m * k, 1), scales = KernelHarness.Normal(n * blocks, 2, 0.01f);
         byte[] values = Values(n * blocks * block);
-        float[] actual = Run(2, a, m, k, n, values, scales, width);
+        float[] actual = Run(2, a, m, k, n, values, scales, form);
         for (int row = 0; row < m; row++)
         {
-            double largest = a.Skip(row * k).Take(k).Max(Math.Abs);
+            double[] steps = [.. ofBytes
+                ? a.Skip(row * k).Take(k).Chunk(32).SelectMany(chunk => Enumerable.Repeat(chunk.Max(Math.Abs) / 127.0, chunk.Length))
+                : Enumerable.Repeat(a.Skip(row * k).Take(k).Max(Math.Abs) / 32766.0, k)];
             for (int column = 0; column < n; column++)
             {
-                double sum = 0, magnitudes = 0, weights = 0;
+                double sum = 0, magnitudes = 0, rounding = 0;
                 for (int i = 0; i < k; i++)
                 {
                     double w = (double)scales[column * blocks + i / block] * (values[column * blocks * block + i] - 128);
                     sum += a[row * k + i] * w;
                     magnitudes += Math.Abs(a[row * k + i] * w);
-                    weights += Math.Abs(w);
+                    rounding += steps[i] / 2 * Math.Abs(w);
                 }
-                double tolerance = largest / 32766 / 2 * weights + Math.ScaleB((k / 32 + 10) * magnitudes, -24);
+                double tolerance = rounding + Math.ScaleB((k / 32 + 10) * (magnitudes + rounding), -24);
                 Assert.InRange(actual[row * n + column], sum - tolerance, sum + tolerance);
             }
         }
     }
 
     [Theory]
-    [InlineData(null)]
-    [InlineData(nameof(VectorWidth.Portable))]
-    public void Row_AloneOrAmongOthers_HasTheSameBits(string? width)
+    [MemberData(nameof(Forms))]
+    public void Row_AloneOrAmongOthers_HasTheSameBits(string form)
     {
         const int rows = 71, n = 70, k = 300, block = 32;
         float[] a = KernelHarness.Normal(rows * k, 3), scales = KernelHarness.Normal(n * 10, 4);
         byte[] values = Values(n * 10 * block);
-        float[] together = Run(2, a, rows, k, n, values, scales, width);
+        float[] together = Run(2, a, rows, k, n, values, scales, form);
         for (int row = 0; row < rows; row++)
-            Assert.Equal(Run(1, a[(row * k)..((row + 1) * k)], 1, k, n, values, scales, width), together[(row * n)..((row + 1) * n)]);
+            Assert.Equal(Run(1, a[(row * k)..((row + 1) * k)], 1, k, n, values, scales, form), together[(row * n)..((row + 1) * n)]);
     }
 
-    [Fact]
-    public void Row_WithAnInfinityOrNaN_GivesNaNsAndLeavesTheOthers()
+    [Theory]
+    [MemberData(nameof(Forms))]
+    public void Row_WithAnInfinityOrNaN_GivesNaNsAndLeavesTheOthers(string form)
     {
-        const int n = 5, k = 64;
+        const int n = 17, k = 64;
         float[] scales = KernelHarness.Normal(n * 2, 4);
         byte[] values = Values(n * k);
         float[] a = [.. KernelHarness.Normal(k, 5), .. KernelHarness.Normal(k, 6), .. new float[k], .. KernelHarness.Normal(k, 7)];
-        float[] clean = Run(1, a, 4, k, n, values, scales);
+        float[] clean = Run(1, a, 4, k, n, values, scales, form);
         (a[3], a[k + 40]) = (float.NaN, float.NegativeInfinity);
-        float[] marred = Run(1, a, 4, k, n, values, scales);
+        float[] marred = Run(1, a, 4, k, n, values, scales, form);
         Assert.All(marred[..(2 * n)], y => Assert.Equal(float.NaN, y));
         Assert.All(marred[(2 * n)..(3 * n)], y => Assert.Equal(0, y));
         Assert.Equal(clean[(3 * n)..], marred[(3 * n)..]);
@@ -101,11 +107,19 @@ public sealed class QuantizedProductTests
         return values;
     }
 
-    private static float[] Run(int threads, float[] a, int m, int k, int n, byte[] values, float[] scales, string? width = null)
+    private static float[] Run(int threads, float[] a, int m, int k, int n, byte[] values, float[] scales, string? form = null)
     {
+        QuantizedForms.Forced = form is null ? null : Enum.Parse<QuantizedForm>(form);
         int blocks = scales.Length / n;
         TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, n, blocks, values.Length / scales.Length);
         values.CopyTo(weights.Span<byte>());
-        return KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width, threads, TensorBuffer.Of(a, m, k), weights, TensorBuffer.Of(scales, n, blocks))[0];
+        try
+        {
+            return KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width: null, threads, TensorBuffer.Of(a, m, k), weights, TensorBuffer.Of(scales, n, blocks))[0];
+        }
+        finally
+        {
+            QuantizedForms.Forced = null;
+        }
     }
 }

@@ -109,7 +109,7 @@ internal static class KernelCases
 
     /// <summary>
     /// Groups of every size, rows of weights that fill no tile, a last block that is padded, blocks of one and of several chunks. Activations are whole numbers
-    /// of which every block has one of ±127: the body rounds those exactly.
+    /// of which every chunk has one of ±127: those are left as they are where activations are rounded to 8 bits.
     /// </summary>
     private static IEnumerable<KernelCase> QuantizedProducts() =>
         from m in new long[] { 1, 2, 3, 4, 7, 8, 20 }
@@ -117,7 +117,7 @@ internal static class KernelCases
         let blocks = (size.K + size.Block - 1) / size.Block
         select new KernelCase("QuantizedProduct", $"{m}x{size.N}x{size.K} in blocks of {size.Block}", [[m, size.K], [size.N, blocks, size.Block], [size.N, blocks]], size.K, (g, x) =>
         {
-            var a = g.Emit("Clip", [g.Emit("Floor", [x[0] * 400], x[0].Type, x[0].Shape), g.Scalar(-127, x[0]), g.Scalar(127, x[0])], x[0].Type, x[0].Shape);
+            var a = g.Emit("Clip", [g.Emit("Floor", [x[0] * 1000], x[0].Type, x[0].Shape), g.Scalar(-127, x[0]), g.Scalar(127, x[0])], x[0].Type, x[0].Shape);
             return Call("QuantizedProduct", [a, g.Cast(x[1] * 63 + 128, ElementType.UInt8), x[2]], ("K", size.K), ("N", size.N), ("block_size", size.Block));
         })
         {

@@ -1,0 +1,39 @@
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>Some rows of weights in the lanes of a vector times some rows of activations.</summary>
+internal unsafe interface IQuantizedTile
+{
+    /// <summary>Rows of weights.</summary>
+    static abstract int Lanes { get; }
+
+    /// <summary>Vectors of sums for each row of activations.</summary>
+    static abstract int Chains { get; }
+
+    /// <summary>The results of <paramref name="rows"/> rows of activations from <paramref name="row"/> on, for the rows of weights from <paramref name="n"/> on.</summary>
+    /// <param name="scales">[blocks, lanes].</param>
+    /// <param name="sums">Room for [chains, rows, lanes].</param>
+    static abstract void Multiply(QuantizedArguments* x, long n, float* scales, long row, long rows, float* sums);
+}
+
+/// <summary>Goes over rows of weights by tiles.</summary>
+internal static unsafe class QuantizedTiles
+{
+    /// <summary>Rows of activations at a time.</summary>
+    internal const int Rows = 64;
+
+    /// <summary>Number of groups of so many rows of activations.</summary>
+    internal static long Groups(long rows) => (rows + Rows - 1) / Rows;
+
+    /// <summary>Results of all activations for the rows of weights from <paramref name="first"/> to <paramref name="end"/>; there are at least as many in all as lanes.</summary>
+    internal static void Multiply<T>(QuantizedArguments* x, long first, long end) where T : IQuantizedTile
+    {
+        float* scales = Scratch.Rent((x->Blocks + T.Chains * Rows) * T.Lanes), sums = scales + x->Blocks * T.Lanes;
+        for (long n = first; n < end; n += T.Lanes)
+        {
+            long from = Math.Min(n, x->N - T.Lanes); // the last rows once more where they fill no vector
+            AttentionCopies.Transpose(x->Scales + from * x->Blocks, T.Lanes, x->Blocks, x->Blocks, scales, T.Lanes, 1);
+            for (long row = 0; row < x->M; row += Rows) T.Multiply(x, from, scales, row, Math.Min(Rows, x->M - row), sums);
+        }
+        Scratch.Return(scales);
+    }
+}
