@@ -10,7 +10,7 @@ public static class FunctionList
         RmsNorm.Forward, RmsNorm.Backward,
         LayerNorm.Forward, LayerNorm.Backward,
         Gelu.Forward, Gelu.Backward, Gelu.BackwardWithValue,
-        SwiGlu.Forward, SwiGlu.Backward, SwiGlu.BackwardWithValue,
+        SwiGlu.Forward, SwiGlu.Backward, SwiGlu.BackwardWithValue, SwiGlu.Packed,
         RotaryEmbedding.Forward, ScatterAddRows.Forward,
         CausalAttention.Forward, CausalAttention.Backward, PackedAttention.Forward, PackedAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,

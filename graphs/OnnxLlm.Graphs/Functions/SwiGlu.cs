@@ -17,6 +17,27 @@ internal static class SwiGlu
         Gradient = (g, n, dy) => [.. Backward!.Call(g, [dy, n[0], n[1]])],
     };
 
+    /// <summary>
+    /// Of gate and up side by side, as one product gives them: no half is copied. For answering only: it has no gradient, and the runtime's own operator for silu in its
+    /// definition, which a GPU runs.
+    /// </summary>
+    internal static Function Packed { get; } = new()
+    {
+        Name = "PackedSwiGlu",
+        Inputs = [new("gate_up", ["N", "FF"])],
+        Outputs = ["y"],
+        Infer = (inputs, _) => [(inputs[0].Type, inputs[0].Shape.With(-1, Half(inputs[0].Shape)))],
+        Body = (g, inputs) =>
+        {
+            var halves = g.Emit("Split", [inputs[0]], [.. Enumerable.Repeat<(ElementType, TensorShape)>((inputs[0].Type, ["N", "F"]), 2)], new Attributes(("axis", -1), ("num_outputs", 2)));
+            return [g.EmitMicrosoft("QuickGelu", [halves[0]], halves[0].Type, halves[0].Shape, ("alpha", 1f)) * halves[1]];
+        },
+    };
+
+    private static Dimension Half(TensorShape shape) => shape[shape.Rank - 1] is { IsKnown: true } width && width.Value % 2 == 0
+        ? width.Value / 2
+        : throw new GraphException($"PackedSwiGlu needs an even number of columns, got {shape}.");
+
     internal static Function Backward { get; } = new()
     {
         Name = "SwiGluGrad",

@@ -34,11 +34,7 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
 
     public override Value Gelu(Value x) => Graph.Emit("Gelu", [x], x.Type, x.Shape, ("approximate", "tanh"));
 
-    public override Value SwiGlu(Value h, Projection gate, Projection up)
-    {
-        var halves = Graph.Split(Linear(h, "mlp.gate_up_proj", gate, up), -1, gate.Outputs, up.Outputs);
-        return Graph.EmitMicrosoft("QuickGelu", [halves[0]], h.Type, halves[0].Shape, ("alpha", 1f)) * halves[1];
-    }
+    public override Value SwiGlu(Value h, Projection gate, Projection up) => Functions.SwiGlu.Packed.Call(Graph, [Linear(h, "mlp.gate_up_proj", gate, up)])[0];
 
     public override Value Attention(Value h, params ReadOnlySpan<Projection> projections)
     {

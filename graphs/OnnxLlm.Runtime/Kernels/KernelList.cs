@@ -10,7 +10,7 @@ public static class KernelList
     public static IReadOnlyList<string> Names => [.. All.Select(kernel => kernel.Name)];
 
     /// <summary>What decides the last bits of the kernels' results: this code, and the form that runs on this processor.</summary>
-    public static string Version { get; } = FormattableString.Invariant($"{typeof(KernelList).Module.ModuleVersionId} {CustomOperator.Widest} {Vector<float>.Count} {QuantizedProduct.Kernel is not null}");
+    public static string Version { get; } = FormattableString.Invariant($"{typeof(KernelList).Module.ModuleVersionId} {CustomOperator.Widest} {Vector<float>.Count} {(QuantizedProduct.Kernel is null ? "" : QuantizedForms.Best)}");
 
     /// <summary>The input of a function whose memory its output may take over, or null.</summary>
     internal static int? Overwritten(string function, int output) => (All.FirstOrDefault(kernel => kernel.Name == function)?.Reuse, output) switch
@@ -29,7 +29,7 @@ public static class KernelList
         Accumulate.Kernel, AdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,
         RmsNorm.Kernel, RmsNormGrad.Kernel, LayerNorm.Kernel, LayerNormGrad.Kernel,
         SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel, LinearCrossEntropy.Kernel, LinearTokenLoss.Kernel,
-        Gelu.Kernel, GeluGrad.Kernel, GeluGrad.WithValue, SwiGlu.Kernel, SwiGluGrad.Kernel, SwiGluGrad.WithValue,
+        Gelu.Kernel, GeluGrad.Kernel, GeluGrad.WithValue, SwiGlu.Kernel, SwiGluGrad.Kernel, SwiGluGrad.WithValue, SwiGlu.Packed,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel, CausalAttention.Packed, CausalAttentionGrad.Packed,
         CachedAttention.Plain, CachedAttention.Rotary, CachedAttention.Int8Plain, CachedAttention.Int8Rotary,

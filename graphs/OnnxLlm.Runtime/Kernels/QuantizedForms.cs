@@ -26,7 +26,7 @@ internal static class QuantizedForms
     /// Processors that have AVX-512 and are not Intel's multiply 16-bit numbers as fast as bytes, so nothing is gained there by rounding activations to 8 bits; on Intel's
     /// products of several rows then take 0.6 of the time.
     /// </summary>
-    private static readonly QuantizedForm _best =
+    internal static QuantizedForm Best { get; } =
         AvxVnni.IsSupported && (IsIntel || !Avx512BW.IsSupported) ? QuantizedForm.Vnni
         : Avx512BW.IsSupported ? QuantizedForm.Avx512
         : QuantizedForm.Avx2;
@@ -40,7 +40,7 @@ internal static class QuantizedForms
         select form;
 
     /// <summary>The form for so many rows of weights: those that are fewer than a tile has lanes take that which needs none.</summary>
-    internal static QuantizedForm Of(long rows) => (Forced ?? _best) is var form && (form == QuantizedForm.Avx2 || rows >= Lanes(form)) ? form : QuantizedForm.Avx2;
+    internal static QuantizedForm Of(long rows) => (Forced ?? Best) is var form && (form == QuantizedForm.Avx2 || rows >= Lanes(form)) ? form : QuantizedForm.Avx2;
 
     /// <summary>Rows of weights of a tile.</summary>
     internal static long Lanes(QuantizedForm form) => form switch

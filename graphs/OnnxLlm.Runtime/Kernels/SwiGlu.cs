@@ -14,6 +14,9 @@ internal readonly unsafe struct SwiGlu : IElementwise<SwiGlu.Arguments>
         Reuse = Reuse.FirstForFirst,
     };
 
+    /// <summary>Of gate and up side by side.</summary>
+    internal static readonly Kernel Packed = new("PackedSwiGlu", &ComputePacked) { Inputs = Kernel.AllFloat(1), Outputs = Kernel.AllFloat(1) };
+
     internal struct Arguments
     {
         internal VectorWidth Width;
@@ -33,6 +36,29 @@ internal readonly unsafe struct SwiGlu : IElementwise<SwiGlu.Arguments>
             Count = gate.Count,
         };
         context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, KernelContext.Parts(arguments.Count), &arguments);
+    }
+
+    private static void ComputePacked(ref KernelContext context)
+    {
+        KernelTensor x = context.Input(0);
+        if (x.Rank == 0 || x.Width % 2 != 0) throw new ModelRuntimeException("gate and up must be equally wide");
+        Arguments arguments = new() { Width = context.Width, Gate = x.Floats, Count = x.Width / 2 };
+        long rows = x.Rows;
+        x.Shape[x.Rank - 1] = arguments.Count;
+        arguments.Y = context.Output(0, x);
+        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&PackedPart, rows * KernelContext.Parts(arguments.Count), &arguments);
+    }
+
+    /// <summary>A part of a row.</summary>
+    [UnmanagedCallersOnly]
+    private static void PackedPart(Arguments* arguments, nint part)
+    {
+        Arguments x = *arguments;
+        (long row, long piece) = Math.DivRem(part, KernelContext.Parts(x.Count));
+        x.Gate += row * 2 * x.Count;
+        x.Up = x.Gate + x.Count;
+        x.Y += row * x.Count;
+        Elementwise.Part<SwiGlu, Arguments>(x.Width, &x, x.Count, (nint)piece);
     }
 
     [UnmanagedCallersOnly]

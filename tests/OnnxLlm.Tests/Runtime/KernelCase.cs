@@ -82,6 +82,9 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
         ["SwiGluGradWithValue"] = new(
             KernelHarness.Node("SwiGluGradWithValue"), () => [Of(Z), Of(X), Of(Y)],
             () => [.. ActivationReference.SwiGluGrad(Z, X, Y), [.. X.Zip(Y, (gate, up) => gate * ActivationReference.Logistic(gate) * up)]], 5e-7),
+        ["PackedSwiGlu"] = new(
+            KernelHarness.Node("PackedSwiGlu"), () => [TensorBuffer.Of([.. X, .. Y], 1, 2 * X.Length)],
+            () => [[.. X.Zip(Y, (gate, up) => gate * ActivationReference.Logistic(gate) * up)]], 5e-7),
         ["RotaryEmbedding"] = new(
             KernelHarness.Node("RotaryEmbedding", ("heads", 3)),
             () => [TensorBuffer.Of(Turned, 5, 97, 3 * 38), TensorBuffer.Of(Cos, 97, 19), TensorBuffer.Of(Sin, 97, 19)],

@@ -31,6 +31,7 @@ internal static class KernelCases
         new("GeluGradWithValue", "far from zero", [[50], [50]], 1, (_, x) => Call("GeluGradWithValue", x)) { Range = (-30, 30) },
         .. Rows("SwiGlu", (n, d) => [[n, d], [n, d]], x => x),
         new("SwiGlu", "far from zero", [[50], [50]], 1, (_, x) => Call("SwiGlu", x)) { Range = (-100, 100) },
+        .. Rows("PackedSwiGlu", (n, d) => [[n, 2 * d.Value]], x => x).Select(test => test with { Reference = ElementType.Float }),
         .. Rows("SwiGluGrad", (n, d) => [[n, d], [n, d], [n, d]], x => x),
         .. Rows("SwiGluGradWithValue", (n, d) => [[n, d], [n, d], [n, d]], x => x),
         .. AttentionSizes.Select(s => new KernelCase(
