@@ -9,6 +9,7 @@ public static class FunctionList
     [
         RmsNorm.Forward, RmsNorm.Backward,
         LayerNorm.Forward, LayerNorm.Backward,
+        SkipNorm.Rms, SkipNorm.Layer,
         Gelu.Forward, Gelu.Backward, Gelu.BackwardWithValue,
         SwiGlu.Forward, SwiGlu.Backward, SwiGlu.BackwardWithValue, SwiGlu.Packed,
         RotaryEmbedding.Forward, ScatterAddRows.Forward,

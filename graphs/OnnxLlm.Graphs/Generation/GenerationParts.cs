@@ -27,10 +27,10 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
 
     public override Value Linear(Value x, Projection projection) => Linear(x, projection.Name, projection);
 
-    public override Value LayerNorm(ref Value x, string name) => Norm(ref x, "LayerNormalization", Gain($"{name}.weight"), Gain($"{name}.bias"));
+    public override Value LayerNorm(ref Value x, string name) => Norm(ref x, "LayerNormalization", SkipNorm.Layer, Gain($"{name}.weight"), Gain($"{name}.bias"));
 
     /// <summary>The runtime keeps its RMSNorm in the standard domain under this name.</summary>
-    public override Value RmsNorm(ref Value x, string name) => Norm(ref x, "SimplifiedLayerNormalization", Gain($"{name}.weight"));
+    public override Value RmsNorm(ref Value x, string name) => Norm(ref x, "SimplifiedLayerNormalization", SkipNorm.Rms, Gain($"{name}.weight"));
 
     public override Value Gelu(Value x) => Graph.Emit("Gelu", [x], x.Type, x.Shape, ("approximate", "tanh"));
 
@@ -87,16 +87,14 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
         return value;
     }
 
-    private Value Norm(ref Value x, string op, params ReadOnlySpan<Value> gains)
+    private Value Norm(ref Value x, string op, Function ofSum, params ReadOnlySpan<Value> gains)
     {
         var epsilon = ("epsilon", (AttributeValue)(float)Config.NormEpsilon);
         if (x.Producer is not { Op: "Add" } sum || !sum[0].Shape.Equals(sum[1].Shape))
             return Graph.Emit(op, [x, .. gains], x.Type, x.Shape, ("axis", -1), epsilon);
 
-        // Outputs 1 and 2 are statistics that nobody reads; 3 is the sum.
-        var outputs = Graph.Emit(
-            $"Skip{op}", [sum[0], sum[1], .. gains], [.. Enumerable.Repeat((x.Type, x.Shape), 4)], new Attributes(epsilon), "com.microsoft");
-        x = outputs[3];
+        var outputs = ofSum.Call(Graph, [sum[0], sum[1], .. gains], epsilon);
+        x = outputs[1];
         return outputs[0];
     }
 

@@ -14,11 +14,20 @@ internal readonly unsafe struct LayerNorm : IRowwise<LayerNorm.Arguments>
         Floats = ["epsilon"],
     };
 
+    /// <summary>Of the sum of two, which is the second output; statistics are not kept.</summary>
+    internal static readonly Kernel OfSum = new("SkipLayerNorm", &ComputeOfSum)
+    {
+        Inputs = Kernel.AllFloat(4),
+        Outputs = Kernel.AllFloat(2),
+        SameShape = [0, 0],
+        Floats = ["epsilon"],
+    };
+
     internal struct Arguments
     {
         internal VectorWidth Width;
         internal RowPartition Partition;
-        internal float* X, Weight, Bias, Y, Mean, Rstd;
+        internal float* X, Skip, Weight, Bias, Y, Sum, Mean, Rstd;
         internal long D;
         internal float Epsilon;
     }
@@ -42,6 +51,25 @@ internal readonly unsafe struct LayerNorm : IRowwise<LayerNorm.Arguments>
         context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
     }
 
+    private static void ComputeOfSum(ref KernelContext context)
+    {
+        KernelTensor x = context.Input(0);
+        Arguments arguments = new()
+        {
+            Width = context.Width,
+            Partition = RowPartition.Of(x.Rows, x.Width),
+            X = x.Floats,
+            Skip = context.Input(1, x).Floats,
+            Weight = context.Input(2, [x.Width]),
+            Bias = context.Input(3, [x.Width]),
+            Y = context.Output(0, x),
+            Sum = context.Output(1, x),
+            D = x.Width,
+            Epsilon = context.Float(0),
+        };
+        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
+    }
+
     [UnmanagedCallersOnly]
     private static void Part(Arguments* arguments, nint part) => arguments->Partition.Run<LayerNorm, Arguments>(arguments->Width, arguments, part);
 
@@ -51,10 +79,15 @@ internal readonly unsafe struct LayerNorm : IRowwise<LayerNorm.Arguments>
         for (long row = start; row < end; row++)
         {
             float* x = arguments->X + row * width, y = arguments->Y + row * width;
+            if (arguments->Sum != null)
+            {
+                RowMath.Add<T>(x, arguments->Skip + row * width, arguments->Sum + row * width, width);
+                x = arguments->Sum + row * width;
+            }
+
             float mean = RowMath.Sum<T>(x, width) / width;
             float rstd = 1 / MathF.Sqrt(RowMath.SumOfSquares<T>(x, mean, width) / width + arguments->Epsilon);
-            arguments->Mean[row] = mean;
-            arguments->Rstd[row] = rstd;
+            if (arguments->Mean != null) (arguments->Mean[row], arguments->Rstd[row]) = (mean, rstd);
             Apply<ScalarLane>(arguments, x, y, mean, rstd, Apply<T>(arguments, x, y, mean, rstd, 0, width), width);
         }
     }

@@ -14,11 +14,20 @@ internal readonly unsafe struct RmsNorm : IRowwise<RmsNorm.Arguments>
         Floats = ["epsilon"],
     };
 
+    /// <summary>Of the sum of two, which is the second output; statistics are not kept.</summary>
+    internal static readonly Kernel OfSum = new("SkipRmsNorm", &ComputeOfSum)
+    {
+        Inputs = Kernel.AllFloat(3),
+        Outputs = Kernel.AllFloat(2),
+        SameShape = [0, 0],
+        Floats = ["epsilon"],
+    };
+
     internal struct Arguments
     {
         internal VectorWidth Width;
         internal RowPartition Partition;
-        internal float* X, Weight, Y, Rstd;
+        internal float* X, Skip, Weight, Y, Sum, Rstd;
         internal long D;
         internal float Epsilon;
     }
@@ -40,6 +49,24 @@ internal readonly unsafe struct RmsNorm : IRowwise<RmsNorm.Arguments>
         context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
     }
 
+    private static void ComputeOfSum(ref KernelContext context)
+    {
+        KernelTensor x = context.Input(0);
+        Arguments arguments = new()
+        {
+            Width = context.Width,
+            Partition = RowPartition.Of(x.Rows, x.Width),
+            X = x.Floats,
+            Skip = context.Input(1, x).Floats,
+            Weight = context.Input(2, [x.Width]),
+            Y = context.Output(0, x),
+            Sum = context.Output(1, x),
+            D = x.Width,
+            Epsilon = context.Float(0),
+        };
+        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
+    }
+
     [UnmanagedCallersOnly]
     private static void Part(Arguments* arguments, nint part) => arguments->Partition.Run<RmsNorm, Arguments>(arguments->Width, arguments, part);
 
@@ -49,8 +76,14 @@ internal readonly unsafe struct RmsNorm : IRowwise<RmsNorm.Arguments>
         for (long row = start; row < end; row++)
         {
             float* x = arguments->X + row * width, y = arguments->Y + row * width;
+            if (arguments->Sum != null)
+            {
+                RowMath.Add<T>(x, arguments->Skip + row * width, arguments->Sum + row * width, width);
+                x = arguments->Sum + row * width;
+            }
+
             float rstd = 1 / MathF.Sqrt(RowMath.SumOfSquares<T>(x, 0, width) / width + arguments->Epsilon);
-            arguments->Rstd[row] = rstd;
+            if (arguments->Rstd != null) arguments->Rstd[row] = rstd;
             Scale<ScalarLane>(x, arguments->Weight, y, rstd, Scale<T>(x, arguments->Weight, y, rstd, 0, width), width);
         }
     }

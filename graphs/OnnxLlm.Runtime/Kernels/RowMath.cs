@@ -76,6 +76,15 @@ internal static unsafe class RowMath
         return T.Sum(sum);
     }
 
+    /// <summary>sum = x + y.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    internal static void Add<T>(float* x, float* y, float* sum, long count) where T : unmanaged, ILanes<T>
+    {
+        long i = 0;
+        for (; i <= count - T.Count; i += T.Count) T.Store(T.Load(x + i) + T.Load(y + i), sum + i);
+        for (; i < count; i++) sum[i] = x[i] + y[i];
+    }
+
     /// <summary>x ·= factor.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Scale<T>(float* x, float factor, long count) where T : unmanaged, ILanes<T>

@@ -37,6 +37,16 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
             () => [Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Bias, Width)],
             () => NormReference.LayerNorm(X, Weight, Bias, 1e-5),
             5e-7),
+        ["SkipRmsNorm"] = new(
+            KernelHarness.Node("SkipRmsNorm", ("epsilon", 1e-5f)),
+            () => [Of(X), Of(Y), TensorBuffer.Of(Weight, Width)],
+            () => [NormReference.RmsNorm(Sum, Weight, 1e-5)[0], [.. Sum.Select(sum => (double)sum)]],
+            5e-7),
+        ["SkipLayerNorm"] = new(
+            KernelHarness.Node("SkipLayerNorm", ("epsilon", 1e-5f)),
+            () => [Of(X), Of(Y), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Bias, Width)],
+            () => [NormReference.LayerNorm(Sum, Weight, Bias, 1e-5)[0], [.. Sum.Select(sum => (double)sum)]],
+            5e-7),
         ["LayerNormGrad"] = new(
             KernelHarness.Node("LayerNormGrad"),
             () => [Of(Y), Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Mean, Rows, 1), TensorBuffer.Of(Rstd, Rows, 1)],
@@ -91,4 +101,7 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
             () => [ActivationReference.Rotate(Turned, Cos, Sin, 97, 3, 19)],
             3e-7),
     };
+
+    /// <summary>X + Y, rounded as in a residual sum.</summary>
+    private static float[] Sum => [.. X.Zip(Y, (x, y) => x + y)];
 }

@@ -22,6 +22,8 @@ internal static class KernelCases
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
+        .. Rows("SkipRmsNorm", (n, d) => [[1, n, d], [1, n, d], [d]], x => x).Select(InSingle),
+        .. Rows("SkipLayerNorm", (n, d) => [[1, n, d], [1, n, d], [d], [d]], x => x).Select(InSingle),
         .. Rows("LayerNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], .. Call("LayerNorm", [x[1], x[2], x[2]])[1..]]),
         .. Rows("Gelu", (n, d) => [[n, d]], x => x),
         new("Gelu", "far from zero", [[50]], 1, (_, x) => Call("Gelu", x)) { Range = (-30, 30) },
@@ -31,7 +33,7 @@ internal static class KernelCases
         new("GeluGradWithValue", "far from zero", [[50], [50]], 1, (_, x) => Call("GeluGradWithValue", x)) { Range = (-30, 30) },
         .. Rows("SwiGlu", (n, d) => [[n, d], [n, d]], x => x),
         new("SwiGlu", "far from zero", [[50], [50]], 1, (_, x) => Call("SwiGlu", x)) { Range = (-100, 100) },
-        .. Rows("PackedSwiGlu", (n, d) => [[n, 2 * d.Value]], x => x).Select(test => test with { Reference = ElementType.Float }),
+        .. Rows("PackedSwiGlu", (n, d) => [[n, 2 * d.Value]], x => x).Select(InSingle),
         .. Rows("SwiGluGrad", (n, d) => [[n, d], [n, d], [n, d]], x => x),
         .. Rows("SwiGluGradWithValue", (n, d) => [[n, d], [n, d], [n, d]], x => x),
         .. AttentionSizes.Select(s => new KernelCase(
@@ -175,6 +177,9 @@ internal static class KernelCases
 
     private static ImmutableArray<Value> Call(string function, Value[] inputs, params (string, AttributeValue)[] attributes) =>
         FunctionList.Named(function).Call(inputs[0].Graph, inputs, attributes);
+
+    /// <summary>The runtime has the body's operators in single precision only.</summary>
+    private static KernelCase InSingle(KernelCase test) => test with { Reference = ElementType.Float };
 
     /// <summary>A function of rows, with every size.</summary>
     private static IEnumerable<KernelCase> Rows(
