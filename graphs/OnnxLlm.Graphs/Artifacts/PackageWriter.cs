@@ -43,7 +43,7 @@ public static class PackageWriter
         CopyTokenizer(contents.TokenizerFolder, partial);
         contents.WriteSafetensors(Path.Combine(partial, PackageManifest.WeightsFile));
         OnnxFile.Write(GenerationGraph.Export(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
-        return new PackageManifest { ModelType = config.ModelType, ParameterCount = Decoders.ParameterCount(config), Source = contents.Source };
+        return new PackageManifest { ModelType = config.ModelType, ParameterCount = ModelParameters.Count(config), Source = contents.Source };
     });
 
     /// <summary>

@@ -7,7 +7,7 @@ namespace OnnxLlm.Graphs.Generation;
 /// The parts of a decoder for answering: attention that remembers keys and values, few large products over [batch, sequence, D] in the form that
 /// quantization and the runtime's prepacking want, a residual sum and its norm as one operator, scores of few tokens only.
 /// </summary>
-internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positions positions) : DecoderParts(g, config)
+internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positions positions) : ModelParts(g, config)
 {
     private readonly List<(Value Key, Value Value)> _presents = [];
     private readonly Dictionary<string, MergedWeight> _weights = [];
