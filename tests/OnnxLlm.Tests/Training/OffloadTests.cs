@@ -137,7 +137,7 @@ public sealed class OffloadTests : IDisposable
         var losses = new List<float>();
         for (int update = 1; update <= Updates; update++)
         {
-            var batch = TokenDataset.Pack(windows, 2, row => (2 * update) + row);
+            var batch = TokenDataset.Pack(windows, 2, row => ((2 * update) + row, row));
             losses.Add(engine.Accumulate(batch, reset: true, 1f / batch.ValidTokens));
             losses.Add(engine.Update(1e-2, update));
         }
