@@ -50,7 +50,7 @@ internal sealed class Encoder(ModelConfig config, ModelParts parts)
     /// <summary>A last transformation, then the products with the words themselves.</summary>
     private Value Predictions(Value x)
     {
-        var h = parts.Gelu(parts.Linear(x, new("cls.predictions.transform.dense", config.Width, Bias: true)));    // [.., D]
+        var h = parts.Gelu(parts.Linear(parts.Scored(x), new("cls.predictions.transform.dense", config.Width, Bias: true)));    // [.., D]
         h = parts.LayerNorm(ref h, "cls.predictions.transform.LayerNorm");
         return parts.Head(h, Words) + parts.Bias("cls.predictions.bias", config.VocabularySize);                  // [.., V]
     }

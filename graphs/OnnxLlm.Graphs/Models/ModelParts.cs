@@ -59,6 +59,9 @@ internal abstract class ModelParts(GraphBuilder graph, ModelConfig config)
     /// </summary>
     public abstract Value Attention(Value h, params ReadOnlySpan<Projection> projections);
 
+    /// <summary>Of x, the rows whose scores are wanted: all of them where nothing is said.</summary>
+    public virtual Value Scored(Value x) => x;
+
     /// <summary>Scores of all tokens: x times the rows of a table [V, D].</summary>
     public abstract Value Head(Value x, string name);
 

@@ -1,6 +1,4 @@
-using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
-using OnnxLlm.Text;
 using OnnxLlm.Training;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Commands;
@@ -10,23 +8,9 @@ using OnnxLlm.Training.Runs;
 
 namespace OnnxLlm.Tests.Training;
 
-/// <summary>
-/// Runs of a tiny encoder whose data is a cycle of 61 tokens, each of which tells those around it; some windows hold nothing but separators.
-/// </summary>
-public sealed class MaskedTrainingTests : TinyRuns
+/// <summary>An encoder is trained as decoders are: exactly resumable, in any micro-batches, with every setting that is not for decoders alone.</summary>
+public sealed class MaskedTrainingTests : MaskedRuns
 {
-    private const int Time = 16;
-
-    private static readonly string[] Small =
-    [
-        "model.vocab_size=261", "model.hidden_size=64", "model.num_hidden_layers=2", "model.intermediate_size=128", $"model.max_position_embeddings={Time}",
-        "global_batch=16", "micro_batch=8", "optimizer.learning_rate=3e-3", "schedule.warmup_steps=1", "log_every=1", "evaluate_tokens=2048",
-    ];
-
-    public MaskedTrainingTests() => WriteData(["<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>", BpeSettings.MaskToken]);
-
-    private protected override string ConfigName => "bert.json";
-
     /// <summary>A uniform guess has a loss of ln 256 = 5.5.</summary>
     [Fact]
     public void ToyTask_IsLearned_ToALossBelowATenth()
@@ -127,19 +111,4 @@ public sealed class MaskedTrainingTests : TinyRuns
         var config = ConfigFile.Load(Repository.PathOf("training", "configs", ConfigName), [.. Small, $"data={Data}"]);
         Assert.StartsWith("The plan of memory is for decoders", Assert.Throws<TrainingException>(() => MemoryTable.PlanOf(config)).Message, StringComparison.Ordinal);
     }
-
-    private Outcome Run(string run, params string[] overrides) => Start(run, [.. Small, .. overrides]);
-
-    private void WriteData(string[] special)
-    {
-        var tokenizer = BpeTrainer.Train(["ab"], new BpeSettings { VocabularySize = 261, SpecialTokens = [.. special] });
-        tokenizer.Save(Data);
-        using var writer = new ShardWriter(Data, new ShardSettings { VocabularySize = 261, Separator = 0, TokenizerHash = tokenizer.Hash, CorpusHash = "cycle" });
-        writer.Add(Split.Train, "a", Cycle(0, 8000));
-        writer.Add(Split.Valid, "b", Cycle(17, 2000));
-        writer.Finish();
-    }
-
-    /// <summary>Every fifth window is of separators.</summary>
-    private static int[] Cycle(int from, int count) => [.. Enumerable.Range(from, count).Select((at, i) => i / Time % 5 == 4 ? 0 : 5 + 7 * at % 61)];
 }
