@@ -52,17 +52,14 @@ public sealed class EncoderSession : IDisposable
         int time = inputs.Max(input => input.Tokens.Length), places = inputs.Sum(input => input.Places.Length);
         using TensorBuffer ids = Rows(), mask = Rows(), wanted = Rows();
         ids.Span<long>().Fill(_padding);
-        foreach (var (row, input) in inputs.Index())
-        {
-            for (int t = 0; t < input.Tokens.Length; t++) (ids.Span<long>()[row * time + t], mask.Span<long>()[row * time + t]) = (input.Tokens[t], 1);
-            foreach (int place in input.Places) wanted.Span<long>()[row * time + place] = 1;
-        }
+        foreach (var (row, input) in inputs.Index()) Put(input, Row(ids, row), Row(mask, row), Row(wanted, row));
         TensorBuffer logits = _logits.For(places).Host;
         _bound.Input(MaskedLmGraph.InputIds, ids).Input(MaskedLmGraph.AttentionMask, mask).Input(MaskedLmGraph.LogitsMask, wanted)
             .Output(MaskedLmGraph.Logits, logits.View(0, places, VocabularySize)).Run();
         return logits.Span<float>()[..(places * VocabularySize)];
 
         TensorBuffer Rows() => TensorBuffer.Zeros(ElementType.Int64, inputs.Count, time);
+        Span<long> Row(TensorBuffer rows, int row) => rows.Span<long>().Slice(row * time, time);
     }
 
     public void Dispose()
@@ -70,5 +67,11 @@ public sealed class EncoderSession : IDisposable
         _bound.Dispose();
         _session.Dispose();
         _logits.Dispose();
+    }
+
+    private static void Put(EncoderInput input, Span<long> ids, Span<long> mask, Span<long> wanted)
+    {
+        for (int t = 0; t < input.Tokens.Length; t++) (ids[t], mask[t]) = (input.Tokens[t], 1);
+        foreach (int place in input.Places) wanted[place] = 1;
     }
 }

@@ -118,6 +118,24 @@ public sealed class FillMaskTests : IDisposable
         Assert.Contains(told, (string)error["message"]!, StringComparison.Ordinal);
     }
 
+    /// <summary>Whatever comes is answered or refused, and the encoder goes on.</summary>
+    [Fact]
+    public async Task Fuzz_OfBodies_NeverBreaksTheServer()
+    {
+        await using var server = await StartAsync();
+        var random = new Random(5);
+        string[] pieces = ["<mask>", " ", "it", "<|endoftext|>", "\ud83d", "é", "null", "[", "\u0000", "zq zq zq zq zq zq"];
+        for (var i = 0; i < 500; i++)
+        {
+            var text = string.Concat(Enumerable.Range(0, random.Next(8)).Select(_ => pieces[random.Next(pieces.Length)]));
+            var input = random.Next(4) switch { 0 => $"[\"{text}\",\"<mask>\"]", 1 => $"[{i},\"{text}\"]", _ => $"\"{text}\"" };
+            using var response = await server.SendAsync(Route, $"{{\"model\":\"bert\",\"input\":{input},\"top_k\":{random.Next(-1, 6)}}}");
+            Assert.True((int)response.StatusCode is 200 or 400, $"{response.StatusCode}: {await response.Content.ReadAsStringAsync()}");
+        }
+
+        await FillAsync(server, new() { ["input"] = "<mask>" });
+    }
+
     [Fact]
     public async Task Candidates_OfAllMasksTogether_AreLimited()
     {

@@ -18,11 +18,12 @@ internal sealed class PieceSession : IDisposable
     private readonly MirroredTensor _tokenLosses;
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
+    private readonly bool _masks;
 
     /// <param name="tensor">The tensor bound to an input or output; those that belong to a micro-batch are made here.</param>
     public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
     {
-        Shape = shape;
+        (Shape, _masks) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"));
         _inputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _labels = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _attentionMask = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
@@ -62,18 +63,18 @@ internal sealed class PieceSession : IDisposable
     {
         Put(batch.InputIds, _inputIds, piece);
         Put(batch.Labels, _labels, piece);
-        if (_session.Inputs.Any(input => input.Name == "attention_mask")) Put(batch.AttentionMask, _attentionMask, piece);
+        if (_masks) Put(batch.AttentionMask, _attentionMask, piece);
         _bound.Run();
+    }
+
+    public void Dispose()
+    {
+        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses]) owned.Dispose();
     }
 
     private void Put(long[] values, MirroredTensor tensor, int piece)
     {
         values.AsSpan(piece * Tokens, Tokens).CopyTo(tensor.Host.Span<long>());
         tensor.Upload();
-    }
-
-    public void Dispose()
-    {
-        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses]) owned.Dispose();
     }
 }
