@@ -29,6 +29,10 @@ public sealed partial class GraphBuilder
     public Value CausalAttention(Value q, Value k, Value v, int heads, int kvHeads) =>
         Functions.CausalAttention.Forward.Call(this, [q, k, v], ("heads", heads), ("kv_heads", kvHeads))[0];
 
+    /// <summary>Attention of q over k and v, all [B, T, H*K], scaled by 1/√K, to the tokens whose mask, int64 [B, T], is not 0.</summary>
+    public Value MaskedAttention(Value q, Value k, Value v, Value mask, int heads) =>
+        Functions.MaskedAttention.Forward.Call(this, [q, k, v, mask], ("heads", heads))[0];
+
     /// <summary>scale · Σ of the negative log-likelihoods of labels [N] under logits [N, V], a scalar; rows with label −100 do not count.</summary>
     public Value SoftmaxCrossEntropy(Value logits, Value labels, Value scale) =>
         Functions.SoftmaxCrossEntropy.Forward.Call(this, [logits, labels, scale])[0];

@@ -22,6 +22,7 @@ public static class PackagedModel
         try
         {
             registry.LoadAll();
+            using (var lease = registry.Default.Enter()) _ = lease?.Decoder;
             return new EngineChatClient(registry.Default, Entropy.System.NextSeed, registry);
         }
         catch

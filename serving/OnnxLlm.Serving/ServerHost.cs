@@ -56,7 +56,7 @@ internal static class ServerHost
         services.AddSingleton(CreateKeys).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ResponsesEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
-        services.AddSingleton<JsonBody>().AddSingleton<GenerationReader>().AddSingleton<AnswerRoute>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<InferEndpoint>();
+        services.AddSingleton<JsonBody>().AddSingleton<GenerationReader>().AddSingleton<AnswerRoute>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<FillMaskEndpoint>().AddSingleton<InferEndpoint>();
         services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
     }
@@ -108,11 +108,11 @@ internal static class ServerHost
     private static void Measure(ModelEntry entry)
     {
         var metrics = entry.Metrics;
-        Gauge("onnxllm_num_requests_running", "Sequences that hold a slot.", model => model.Engine.Running);
-        Gauge("onnxllm_num_requests_waiting", "Sequences that wait for a slot.", model => model.Engine.Waiting);
-        Gauge("onnxllm_kv_cache_usage_ratio", "Part of the slots in use.", model => (double)model.Engine.Running / model.Engine.Slots);
-        Gauge("onnxllm_batch_cap", "Sequences that may be decoded together at present.", model => model.Engine.BatchCap);
-        Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept of sequences that have ended.", model => model.Engine.PrefixCacheBytes);
+        Gauge("onnxllm_num_requests_running", "Sequences that hold a slot.", model => model.Running);
+        Gauge("onnxllm_num_requests_waiting", "Sequences that wait for a slot.", model => model.Waiting);
+        Gauge("onnxllm_kv_cache_usage_ratio", "Part of the slots in use.", model => model is DecoderModel { Engine: var engine } ? (double)engine.Running / engine.Slots : 0);
+        Gauge("onnxllm_batch_cap", "Sequences that may be decoded together at present.", model => model is DecoderModel { Engine: var engine } ? engine.BatchCap : 0);
+        Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept of sequences that have ended.", model => model is DecoderModel { Engine: var engine } ? engine.PrefixCacheBytes : 0);
         metrics.Gauge("onnxllm_model_info", "The loaded model.", () => entry.Current is null ? 0 : 1, () => entry.Current is { } model ? Labels(model.Description) : "");
 
         void Gauge(string name, string help, Func<LoadedModel, double> read) =>

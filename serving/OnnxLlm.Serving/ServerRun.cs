@@ -22,17 +22,18 @@ internal static class ServerRun
     private static async Task CheckModelAsync(IServiceProvider services)
     {
         foreach (var entry in services.GetRequiredService<ModelRegistry>().Entries)
-            if (entry.Current is { } model && !await model.Probe.IsReadyAsync().ConfigureAwait(false))
-                throw new ServingException($"The model {entry.Id} failed its first forward pass: {model.Engine.Health.LastFault?.Message ?? "it gave no answer."}");
+            if (entry.Current is { } model && !await model.IsReadyAsync().ConfigureAwait(false))
+                throw new ServingException($"The model {entry.Id} failed its first forward pass: {model.Health.LastFault?.Message ?? "it gave no answer."}");
     }
 
-    /// <summary>A server that could not warm up serves all the same.</summary>
+    /// <summary>A server that could not warm up serves all the same. What is warmed up is for decoders.</summary>
     /// <returns>False if the program was asked to end meanwhile.</returns>
     private static async Task<bool> WarmUpAsync(WebApplication app)
     {
+        if (app.Services.GetRequiredService<ModelRegistry>().Default.Current is not DecoderModel model) return true;
         try
         {
-            return await WarmUp.RunAsync(app.Services.GetRequiredService<ModelRegistry>().Default.Current!.Description).ConfigureAwait(false);
+            return await WarmUp.RunAsync(model.Description).ConfigureAwait(false);
         }
         catch (Exception mistake) when (mistake is ServingException or IOException or SocketException)
         {

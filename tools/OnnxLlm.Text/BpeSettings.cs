@@ -17,6 +17,9 @@ public sealed record BpeSettings
     /// </summary>
     public ImmutableArray<string> SpecialTokens { get; init; } = ["<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>"];
 
+    /// <summary>The token that stands for one to be found, for encoders.</summary>
+    public const string MaskToken = "<mask>";
+
     public string? ChatTemplate { get; init; }
 
     /// <summary>0 is one per core. The result is the same for any number.</summary>

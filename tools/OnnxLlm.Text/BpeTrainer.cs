@@ -24,7 +24,7 @@ public static class BpeTrainer
 
     private static TokenizerModel Learn(IReadOnlyDictionary<byte[], long> words, BpeSettings settings, IProgress<TextProgress>? progress)
     {
-        AddedToken[] added = [.. settings.SpecialTokens.Select((content, id) => new AddedToken(id, content, Special: true))];
+        AddedToken[] added = [.. settings.SpecialTokens.Select((content, id) => new AddedToken(id, content, Special: true) { TakesBlanks = SpecialRoles.IsMask(content) })];
         var learner = new MergeLearner(words, firstId: added.Length);
         int wanted = settings.VocabularySize - added.Length - 256;
         while (learner.TokenCount < 256 + wanted && learner.MergeNext(settings.MinimumCount))

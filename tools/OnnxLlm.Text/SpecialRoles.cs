@@ -9,13 +9,16 @@ internal static class SpecialRoles
     private static readonly string[] Eos = ["</s>", "<|endoftext|>"];
     private static readonly string[] Pad = ["<pad>", "<|pad|>"];
     private static readonly string[] Unk = ["<unk>"];
+    private static readonly string[] Mask = ["<mask>", "[MASK]"];
 
-    public static IEnumerable<string> Known => [.. Bos, .. Eos, .. Pad, .. Unk];
+    public static IEnumerable<string> Known => [.. Bos, .. Eos, .. Pad, .. Unk, .. Mask];
+
+    public static bool IsMask(string spelling) => Mask.Contains(spelling);
 
     public static SpecialTokens Of(IEnumerable<AddedToken> added)
     {
         var ids = Ids(added);
-        return new SpecialTokens { Bos = First(ids, Bos), Eos = First(ids, Eos), Pad = First(ids, Pad), Unk = First(ids, Unk), Ids = ids };
+        return new SpecialTokens { Bos = First(ids, Bos), Eos = First(ids, Eos), Pad = First(ids, Pad), Unk = First(ids, Unk), Mask = First(ids, Mask), Ids = ids };
     }
 
     public static ImmutableSortedDictionary<string, int> Ids(IEnumerable<AddedToken> added)

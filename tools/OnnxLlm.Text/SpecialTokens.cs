@@ -20,6 +20,9 @@ public sealed record SpecialTokens
     /// <summary>Stands for what a tokenizer cannot spell; a byte-level one never needs it.</summary>
     public int? Unk { get; init; }
 
+    /// <summary>Stands for a token that a model has to find.</summary>
+    public int? Mask { get; init; }
+
     /// <summary>Every special token by its spelling, chat markers included.</summary>
     public ImmutableSortedDictionary<string, int> Ids { get; init; } = ImmutableSortedDictionary.Create<string, int>(StringComparer.Ordinal);
 

@@ -14,7 +14,7 @@ public sealed class Tokenizer
 {
     private readonly TokenizerModel _model;
     private readonly IBpe _bpe;
-    private readonly AddedTokens _added;
+    private readonly AddedTokens _ordinary, _all, _maskOnly;
     private readonly bool[] _special;
     private readonly Lazy<string> _hash;
 
@@ -22,7 +22,9 @@ public sealed class Tokenizer
     {
         _model = model;
         _bpe = model.Bpe();
-        _added = new AddedTokens(model.Added);
+        _all = new AddedTokens(model.Added);
+        _ordinary = new AddedTokens(model.Added.Where(t => !t.Special));
+        _maskOnly = new AddedTokens(model.Added.Where(t => !t.Special || t.Id == model.Special.Mask));
         _special = new bool[model.Tokens.Length];
         foreach (var token in model.Added.Where(t => t.Special))
             _special[token.Id] = true;
@@ -56,14 +58,20 @@ public sealed class Tokenizer
     /// True where the text is a trusted template: spellings of special tokens become those tokens. False (the default) for what users
     /// write: such spellings are ordinary characters.
     /// </param>
-    public int[] Encode(string text, bool allowSpecial = false)
+    public int[] Encode(string text, bool allowSpecial = false) => Encode(text, allowSpecial ? _all : _ordinary);
+
+    /// <summary>The ids of a text in which the spelling of the mask, but of no other special token, stands for that token.</summary>
+    public int[] EncodeMasked(string text) => Encode(text, _maskOnly);
+
+    private int[] Encode(string text, AddedTokens added)
     {
         ArgumentNullException.ThrowIfNull(text);
         var ids = new List<int>((text.Length / 3) + 8);
         int start = 0;
-        while (_added.Find(text, start, allowSpecial, out int position) is { } token)
+        while (added.Find(text, start, out int position) is { } token)
         {
-            EncodeOrdinary(text.AsSpan(start, position - start), start == 0, ids);
+            var before = text.AsSpan(start, position - start);
+            EncodeOrdinary(token.TakesBlanks ? before.TrimEnd() : before, start == 0, ids);
             ids.Add(token.Id);
             start = position + token.Content.Length;
         }

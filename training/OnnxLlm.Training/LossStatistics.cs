@@ -21,7 +21,7 @@ internal sealed class LossStatistics
     {
         for (var i = 0; i < losses.Length; i++)
         {
-            if (labels[i] == TokenWindows.Ignored) continue;
+            if (labels[i] == BatchRow.Ignored) continue;
             double loss = losses[i];
             _sum += loss;
             _squares += loss * loss;

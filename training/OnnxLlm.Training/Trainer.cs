@@ -109,10 +109,10 @@ internal sealed partial class Trainer
         var usable = double.IsFinite(loss) && !IsLeftOut(spike);
         var norm = usable ? _parts.Engine.Update(learningRate, _state.Updates + 1) : double.NaN;
         var (updated, overflow) = (double.IsFinite(norm), usable && _parts.Engine.Scaler is { Overflowed: true });
-        _state = updated ? _state.Updated(loss, _config.GlobalBatch, batch.ValidTokens) : _state.WithSkip(_config.GlobalBatch, batch.ValidTokens, inRow: !overflow);
+        _state = updated ? _state.Updated(loss, _config.GlobalBatch, batch.Tokens) : _state.WithSkip(_config.GlobalBatch, batch.Tokens, inRow: !overflow);
         _pace.StepEnds();
 
-        Report(loss, norm, learningRate, batch.ValidTokens, spike);
+        Report(loss, norm, learningRate, batch.Tokens, spike);
         if (spike is not null) Answer(spike, batch, updated);
         else if (overflow) Tell("overflow", $"the gradients overflowed float16; nothing was updated, the loss scale is now {_parts.Engine.Scaler!.Scale:R}");
         else if (!updated) Tell("skipped", $"the {(double.IsFinite(loss) ? "gradient" : "loss")} of {Name(batch)} is not finite; nothing was updated");
@@ -120,13 +120,13 @@ internal sealed partial class Trainer
         return true;
     }
 
-    /// <summary>Sums the gradients of the global batch; returns its mean loss per valid token.</summary>
+    /// <summary>Sums the gradients of the global batch; returns its mean loss per valid token, not a number where it has none.</summary>
     private double Accumulate(GlobalBatch batch)
     {
         var (loss, scale) = (0.0, 1f / batch.ValidTokens);
-        foreach (var (i, micro) in batch.MicroBatches.Index())
-            if (micro.ValidTokens > 0) loss += _parts.Engine.Accumulate(micro, reset: i == 0, scale);
-        return loss;
+        foreach (var (i, micro) in batch.MicroBatches.Where(micro => micro.ValidTokens > 0).Index())
+            loss += _parts.Engine.Accumulate(micro, reset: i == 0, scale);
+        return batch.ValidTokens > 0 ? loss : double.NaN;
     }
 
     /// <summary>Measures the fixed validation set; a stop request abandons the measurement.</summary>

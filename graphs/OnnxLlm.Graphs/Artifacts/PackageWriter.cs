@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using OnnxLlm.Graphs.Encoders;
 using OnnxLlm.Graphs.Generation;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Onnx;
@@ -25,7 +26,7 @@ public sealed record PackageContents
 }
 
 /// <summary>
-/// Writes model packages: one folder that our server, ONNX Runtime GenAI and Hugging Face's tools open. A package appears complete or not at all.
+/// Writes model packages: one folder that our server, ONNX Runtime GenAI (where the model continues texts) and Hugging Face's tools open. A package appears complete or not at all.
 /// </summary>
 public static class PackageWriter
 {
@@ -38,12 +39,11 @@ public static class PackageWriter
     {
         var config = contents.Config.Validated();
         WriteJson(partial, PackageManifest.ConfigFile, config.ToJson());
-        WriteJson(partial, "generation_config.json", GenAiConfig.Defaults(config));
-        WriteJson(partial, "genai_config.json", GenAiConfig.Of(config));
+        if (!config.IsEncoder) WriteGeneration(partial, config);
         CopyTokenizer(contents.TokenizerFolder, partial);
         contents.WriteSafetensors(Path.Combine(partial, PackageManifest.WeightsFile));
-        OnnxFile.Write(GenerationGraph.Export(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
-        return new PackageManifest { ModelType = config.ModelType, ParameterCount = Decoders.ParameterCount(config), Source = contents.Source };
+        OnnxFile.Write(config.IsEncoder ? MaskedLmGraph.Export(config, contents.Weights) : GenerationGraph.Export(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
+        return new PackageManifest { ModelType = config.ModelType, ParameterCount = ModelParameters.Count(config), Source = contents.Source };
     });
 
     /// <summary>
@@ -51,6 +51,13 @@ public static class PackageWriter
     /// </summary>
     public static PackageManifest Replace(string folder, Func<string, PackageManifest> write) =>
         ReplacedFolder.Write(folder, "a model package", partial => write(partial).Seal(partial));
+
+    /// <summary>For those who answer by continuing texts.</summary>
+    private static void WriteGeneration(string folder, ModelConfig config)
+    {
+        WriteJson(folder, "generation_config.json", GenAiConfig.Defaults(config));
+        WriteJson(folder, "genai_config.json", GenAiConfig.Of(config));
+    }
 
     private static void CopyTokenizer(string from, string to)
     {

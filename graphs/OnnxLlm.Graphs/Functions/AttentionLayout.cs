@@ -12,10 +12,11 @@ internal sealed class AttentionLayout
 
     /// <param name="g">The function's body.</param>
     /// <param name="k">The keys, [B, T, G*K].</param>
-    internal AttentionLayout(GraphBuilder g, Value k)
+    /// <param name="groups">Attribute with the number of key/value heads.</param>
+    internal AttentionLayout(GraphBuilder g, Value k, string groups = "kv_heads")
     {
         _g = g;
-        (_heads, _groups, _time) = (g.IntAttribute("heads"), g.IntAttribute("kv_heads"), g.ExtentOf(k, 1));
+        (_heads, _groups, _time) = (g.IntAttribute("heads"), g.IntAttribute(groups), g.ExtentOf(k, 1));
         (_ratio, _size) = (g.Div(_heads, _groups), g.Div(g.ExtentOf(k, 2), _groups));
         Scale = g.Reciprocal(g.Sqrt(g.CastLike(_size, k)));
     }
@@ -47,12 +48,14 @@ internal sealed class AttentionLayout
     /// <summary>q·kᵀ/√K, −∞ where the key comes after the query: [B, G, R, T, T].</summary>
     internal Value Scores(Value q, Value k)
     {
-        var product = _g.MatMul(Queries(q) * Scale, _g.SwapLastTwo(Keys(k)));
-        var scores = Reshape(product, ["B", "G", "R", "T", "T"], _g.Int64s(0, 0), _ratio, _time, _time);
+        var scores = Reshape(Products(q, k), ["B", "G", "R", "T", "T"], _g.Int64s(0, 0), _ratio, _time, _time);
         var scalar = Reshape(_time, [], _g.Int64s());
         var positions = _g.Range(_g.Constant(Zero), scalar, _g.Constant(One), "T");
         return _g.Where(_g.GreaterOrEqual(_g.Unsqueeze(positions, -1), positions), scores, _g.Scalar(double.NegativeInfinity, scores));
     }
+
+    /// <summary>q·kᵀ/√K: [B, G, R*T, T].</summary>
+    internal Value Products(Value q, Value k) => _g.MatMul(Queries(q) * Scale, _g.SwapLastTwo(Keys(k)));
 
     /// <summary>[B, G, R, T, T] → [B, G, R*T, T].</summary>
     internal Value Stack(Value p) => Reshape(p, ["B", "G", "R*T", "T"], _g.Int64s(0, 0, -1), _time);

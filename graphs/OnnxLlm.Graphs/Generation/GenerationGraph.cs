@@ -34,9 +34,7 @@ public static class GenerationGraph
     public static ModelProto Export(ModelConfig config, WeightSource weights)
     {
         var (graph, parts) = Build(config);
-        return OnnxWriter.Write(graph, name => parts.Weights.TryGetValue(name, out var merged)
-            ? merged.Read(weights)
-            : weights(name) ?? throw new GraphException($"The weights lack '{name}'."));
+        return OnnxWriter.Write(graph, parts.Read(weights));
     }
 
     private static (Graph Graph, GenerationParts Parts) Build(ModelConfig config)

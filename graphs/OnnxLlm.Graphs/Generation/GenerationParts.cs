@@ -4,37 +4,21 @@ using OnnxLlm.Graphs.Models;
 namespace OnnxLlm.Graphs.Generation;
 
 /// <summary>
-/// The parts of a decoder for answering: attention that remembers keys and values, few large products over [batch, sequence, D] in the form that
-/// quantization and the runtime's prepacking want, a residual sum and its norm as one operator, scores of few tokens only.
+/// The parts of a decoder for answering: attention that remembers keys and values, scores of few tokens only.
 /// </summary>
-internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positions positions) : DecoderParts(g, config)
+internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positions positions) : InferenceParts(g, config)
 {
     private readonly List<(Value Key, Value Value)> _presents = [];
-    private readonly Dictionary<string, MergedWeight> _weights = [];
     private (Value Cos, Value Sin)? _rotation;
     private Value? _positionIds;
 
     /// <summary>Keys and values [batch, G, present, K] by layer.</summary>
     public IReadOnlyList<(Value Key, Value Value)> Presents => _presents;
 
-    /// <summary>How the parameters of this graph come from those of the family's files; the rest are the same.</summary>
-    public IReadOnlyDictionary<string, MergedWeight> Weights => _weights;
-
     public override Value LearnedPositions(string name) =>
         Graph.Gather(Parameter($"{name}.weight", [Config.MaxPositions, Config.Width]), PositionIds);    // [batch, sequence, D]
 
-    public override Value Rows(Value x) => x;
-
-    public override Value Linear(Value x, Projection projection) => Linear(x, projection.Name, projection);
-
-    public override Value LayerNorm(ref Value x, string name) => Norm(ref x, "LayerNormalization", SkipNorm.Layer, Gain($"{name}.weight"), Gain($"{name}.bias"));
-
-    /// <summary>The runtime keeps its RMSNorm in the standard domain under this name.</summary>
-    public override Value RmsNorm(ref Value x, string name) => Norm(ref x, "SimplifiedLayerNormalization", SkipNorm.Rms, Gain($"{name}.weight"));
-
     public override Value Gelu(Value x) => Graph.Emit("Gelu", [x], x.Type, x.Shape, ("approximate", "tanh"));
-
-    public override Value SwiGlu(Value h, Projection gate, Projection up) => Functions.SwiGlu.Packed.Call(Graph, [Linear(h, "mlp.gate_up_proj", gate, up)])[0];
 
     public override Value Attention(Value h, params ReadOnlySpan<Projection> projections)
     {
@@ -68,35 +52,6 @@ internal sealed class GenerationParts(GraphBuilder g, ModelConfig config, Positi
     private (Value, Value) Constants((TensorData Cos, TensorData Sin) tables) => (Graph.Constant(tables.Cos), Graph.Constant(tables.Sin));
 
     private Value Rotate(Value x) => Graph.EmitMicrosoft("RotaryEmbedding", [x, PositionIds, Rotation.Cos, Rotation.Sin], x.Type, x.Shape);
-
-    /// <summary>One product for all projections of x, their results side by side.</summary>
-    private Value Linear(Value x, string name, params ReadOnlySpan<Projection> projections)
-    {
-        var all = projections.ToArray();
-        int outputs = all.Sum(p => p.Outputs);
-        var y = Graph.MatMul(x, Merged(name, "weight", all, [x.Shape[2], outputs]));
-        return all[0].Bias ? y + Merged(name, "bias", all, [outputs]) : y;
-    }
-
-    private Value Merged(string name, string kind, Projection[] projections, TensorShape shape)
-    {
-        var value = Parameter($"{name}.{kind}", shape);
-        string module = value.Name![..^$"{name}.{kind}".Length];
-        bool transposed = shape.Rank == 2 && Config.Family != ModelFamily.Gpt2;
-        _weights[value.Name] = new([.. projections.Select(p => $"{module}{p.Name}.{kind}")], transposed);
-        return value;
-    }
-
-    private Value Norm(ref Value x, string op, Function ofSum, params ReadOnlySpan<Value> gains)
-    {
-        var epsilon = ("epsilon", (AttributeValue)(float)Config.NormEpsilon);
-        if (x.Producer is not { Op: "Add" } sum || !sum[0].Shape.Equals(sum[1].Shape))
-            return Graph.Emit(op, [x, .. gains], x.Type, x.Shape, ("axis", -1), epsilon);
-
-        var outputs = ofSum.Call(Graph, [sum[0], sum[1], .. gains], epsilon);
-        x = outputs[1];
-        return outputs[0];
-    }
 
     private Value Attention(Function function, Value qkv, params Value[] rotation)
     {

@@ -5,9 +5,9 @@ namespace OnnxLlm.Graphs.Models;
 
 /// <summary>
 /// The decoder-only transformer: token ids in, logits out. It owns the order of the parts and the names of the parameters, which are Hugging Face's.
-/// How a part is computed (with gradients in mind, or with a key/value cache) is left to <see cref="DecoderParts"/>.
+/// How a part is computed (with gradients in mind, or with a key/value cache) is left to <see cref="ModelParts"/>.
 /// </summary>
-internal sealed class Decoder(ModelConfig config, DecoderParts parts)
+internal sealed class Decoder(ModelConfig config, ModelParts parts)
 {
     /// <summary>Scores [.., V] of the next token after each of the <paramref name="ids"/> [B, T].</summary>
     public Value Logits(Value ids) => config.Family == ModelFamily.Gpt2 ? Gpt2(ids) : Llama(ids);

@@ -42,7 +42,7 @@ public sealed class Initializer(ModelConfig config, long seed, InitializerKind k
     /// <summary>The fresh values of all parameters of the model, by name.</summary>
     public WeightSource Source()
     {
-        var parameters = Decoders.Parameters(config).ToDictionary(p => p.Name);
+        var parameters = ModelParameters.Of(config).ToDictionary(p => p.Name);
         return name => Values(parameters[name]);
     }
 

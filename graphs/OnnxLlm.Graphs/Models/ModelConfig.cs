@@ -3,16 +3,19 @@ using System.Text.Json.Nodes;
 
 namespace OnnxLlm.Graphs.Models;
 
-/// <summary>Which published architecture a decoder follows; it decides the names and layouts of the parameters.</summary>
+/// <summary>Which published architecture a model follows; it decides the names and layouts of the parameters.</summary>
 public enum ModelFamily
 {
     Gpt2,
     Llama,
     Qwen2,
+
+    /// <summary>An encoder: every token sees the whole sequence. The others are decoders.</summary>
+    Bert,
 }
 
 /// <summary>
-/// The shape of a decoder-only language model, under one set of names for all families. On disk it is Hugging Face's <c>config.json</c>
+/// The shape of a language model, under one set of names for all families. On disk it is Hugging Face's <c>config.json</c>
 /// with the names of the family, such as <c>n_embd</c> or <c>hidden_size</c> for <see cref="Width"/>.
 /// </summary>
 public sealed record ModelConfig
@@ -40,9 +43,12 @@ public sealed record ModelConfig
     /// <summary>The longest sequence, prompt and answer together.</summary>
     public required int MaxPositions { get; init; }
 
+    /// <summary>Kinds of segments that tokens may belong to; 0 in families without them.</summary>
+    public int TypeVocabularySize { get; init; }
+
     public double NormEpsilon { get; init; } = 1e-5;
 
-    /// <summary>Base of the rotary frequencies; GPT-2 learns its positions and has none.</summary>
+    /// <summary>Base of the rotary frequencies; GPT-2 and BERT learn their positions and have none.</summary>
     public double RopeTheta { get; init; } = 10_000;
 
     /// <summary>The output head is the embedding table.</summary>
@@ -55,6 +61,9 @@ public sealed record ModelConfig
 
     public int? EosTokenId { get; init; }
 
+    /// <summary>Fills up rows of a batch; only encoders name it.</summary>
+    public int? PadTokenId { get; init; }
+
     /// <summary>K, elements of one head.</summary>
     public int HeadSize => Width / Heads;
 
@@ -62,9 +71,12 @@ public sealed record ModelConfig
     public int KeyValueWidth => KeyValueHeads * HeadSize;
 
     /// <summary>Positions enter by rotating queries and keys; otherwise a learned vector is added to each embedding.</summary>
-    public bool IsRotary => Family != ModelFamily.Gpt2;
+    public bool IsRotary => Family is ModelFamily.Llama or ModelFamily.Qwen2;
 
-    /// <summary>The name of the family in files: <c>gpt2</c>, <c>llama</c>, <c>qwen2</c>.</summary>
+    /// <summary>Every token sees the whole sequence, so the model fills in what is missing and continues nothing.</summary>
+    public bool IsEncoder => Family == ModelFamily.Bert;
+
+    /// <summary>The name of the family in files: <c>gpt2</c>, <c>llama</c>, <c>qwen2</c>, <c>bert</c>.</summary>
     public string ModelType => ModelConfigJson.TypeOf(Family);
 
     /// <summary>
@@ -124,7 +136,7 @@ public sealed record ModelConfig
         if (!(NormEpsilon > 0)) yield return FormattableString.Invariant($"'{names.NormEpsilon}' must be positive, got {NormEpsilon}.");
         if (IsRotary && !(RopeTheta > 0)) yield return FormattableString.Invariant($"'rope_theta' must be positive, got {RopeTheta}.");
         if (!(InitializerRange >= 0)) yield return FormattableString.Invariant($"'initializer_range' must not be negative, got {InitializerRange}.");
-        foreach (var (name, id) in new[] { ("bos_token_id", BosTokenId), ("eos_token_id", EosTokenId) })
+        foreach (var (name, id) in new[] { ("bos_token_id", BosTokenId), ("eos_token_id", EosTokenId), ("pad_token_id", PadTokenId) })
             if (id < 0 || id >= VocabularySize) yield return $"'{name}' {id} is outside the vocabulary of {VocabularySize}.";
     }
 }

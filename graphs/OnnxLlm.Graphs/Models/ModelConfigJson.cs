@@ -10,7 +10,7 @@ internal sealed record ConfigNames(
     public (string Name, int Value)[] Sizes(ModelConfig c) =>
     [
         ("vocab_size", c.VocabularySize), (Width, c.Width), (Layers, c.Layers), (Heads, c.Heads), (KeyValueHeads, c.KeyValueHeads),
-        (FeedForward, c.FeedForward), (MaxPositions, c.MaxPositions),
+        (FeedForward, c.FeedForward), (MaxPositions, c.MaxPositions), .. c.IsEncoder ? [(ModelConfigJson.TypeVocabulary, c.TypeVocabularySize)] : ReadOnlySpan<(string, int)>.Empty,
     ];
 }
 
@@ -24,14 +24,23 @@ internal static class ModelConfigJson
         "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size", "max_position_embeddings", "rms_norm_eps",
         "hidden_act");
 
+    private static readonly ConfigNames Bert = new(
+        "hidden_size", "num_hidden_layers", "num_attention_heads", "num_attention_heads", "intermediate_size", "max_position_embeddings", "layer_norm_eps", "hidden_act");
+
     private static readonly (ModelFamily Family, string Type, string Architecture)[] Families =
     [
         (ModelFamily.Gpt2, "gpt2", "GPT2LMHeadModel"), (ModelFamily.Llama, "llama", "LlamaForCausalLM"), (ModelFamily.Qwen2, "qwen2", "Qwen2ForCausalLM"),
+        (ModelFamily.Bert, "bert", "BertForMaskedLM"),
     ];
 
     public static string TypeOf(ModelFamily family) => Families.First(f => f.Family == family).Type;
 
-    public static ConfigNames NamesOf(ModelFamily family) => family == ModelFamily.Gpt2 ? Gpt2 : Llama;
+    public static ConfigNames NamesOf(ModelFamily family) => family switch
+    {
+        ModelFamily.Gpt2 => Gpt2,
+        ModelFamily.Bert => Bert,
+        _ => Llama,
+    };
 
     public static ModelConfig Parse(JsonElement json, bool strict)
     {
@@ -47,7 +56,7 @@ internal static class ModelConfigJson
     }
 
     /// <summary>The probabilities of dropout in a config that are not 0.</summary>
-    public static IEnumerable<string> DropoutsOf(JsonElement json) => Dropouts.Append(AttentionDropout)
+    public static IEnumerable<string> DropoutsOf(JsonElement json) => Enum.GetValues<ModelFamily>().SelectMany(DropoutsOf).Distinct()
         .Where(name => json.TryGetProperty(name, out var share) && share.ValueKind == JsonValueKind.Number && share.GetDouble() != 0);
 
     public static JsonObject Write(ModelConfig c)
@@ -58,7 +67,8 @@ internal static class ModelConfigJson
         json[names.Activation] = ActivationOf(c.Family);
         json[names.NormEpsilon] = c.NormEpsilon;
         if (c.IsRotary) json["rope_theta"] = c.RopeTheta;
-        else foreach (string dropout in Dropouts) json[dropout] = 0.0;
+        else foreach (string dropout in DropoutsOf(c.Family)) json[dropout] = 0.0;    // Hugging Face's default is another
+        if (c.IsEncoder) json["pad_token_id"] = c.PadTokenId;
         json["initializer_range"] = c.InitializerRange;
         json["bos_token_id"] = c.BosTokenId;
         json["eos_token_id"] = c.EosTokenId;
@@ -67,11 +77,28 @@ internal static class ModelConfigJson
         return json;
     }
 
-    private const string AttentionDropout = "attention_dropout";
+    internal const string TypeVocabulary = "type_vocab_size";
 
-    private static readonly string[] Dropouts = ["attn_pdrop", "embd_pdrop", "resid_pdrop"];
+    private static string[] DropoutsOf(ModelFamily family) => family switch
+    {
+        ModelFamily.Gpt2 => ["attn_pdrop", "embd_pdrop", "resid_pdrop"],
+        ModelFamily.Bert => ["hidden_dropout_prob", "attention_probs_dropout_prob"],
+        _ => ["attention_dropout"],
+    };
 
-    private static string ActivationOf(ModelFamily family) => family == ModelFamily.Gpt2 ? "gelu_new" : "silu";
+    private static string ActivationOf(ModelFamily family) => family switch
+    {
+        ModelFamily.Gpt2 => "gelu_new",
+        ModelFamily.Bert => "gelu",
+        _ => "silu",
+    };
+
+    private static double EpsilonOf(ModelFamily family) => family switch
+    {
+        ModelFamily.Gpt2 => 1e-5,
+        ModelFamily.Bert => 1e-12,
+        _ => 1e-6,
+    };
 
     private static JsonElement Overlay(JsonElement preset, JsonElement changes)
     {
@@ -95,7 +122,7 @@ internal static class ModelConfigJson
         var names = NamesOf(family);
         int width = fields.Int(names.Width), heads = fields.Int(names.Heads);
         RefuseUnsupported(fields, family, names, headSize: heads > 0 ? width / heads : 0);
-        bool rotary = family != ModelFamily.Gpt2;
+        var (rotary, encoder) = (family is ModelFamily.Llama or ModelFamily.Qwen2, family == ModelFamily.Bert);
         return new()
         {
             Family = family,
@@ -106,12 +133,14 @@ internal static class ModelConfigJson
             KeyValueHeads = rotary ? fields.Int(names.KeyValueHeads, heads) : heads,
             FeedForward = rotary ? fields.Int(names.FeedForward) : fields.Int(names.FeedForward, 4 * width),
             MaxPositions = fields.Int(names.MaxPositions),
-            NormEpsilon = fields.Number(names.NormEpsilon, family == ModelFamily.Gpt2 ? 1e-5 : 1e-6),
+            TypeVocabularySize = encoder ? fields.Int(TypeVocabulary, 2) : 0,
+            NormEpsilon = fields.Number(names.NormEpsilon, EpsilonOf(family)),
             RopeTheta = rotary ? fields.Number("rope_theta", 10_000) : 10_000,
             TiedEmbeddings = fields.Flag("tie_word_embeddings", !rotary),
             InitializerRange = fields.Number("initializer_range", 0.02),
             BosTokenId = fields.Token("bos_token_id"),
             EosTokenId = fields.Token("eos_token_id"),
+            PadTokenId = encoder ? fields.Token("pad_token_id") : null,
         };
     }
 
@@ -119,16 +148,24 @@ internal static class ModelConfigJson
     private static void RefuseUnsupported(JsonFields fields, ModelFamily family, ConfigNames names, int headSize)
     {
         fields.Ignore("architectures", "torch_dtype", "dtype", "transformers_version");
+        fields.Ignore(DropoutsOf(family));
         fields.Only(names.Activation, ActivationOf(family));
+        if (family == ModelFamily.Bert)
+        {
+            fields.Ignore("classifier_dropout", "use_cache", "gradient_checkpointing");
+            fields.Only("position_embedding_type", "absolute");
+            fields.Only("is_decoder", false);
+            fields.Only("tie_word_embeddings", true);
+            return;
+        }
         if (family == ModelFamily.Gpt2)
         {
-            fields.Ignore([.. Dropouts, "n_ctx"]);
+            fields.Ignore("n_ctx");
             fields.Only("scale_attn_weights", true);
             fields.Only("scale_attn_by_inverse_layer_idx", false);
             fields.Only("reorder_and_upcast_attn", false);
             return;
         }
-        fields.Ignore(AttentionDropout);
         fields.Only("attention_bias", family == ModelFamily.Qwen2);
         fields.Only("mlp_bias", false);
         fields.Only("use_sliding_window", false);

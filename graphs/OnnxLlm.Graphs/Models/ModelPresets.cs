@@ -5,6 +5,8 @@ public static class ModelPresets
 {
     private static readonly SortedDictionary<string, ModelConfig> Presets = new(StringComparer.Ordinal)
     {
+        ["bert-base"] = Bert(layers: 12, width: 768, heads: 12),
+        ["bert-large"] = Bert(24, 1024, 16),
         ["gpt2"] = Gpt2(layers: 12, width: 768, heads: 12),
         ["gpt2-medium"] = Gpt2(24, 1024, 16),
         ["gpt2-large"] = Gpt2(36, 1280, 20),
@@ -59,6 +61,22 @@ public static class ModelPresets
         TiedEmbeddings = true,
         BosTokenId = 50_256,
         EosTokenId = 50_256,
+    };
+
+    private static ModelConfig Bert(int layers, int width, int heads) => new()
+    {
+        Family = ModelFamily.Bert,
+        VocabularySize = 30_522,
+        Width = width,
+        Layers = layers,
+        Heads = heads,
+        KeyValueHeads = heads,
+        FeedForward = 4 * width,
+        MaxPositions = 512,
+        TypeVocabularySize = 2,
+        NormEpsilon = 1e-12,
+        TiedEmbeddings = true,
+        PadTokenId = 0,
     };
 
     private static ModelConfig Llama(int layers, int width, int heads, int keyValueHeads, int feedForward, int positions) => new()

@@ -4,7 +4,7 @@ using OnnxLlm.Graphs.Models;
 
 namespace OnnxLlm.Graphs.Training;
 
-/// <summary>An auxiliary graph that looks at the output of every block: parameters and <c>input_ids</c> int64 [B, T] → three vectors of [L].</summary>
+/// <summary>An auxiliary graph that looks at the output of every block: parameters and <c>input_ids</c> int64 [B, T] (with <c>attention_mask</c> in an encoder) → three vectors of [L].</summary>
 public static partial class ActivationGraph
 {
     public const string Mean = "activation_mean", Deviation = "activation_deviation", Max = "activation_max";
@@ -13,7 +13,7 @@ public static partial class ActivationGraph
     {
         var g = new GraphBuilder("activations");
         var ids = g.Input("input_ids", ElementType.Int64, [shape.Batch, shape.Time]);
-        _ = new Decoder(config.Validated(), new TrainingParts(g, config, shape)).Logits(ids);
+        _ = TrainedModel.Logits(g, config.Validated(), shape, ids);
 
         // A block's output is what its last node computes; nodes know their module.
         Value[] outputs = [.. g.Nodes.GroupBy(n => Block(n.Scope)).Where(b => b.Key >= 0).OrderBy(b => b.Key).Select(b => b.Last().Output)];

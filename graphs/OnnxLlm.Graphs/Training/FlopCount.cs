@@ -2,7 +2,7 @@ namespace OnnxLlm.Graphs.Training;
 
 /// <summary>
 /// Counts a model's arithmetic from its graph: two operations per multiply-add of every matrix product, and the half of attention's square
-/// that a causal model uses. Training takes three times the forward pass, whatever is computed again to save memory (Chowdhery et al. 2022, MFU).
+/// that a causal model uses, the whole of it in an encoder. Training takes three times the forward pass, whatever is computed again to save memory (Chowdhery et al. 2022, MFU).
 /// </summary>
 public static class FlopCount
 {
@@ -21,6 +21,7 @@ public static class FlopCount
         "Gemm" or "MatMul" or "MatrixProduct" or "BiasedProduct" => 2 * Elements(node.Output, extent) * extent(node[0].Shape[node[0].Rank - 1]),
         "LinearTokenLoss" => 2 * Elements(node[1], extent) * extent(node[0].Shape[0]),
         // Queries with keys, and weights with values: two multiply-adds of each element of the output for every pair of tokens.
+        "MaskedAttention" => 4 * Elements(node.Output, extent) * extent(node.Output.Shape[1]),
         "CausalAttention" or "PackedAttention" or "CachedAttention" or "RotaryCachedAttention" or "Attention" =>
             4 * Elements(node.Output, extent) / extent(node.Output.Shape[1]) * pairs(extent(node.Output.Shape[1])),
         _ => 0,

@@ -5,8 +5,8 @@ using OnnxLlm.Graphs.Models;
 namespace OnnxLlm.Graphs.Training;
 
 /// <summary>
-/// The three graphs that train a decoder, plain ONNX for any runtime.
-/// <para>Step: parameters, gradient buffers, <c>input_ids</c> and <c>labels</c> int64 [B, T] (labels shifted by the data, −100 does not count),
+/// The three graphs that train a model, plain ONNX for any runtime. Those of an encoder also take <c>attention_mask</c> int64 [B, T], 1 for a token and 0 for padding.
+/// <para>Step: parameters, gradient buffers, <c>input_ids</c> and <c>labels</c> int64 [B, T] (labels shifted, or masked, by the data; −100 does not count),
 /// <c>loss_scale</c> [] (1 / valid tokens of the whole batch), <c>lazy_reset_grad</c> bool [1] → <c>loss</c> [] and the accumulated gradients.</para>
 /// <para>Evaluation: parameters, <c>input_ids</c>, <c>labels</c> → <c>token_losses</c> [B*T], 0 where the label does not count.</para>
 /// <para>Optimizer: parameters, gradient buffers, moments, <c>learning_rate</c> [], <c>step</c> int64 [] from 1, with loss scaling <c>inverse_loss_scale</c> [] → the same updated, and
@@ -71,7 +71,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
         var (config, shape) = (setup.Model, setup.Shape);
         var (ids, labels) = Batch(g, shape);
         var scale = g.Input("loss_scale", ElementType.Float, []);
-        var logits = new Decoder(config, new TrainingParts(g, config, shape)).Logits(ids);    // [B*T, V]
+        var logits = TrainedModel.Logits(g, config, shape, ids);    // [B*T, V]
         var loss = g.SoftmaxCrossEntropy(logits, g.Reshape(labels, [shape.Rows]), scale);
         return (loss, Backward.Gradients(loss, [.. trainable.Select(p => g.Inputs.Single(v => v.Name == p.Name))], setup.Step.Checkpointing));
     }
@@ -83,7 +83,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     {
         var g = new GraphBuilder("evaluation");
         var (ids, labels) = Batch(g, shape);
-        var logits = new Decoder(config, new TrainingParts(g, config, shape)).Logits(ids);    // [B*T, V]
+        var logits = TrainedModel.Logits(g, config, shape, ids);    // [B*T, V]
         g.Output("token_losses", g.TokenLoss(logits, g.Reshape(labels, [shape.Rows])));
         if (withLogits) g.Output("logits", logits);
         return g.Build();
@@ -94,7 +94,7 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     {
         var g = new GraphBuilder("logits");
         var ids = g.Input("input_ids", ElementType.Int64, [shape.Batch, shape.Time]);
-        g.Output("logits", new Decoder(config, new TrainingParts(g, config, shape)).Logits(ids));
+        g.Output("logits", TrainedModel.Logits(g, config, shape, ids));
         return g.Build();
     }
 

@@ -3,10 +3,10 @@ using OnnxLlm.Graphs.Models;
 namespace OnnxLlm.Graphs.Training;
 
 /// <summary>
-/// The parts of a decoder as differentiable functions over B*T rows: a product of two matrices is one Gemm, forward and backward,
+/// The parts of a model as differentiable functions over B*T rows: a product of two matrices is one Gemm, forward and backward,
 /// with weights in the layout of the family's files.
 /// </summary>
-internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape shape) : DecoderParts(g, config)
+internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape shape) : ModelParts(g, config)
 {
     private readonly (Value Cos, Value Sin)? _rotation = config.IsRotary ? Rotation(g, config, shape.Time) : null;
 
@@ -47,8 +47,11 @@ internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape s
             q = Graph.RotaryEmbedding(q, cos, sin, Config.Heads);
             k = Graph.RotaryEmbedding(k, cos, sin, Config.KeyValueHeads);
         }
-        return Rows(Graph.CausalAttention(q, k, v, Config.Heads, Config.KeyValueHeads));
+        return Rows(Attend(q, k, v));
     }
+
+    /// <summary>Attention [B, T, H*K] of queries [B, T, H*K] over keys and values [B, T, G*K].</summary>
+    protected virtual Value Attend(Value q, Value k, Value v) => Graph.CausalAttention(q, k, v, Config.Heads, Config.KeyValueHeads);
 
     public override Value Head(Value x, string name) => Graph.Gemm(x, Table(name), transposeB: true);    // [B*T, V]
 

@@ -22,7 +22,7 @@ public sealed record TrainingSetup
     public ImmutableArray<ParameterInfo> Parameters()
     {
         Check();
-        return FrozenParameters.Freeze(Decoders.Parameters(Model), Frozen);
+        return FrozenParameters.Freeze(ModelParameters.Of(Model), Frozen);
     }
 
     /// <summary>Those that have gradients.</summary>

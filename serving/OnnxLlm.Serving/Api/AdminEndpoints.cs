@@ -21,9 +21,7 @@ internal sealed class AdminEndpoints(ModelRegistry registry, Drain drain, Draini
         foreach (var entry in registry.Entries)
         {
             using var lease = entry.Enter();
-            if (lease is null) continue;
-            lease.Model.Cache.Clear();
-            await lease.Model.ForgetPrefixesAsync(context.RequestAborted).ConfigureAwait(false);
+            if (lease is not null) await lease.Model.ForgetAsync(context.RequestAborted).ConfigureAwait(false);
         }
 
         await JsonResponse.WriteAsync(context, new JsonObject { ["status"] = "ok" }).ConfigureAwait(false);

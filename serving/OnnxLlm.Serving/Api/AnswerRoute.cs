@@ -27,7 +27,7 @@ internal sealed class AnswerRoute(GenerationReader reader, ServerOptions options
         var caller = Caller.Of(context);
         using var trace = RequestTrace.Begin(context, operation, held, time);
         var mayCache = !context.Request.Headers.CacheControl.ToString().Contains("no-store", StringComparison.OrdinalIgnoreCase);
-        (var started, error) = await new Generation(held.Lease.Model, caller).StartAsync(held.Request, mayCache, context.RequestAborted).ConfigureAwait(false);
+        (var started, error) = await new Generation(held.Model, caller).StartAsync(held.Request, mayCache, context.RequestAborted).ConfigureAwait(false);
         using var answer = started;
         if (answer is null) return trace?.Refused(error!) ?? error;
 

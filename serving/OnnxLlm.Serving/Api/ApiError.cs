@@ -25,6 +25,14 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError ModelNotFound(string model) => new(404, InvalidRequest, "model_not_found", "model", $"The model '{Shortened(model)}' does not exist here; GET /v1/models lists those that do.");
 
+    public static ApiError NeedsDecoder(string model) =>
+        Invalid("model", $"The model '{Shortened(model)}' is an encoder, which continues no text; it finds hidden tokens, at /v1/fill-mask.", "unsupported_model");
+
+    public static ApiError NeedsEncoder(string model) =>
+        Invalid("model", $"The model '{Shortened(model)}' is a decoder, which finds no hidden tokens; it continues texts.", "unsupported_model");
+
+    public static ApiError NoMask(string mask) => Invalid("input", $"Every text of 'input' needs a place to fill: write {mask} there.", "no_mask_token");
+
     public static ApiError InvalidKey() => new(401, InvalidRequest, "invalid_api_key", null, "The API key is missing or wrong. Send it as 'Authorization: Bearer <key>'.");
 
     private static string Shortened(string text) => text.Length <= 100 ? text : $"{text[..100]}…";

@@ -40,6 +40,8 @@ internal static class BodySchemas
 
     public const string Moderate = """{"type":"object","required":["input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]}}}""";
 
+    public const string FillMask = """{"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"],"items":{"type":"string"}},"top_k":{"type":"integer","minimum":1,"maximum":100}}}""";
+
     public const string Embed = """
         {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]},"encoding_format":{"enum":["float","base64"]},"dimensions":{"type":"integer"}}}
         """;

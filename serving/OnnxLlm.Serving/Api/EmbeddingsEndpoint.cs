@@ -27,7 +27,7 @@ internal sealed class EmbeddingsEndpoint(GenerationReader reader, ServerOptions 
         }).ConfigureAwait(false);
         using var held = understood;
         if (held is null) return error;
-        var engine = held.Lease.Model.Engine;
+        var engine = held.Model.Engine;
         if (!engine.GivesAll) return ApiError.Unsupported("model", "its package is from before models gave hidden states; export or import it again.");
         if (form.Dimensions > engine.Width) return ApiError.Invalid("dimensions", $"'dimensions' must be from 1 to {engine.Width}.");
         return await ReadAsync(context, held, form).ConfigureAwait(false);

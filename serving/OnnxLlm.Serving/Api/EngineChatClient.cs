@@ -23,7 +23,7 @@ internal sealed class EngineChatClient(ModelEntry entry, Func<long> nextSeed, ID
     {
         using var lease = entry.Enter() ?? throw new ServingException($"The model {entry.Id} is not loaded.");
         var request = Request(lease.Description, messages, options ?? new ChatOptions());
-        var (started, error) = await new Generation(lease.Model, Self).StartAsync(request, mayCache: true, cancellationToken).ConfigureAwait(false);
+        var (started, error) = await new Generation(lease.Decoder, Self).StartAsync(request, mayCache: true, cancellationToken).ConfigureAwait(false);
         using var answer = started ?? throw new ServingException(error!.Message);
         var calls = request.MayCall ? new InProcessCalls(nextSeed) : null;
         await foreach (var delta in answer.ReadAsync(cancellationToken).ConfigureAwait(false))

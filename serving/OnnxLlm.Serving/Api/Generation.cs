@@ -5,7 +5,7 @@ using OnnxLlm.Serving.Models;
 namespace OnnxLlm.Serving.Api;
 
 /// <summary>Brings a caller's request to its answer: from the cache, or from the engine if that takes it in.</summary>
-internal sealed class Generation(LoadedModel model, Caller caller)
+internal sealed class Generation(DecoderModel model, Caller caller)
 {
     /// <param name="mayCache">The client allows an answer from the cache, and its own answer to be kept.</param>
     /// <param name="aborted">Set when the client goes away.</param>

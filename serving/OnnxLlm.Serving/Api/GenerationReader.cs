@@ -7,6 +7,8 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>A request that was understood, and the model that it is for, held until this is disposed.</summary>
 internal sealed record ReadRequest(GenerationRequest Request, ModelLease Lease) : IDisposable
 {
+    public DecoderModel Model => Lease.Decoder;
+
     public void Dispose() => Lease.Dispose();
 }
 
@@ -23,7 +25,7 @@ internal sealed class GenerationReader(ModelRegistry registry, JsonBody json, Se
     private ReadRequest? Read(RequestBody body, string? model, ReadPrompts read)
     {
         if (model is not null) GenerateParser.Lift(body);
-        if (Lease(body, model ?? body.Text("model")) is not { } lease) return null;
+        if (ModelField.Lease(body, registry, model ?? body.Text("model"), loaded => loaded is DecoderModel ? null : ApiError.NeedsDecoder(loaded.Description.Id)) is not { } lease) return null;
         var request = Read(body, lease.Description, read);
         if (body.Error is null) return new ReadRequest(request, lease);
         lease.Dispose();
@@ -35,16 +37,6 @@ internal sealed class GenerationReader(ModelRegistry registry, JsonBody json, Se
         var request = read(body, model, new SamplingFields(body, model, options.Limits, entropy.NextSeed).Read());
         if (body.Error is null && request.Misfit(model.Context, options.Limits) is { } misfit) body.Refuse(misfit);
         return body.Error is null && request.Format is { } format ? request with { Constraint = Compile(body, model, format) } : request;
-    }
-
-    private ModelLease? Lease(RequestBody body, string? name)
-    {
-        if (name is null) body.Refuse("model", "'model' is missing.");
-        if (body.Error is not null) return null;
-        var entry = registry.Find(name!);
-        var lease = entry?.Enter();
-        if (lease is null) body.Refuse(entry is { IsLoading: true } ? ApiError.ModelLoading(name!) : ApiError.ModelNotFound(name!));
-        return lease;
     }
 
     private static Constraint? Compile(RequestBody body, ServedModel model, ConstraintSpec format)

@@ -7,7 +7,7 @@ namespace OnnxLlm.Serving.Api;
 /// <summary>Live: the process can still do its work. Ready: it can do it now.</summary>
 internal sealed class HealthEndpoints(ModelRegistry registry, Drain drain, ApiKeys keys)
 {
-    public Task LiveAsync(HttpContext context) => AnswerAsync(context, Loaded.All(model => model.Engine.Health.IsAlive) ? "ok" : "failed");
+    public Task LiveAsync(HttpContext context) => AnswerAsync(context, Loaded.All(model => model.Health.IsAlive) ? "ok" : "failed");
 
     public async Task ReadyAsync(HttpContext context)
     {
@@ -15,7 +15,7 @@ internal sealed class HealthEndpoints(ModelRegistry registry, Drain drain, ApiKe
         foreach (var entry in registry.Entries)
         {
             using var lease = entry.Enter();
-            if (lease is not null) isReady &= await lease.Model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+            if (lease is not null) isReady &= await lease.Model.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
         }
 
         await AnswerAsync(context, drain.IsDraining ? "draining" : isReady ? "ok" : "failed").ConfigureAwait(false);

@@ -37,7 +37,7 @@ internal sealed class InferEndpoint(GenerationReader reader, ServerOptions optio
 
     private ApiError? Refusal(ReadRequest held, InferTensors tensors)
     {
-        var model = held.Lease.Model;
+        var model = held.Model;
         if (!model.Engine.GivesAll) return ApiError.Unsupported("model", "its package is from before models gave the scores of all tokens; export or import it again.");
         if (model.Guardrails.Any) return ApiError.Unsupported("outputs", "the server filters its answers, and scores would show what is filtered.");
         var values = tensors.Outputs.Sum(output => ScoresLayout.Of(output, tensors, model.Engine.ModelVocabulary).Count);
@@ -59,7 +59,7 @@ internal sealed class InferEndpoint(GenerationReader reader, ServerOptions optio
         writer.WriteStartArray("outputs");
         foreach (var output in tensors.Outputs)
         {
-            var layout = ScoresLayout.Of(output, tensors, held.Lease.Model.Engine.ModelVocabulary);
+            var layout = ScoresLayout.Of(output, tensors, held.Model.Engine.ModelVocabulary);
             layout.Open(writer);
             for (var row = 0; row < tensors.Rows.Length; row++)
             {

@@ -19,7 +19,8 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
 
     public Task ModelAsync(HttpContext context)
     {
-        if (Loaded(context) is not { } model) return NotFoundAsync(context);
+        if (registry.Find(RouteText.Of(context, "model"))?.Current is not { } loaded) return NotFoundAsync(context);
+        if (loaded is not DecoderModel model) return ApiError.NeedsDecoder(loaded.Description.Id).WriteAsync(context);
         var vocabulary = model.Engine.ModelVocabulary;
         return JsonResponse.WriteAsync(context, new JsonObject
         {
@@ -34,7 +35,7 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
     public async Task ReadyAsync(HttpContext context)
     {
         using var lease = registry.Find(RouteText.Of(context, "model"))?.Enter();
-        var isReady = lease is not null && await lease.Model.Probe.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
+        var isReady = lease is not null && await lease.Model.IsReadyAsync(context.RequestAborted).ConfigureAwait(false);
         if (!isReady) context.Response.StatusCode = lease is null ? StatusCodes.Status404NotFound : StatusCodes.Status503ServiceUnavailable;
         await JsonResponse.WriteAsync(context, new JsonObject { ["name"] = RouteText.Of(context, "model"), ["ready"] = isReady }).ConfigureAwait(false);
     }
@@ -85,8 +86,6 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
         registry.Unload(entry);
         return Task.CompletedTask;
     }
-
-    private LoadedModel? Loaded(HttpContext context) => registry.Find(RouteText.Of(context, "model"))?.Current;
 
     private static Task NotFoundAsync(HttpContext context) => ApiError.ModelNotFound(RouteText.Of(context, "model")).WriteAsync(context);
 

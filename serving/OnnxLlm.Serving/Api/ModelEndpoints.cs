@@ -25,6 +25,7 @@ internal sealed class ModelEndpoints(ModelRegistry registry)
         ["object"] = "model",
         ["created"] = model.Created.ToUnixTimeSeconds(),
         ["owned_by"] = "local",
+        ["task"] = model.Task,
         ["max_model_len"] = model.Context,
         ["quantization"] = model.Precision,
         ["quantization_speedup"] = model.QuantizationSpeedup,

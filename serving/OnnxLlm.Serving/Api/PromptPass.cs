@@ -15,7 +15,7 @@ internal static class PromptPass
         using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         var (events, caller) = (Channel.CreateUnbounded<SequenceEvent>(), Caller.Of(context));
         Sequence[] sequences = [.. readers.Select((reader, i) => Of(held.Request, i, reader, caller, events.Writer, cancel.Token))];
-        var admission = held.Lease.Model.Engine.Submit(sequences);
+        var admission = held.Model.Engine.Submit(sequences);
         if (admission != Admission.Accepted) return admission == Admission.QueueFull ? ApiError.QueueFull() : ApiError.EngineDead();
         try
         {

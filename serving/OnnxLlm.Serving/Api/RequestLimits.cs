@@ -32,6 +32,12 @@ internal sealed record RequestLimits
     /// <summary>Numbers that an answer of <c>infer</c> may have: some ten megabytes of JSON.</summary>
     public long InferValues { get; init; } = 1 << 20;
 
+    /// <summary>Tokens told for each mask of <c>fill-mask</c>.</summary>
+    public int Candidates { get; init; } = 100;
+
+    /// <summary>Tokens told in an answer of <c>fill-mask</c>, each with the whole text: some ten megabytes of JSON.</summary>
+    public int AllCandidates { get; init; } = 1 << 12;
+
     /// <summary>Time for a client to send the head of its request.</summary>
     public TimeSpan HeadPatience { get; init; } = TimeSpan.FromSeconds(15);
 

@@ -1,5 +1,4 @@
 using OnnxLlm.Runtime;
-using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Serving.Safety;
@@ -7,31 +6,32 @@ using OnnxLlm.Serving.Safety;
 namespace OnnxLlm.Serving.Models;
 
 /// <summary>
-/// A model that answers: its description, its engine, its caches. It ends when nobody uses it any more: the registry counts as one user until another
+/// A model that answers: its description, and an engine of its family. It ends when nobody uses it any more: the registry counts as one user until another
 /// has taken its place, each request as one while it is answered.
 /// </summary>
-internal sealed class LoadedModel(ServedModel description, InferenceEngine engine, ResponseCache cache, Guardrails guardrails, ServingMetrics metrics, TimeProvider time)
+internal abstract class LoadedModel(ServedModel description, Guardrails guardrails, ServingMetrics metrics)
 {
     private int _users = 1;
 
     public ServedModel Description => description;
 
-    public InferenceEngine Engine => engine;
-
-    public ResponseCache Cache => cache;
-
     public Guardrails Guardrails => guardrails;
 
     public ServingMetrics Metrics => metrics;
 
-    public EngineProbe Probe { get; } = new(engine, time);
+    public abstract EngineHealth Health { get; }
 
-    /// <summary>The engine does it in its next step, and is asked for one, so that the memory is free when this is done.</summary>
-    public Task ForgetPrefixesAsync(CancellationToken cancellation)
-    {
-        engine.ForgetPrefixes();
-        return Probe.AskAsync(cancellation);
-    }
+    /// <summary>Sequences that are being worked on.</summary>
+    public abstract int Running { get; }
+
+    /// <summary>Sequences that wait.</summary>
+    public abstract int Waiting { get; }
+
+    /// <summary>True if the last forward pass, perhaps made now, succeeded.</summary>
+    public abstract Task<bool> IsReadyAsync(CancellationToken cancellation = default);
+
+    /// <summary>What is kept of earlier requests is gone when this is done.</summary>
+    public abstract Task ForgetAsync(CancellationToken cancellation);
 
     /// <summary>False if it has ended.</summary>
     public bool TryEnter()
@@ -50,12 +50,13 @@ internal sealed class LoadedModel(ServedModel description, InferenceEngine engin
     public void Leave()
     {
         if (Interlocked.Decrement(ref _users) > 0) return;
-        engine.Dispose();
-        cache.Dispose();
+        End();
         description.Constraints.Dispose();
         description.Prompts?.Dispose();
         NativeHeap.ReturnFreed();
     }
+
+    protected abstract void End();
 }
 
 /// <summary>The right to use a model; it stays loaded until this is disposed.</summary>
@@ -64,6 +65,10 @@ internal sealed class ModelLease(LoadedModel model) : IDisposable
     private LoadedModel? _model = model;
 
     public LoadedModel Model => _model ?? throw new ServingException("The model has been given back.");
+
+    /// <summary>The model as one that continues texts.</summary>
+    /// <exception cref="ServingException">It is an encoder.</exception>
+    public DecoderModel Decoder => Model as DecoderModel ?? throw new ServingException($"The model {Description.Id} is an encoder, which continues no text.");
 
     public ServedModel Description => Model.Description;
 

@@ -17,7 +17,7 @@ internal static class ModelLoader
     public static IReadOnlyList<ModelSource> Sources(ServerOptions options) => [.. options.Models.Select(named => Source(options, named))];
 
     /// <exception cref="ServingException">The folder is not a model package, or not one that can be served like this.</exception>
-    public static (ServedModel Model, IModelRunner Runner) Load(ServerOptions options)
+    public static (ServedModel Model, IDisposable Runner) Load(ServerOptions options)
     {
         try
         {
@@ -26,8 +26,7 @@ internal static class ModelLoader
             var before = Contents(options.Model);
             var package = ModelPackage.Open(options.Model);
             var model = Describe(package, Tokenizer.Load(package.Folder), options);
-            var runner = new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options)));
-            Pass(runner);
+            IDisposable runner = package.Config.IsEncoder ? new EncoderSession(package, Settings(options)) : Decoder(package, model, options);
             if (Contents(options.Model) == before) return (model, runner);
             runner.Dispose();
             throw new ServingException($"{options.Model} was changed while it was loaded.");
@@ -36,6 +35,13 @@ internal static class ModelLoader
         {
             throw new ServingException(mistake.Message, mistake);
         }
+    }
+
+    private static OnnxModelRunner Decoder(ModelPackage package, ServedModel model, ServerOptions options)
+    {
+        var runner = new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options)));
+        Pass(runner);
+        return runner;
     }
 
     /// <summary>Several tokens, then one: each takes other kernels, which are compiled when they are first used.</summary>
@@ -87,6 +93,7 @@ internal static class ModelLoader
             throw new ServingException($"{package.Folder}: the tokenizer has {tokenizer.VocabularySize} tokens, the model only {config.VocabularySize}.");
         if (config.EosTokenId >= tokenizer.VocabularySize)
             throw new ServingException($"{package.Folder}: eos_token_id of config.json is {config.EosTokenId}, but the tokenizer has only {tokenizer.VocabularySize} tokens.");
+        if (config.IsEncoder) RequireEncoder(package, tokenizer, options);
         var template = ChatTemplates.Find(options.ChatTemplate, tokenizer);
         return new ServedModel
         {
@@ -96,6 +103,7 @@ internal static class ModelLoader
             Tokenizer = tokenizer,
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
+            Task = config.IsEncoder ? "fill-mask" : "text-generation",
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
             Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, device.Provider, Mode(package, options)),
             Precision = package.Precision,
@@ -106,6 +114,13 @@ internal static class ModelLoader
             Quantization = package.Quantization,
             RuntimeVersion = OrtSession.RuntimeVersion,
         };
+    }
+
+    private static void RequireEncoder(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
+    {
+        var longest = package.Config.MaxPositions;
+        if (tokenizer.Special.Mask is null) throw new ServingException($"{package.Folder}: the model finds hidden tokens, but the tokenizer has no mask token.");
+        if (options.MaxLength < 1 || options.MaxLength > longest) throw new ServingException($"The length of a text must be 1 to {longest}, the model's limit; got {options.MaxLength}.");
     }
 
     private static string Mode(ModelPackage package, ServerOptions options) => $"{(package.RunsQuantized(Settings(options)) ? "quantized" : "float")} {options.Dtype}".TrimEnd();

@@ -1,3 +1,4 @@
+using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Caching;
 using OnnxLlm.Serving.Engine;
 using OnnxLlm.Serving.Safety;
@@ -86,8 +87,8 @@ internal sealed class ModelRegistry : IDisposable
         try
         {
             model = await Task.Run(() => Load(entry), cancellation).ConfigureAwait(false);
-            if (!await model.Probe.IsReadyAsync(cancellation).ConfigureAwait(false))
-                throw new ServingException($"The model failed its first forward pass: {model.Engine.Health.LastFault?.Message ?? "it gave no answer."}");
+            if (!await model.IsReadyAsync(cancellation).ConfigureAwait(false))
+                throw new ServingException($"The model failed its first forward pass: {model.Health.LastFault?.Message ?? "it gave no answer."}");
         }
         catch (Exception mistake)
         {
@@ -116,7 +117,18 @@ internal sealed class ModelRegistry : IDisposable
             _logger.LogWarning("{Model} was measured to answer {Speedup:F2} times as fast quantized as unquantized on {Provider}: the float model is faster here, and on a GPU its weights are used as floats.", entry.Id, description.QuantizationSpeedup, description.Provider);
         if (description is { Card: { } card, Quantization: not null, QuantizationSpeedup: null })
             _logger.LogWarning("{Model} is quantized and was never measured on {Card}, where floats may be faster: 'tools speed --model <folder> --device cuda' measures it and lets the server choose.", entry.Id, card);
+        return runner is EncoderSession session ? Encoder(description, session, entry) : Decoder(description, (IModelRunner)runner, entry);
+    }
+
+    private DecoderModel Decoder(ServedModel description, IModelRunner runner, ModelEntry entry)
+    {
         var engine = new InferenceEngine(runner, _options.Engine with { Vocabulary = description.VocabularySize }, entry.Metrics, _time, _loggers.CreateLogger<InferenceEngine>());
-        return new LoadedModel(description, engine, new ResponseCache(_options.CacheBytes, $"{description.Fingerprint} {_guardrails.Fingerprint}", entry.Metrics, _shared), _guardrails, entry.Metrics, _time);
+        return new DecoderModel(description, engine, new ResponseCache(_options.CacheBytes, $"{description.Fingerprint} {_guardrails.Fingerprint}", entry.Metrics, _shared), _guardrails, entry.Metrics, _time);
+    }
+
+    private EncoderModel Encoder(ServedModel description, EncoderSession session, ModelEntry entry)
+    {
+        var settings = new EncoderSettings { QueueLimit = _options.Engine.QueueLimit, Rows = _options.Slots, Vocabulary = description.VocabularySize };
+        return new EncoderModel(description, new EncoderEngine(session, settings, entry.Metrics, _time, _loggers.CreateLogger<EncoderEngine>()), _guardrails, entry.Metrics);
     }
 }

@@ -27,6 +27,9 @@ internal sealed record ServedModel
     /// <summary>Null for a base model.</summary>
     public IChatTemplate? Template { get; init; }
 
+    /// <summary>What it does, in Hugging Face's words.</summary>
+    public string Task { get; init; } = "text-generation";
+
     /// <summary>Positions of prompt and answer together.</summary>
     public required int Context { get; init; }
 

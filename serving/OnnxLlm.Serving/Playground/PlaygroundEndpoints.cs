@@ -13,7 +13,7 @@ internal sealed class PlaygroundEndpoints(ModelRegistry registry, Drain drain, I
     public Task ModelsAsync(HttpContext context) => JsonResponse.WriteAsync(context, new JsonObject
     {
         ["version"] = Routes.Version(),
-        ["models"] = new JsonArray([.. registry.Entries.Select(entry => entry.Current).OfType<LoadedModel>().Select(model => Card(model.Description, model.Engine.Slots))]),
+        ["models"] = new JsonArray([.. registry.Entries.Select(entry => entry.Current).OfType<DecoderModel>().Select(model => Card(model.Description, model.Engine.Slots))]),
     });
 
     /// <summary>The state of everything, each second, until the page or the server goes.</summary>
@@ -40,12 +40,12 @@ internal sealed class PlaygroundEndpoints(ModelRegistry registry, Drain drain, I
     {
         ["seconds"] = time.GetElapsedTime(0).TotalSeconds,
         ["draining"] = drain.IsDraining,
-        ["models"] = new JsonArray([.. registry.Entries.Select(State)]),
+        ["models"] = new JsonArray([.. registry.Entries.Where(entry => entry.Current is null or DecoderModel).Select(State)]),
     };
 
     private static JsonObject State(ModelEntry entry)
     {
-        var (metrics, engine) = (entry.Metrics, entry.Current?.Engine);
+        var (metrics, engine) = (entry.Metrics, (entry.Current as DecoderModel)?.Engine);
         return new JsonObject
         {
             ["id"] = entry.Id,

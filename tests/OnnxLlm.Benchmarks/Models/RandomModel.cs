@@ -20,7 +20,7 @@ internal sealed class RandomModel
     private RandomModel(ModelConfig config)
     {
         var initializer = new Initializer(config, Seed);
-        _weights = Decoders.Parameters(config).ToDictionary(parameter => parameter.Name, parameter => (parameter, Fill(initializer, parameter)));
+        _weights = ModelParameters.Of(config).ToDictionary(parameter => parameter.Name, parameter => (parameter, Fill(initializer, parameter)));
     }
 
     public static ModelConfig Config { get; } = new()

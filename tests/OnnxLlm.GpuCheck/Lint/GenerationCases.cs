@@ -43,7 +43,7 @@ internal static class GenerationCases
     private static ModelProto Model(ModelConfig config, bool quantized)
     {
         var initializer = new Initializer(config, seed: 1);
-        var parameters = Decoders.Parameters(config).ToDictionary(p => p.Name);
+        var parameters = ModelParameters.Of(config).ToDictionary(p => p.Name);
         var model = GenerationGraph.Export(config, name =>
         {
             float[] values = new float[parameters[name].Count];

@@ -54,7 +54,7 @@ internal static class RandomPackage
     private static Dictionary<string, TensorData> Weights(ModelConfig config)
     {
         var initializer = new Initializer(config, seed: 1);
-        return Decoders.Parameters(config).ToDictionary(p => p.Name, p =>
+        return ModelParameters.Of(config).ToDictionary(p => p.Name, p =>
         {
             float[] values = new float[p.Count];
             initializer.Fill(p, values);

@@ -130,7 +130,7 @@ internal static class Verification
 
     private static MicroBatch Batch(int seed) => MadeUpLanguage.Batch(Rows, Time, Vocabulary, seed);
 
-    private static float[][] Weights(OnnxTrainingEngine engine) => [.. Decoders.Parameters(Llama).Select(p => OnHost(engine.Tensors[p.Name]))];
+    private static float[][] Weights(OnnxTrainingEngine engine) => [.. ModelParameters.Of(Llama).Select(p => OnHost(engine.Tensors[p.Name]))];
 
     private static float[] OnHost(TensorBuffer buffer)
     {

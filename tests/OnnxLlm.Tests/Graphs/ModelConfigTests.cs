@@ -56,6 +56,31 @@ public sealed class ModelConfigTests
         Assert.Equal(expected, qwen2);
     }
 
+    /// <summary>As it lies beside the weights of BERT-base: with dropout, which answering does without.</summary>
+    [Fact]
+    public void HuggingFaceFile_OfBert_IsThePreset()
+    {
+        var json = (JsonObject)JsonNode.Parse("""
+            {"architectures":["BertForMaskedLM"],"attention_probs_dropout_prob":0.1,"gradient_checkpointing":false,"hidden_act":"gelu","hidden_dropout_prob":0.1,
+             "hidden_size":768,"initializer_range":0.02,"intermediate_size":3072,"layer_norm_eps":1e-12,"max_position_embeddings":512,"model_type":"bert",
+             "num_attention_heads":12,"num_hidden_layers":12,"pad_token_id":0,"position_embedding_type":"absolute","transformers_version":"4.6.0.dev0",
+             "type_vocab_size":2,"use_cache":true,"vocab_size":30522}
+            """)!;
+        Assert.Equal(ModelConfig.Preset("bert-base"), ModelConfig.Parse(json, strict: false));
+    }
+
+    [Theory]
+    [InlineData("hidden_act", "\"gelu_new\"")]
+    [InlineData("position_embedding_type", "\"relative_key\"")]
+    [InlineData("is_decoder", "true")]
+    [InlineData("tie_word_embeddings", "false")]
+    public void Setting_OfBertThatWouldChangeTheArithmetic_IsRefused(string name, string value)
+    {
+        var json = ModelConfig.Preset("bert-base").ToJson();
+        json[name] = JsonNode.Parse(value);
+        Assert.Contains($"'{name}' {value} is not supported", Assert.Throws<GraphException>(() => ModelConfig.Parse(json, strict: false)).Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void UnknownKey_IsRefusedStrictly_AndIgnoredOtherwise()
     {
@@ -69,6 +94,8 @@ public sealed class ModelConfigTests
     [Theory]
     [InlineData("gpt2", "attn_pdrop")]
     [InlineData("llama-7b", "attention_dropout")]
+    [InlineData("bert-base", "hidden_dropout_prob")]
+    [InlineData("bert-base", "attention_probs_dropout_prob")]
     public void Dropout_IsRefusedStrictly_AndIgnoredOtherwise(string preset, string name)
     {
         var json = ModelConfig.Preset(preset).ToJson();

@@ -27,7 +27,7 @@ public sealed class PackageWriterTests : IDisposable
         Assert.Equal(expected, read.Files.Keys);
         Assert.Equal(written.Files, read.Files);
         Assert.Equal(new PackageSource("run", 7), read.Source);
-        Assert.Equal(("llama", "float32", Decoders.ParameterCount(_model.Config)), (read.ModelType, read.Precision, read.ParameterCount));
+        Assert.Equal(("llama", "float32", ModelParameters.Count(_model.Config)), (read.ModelType, read.Precision, read.ParameterCount));
         Assert.Equal(_model.Config, ModelConfig.Load(Path.Combine(Package, "config.json")));
         Assert.Equal(["package", "tokenizer.json"], Directory.EnumerateFileSystemEntries(_folder.Path).Select(Path.GetFileName).Order());
     }
@@ -126,7 +126,7 @@ public sealed class PackageWriterTests : IDisposable
         {
             Config = _model.Config,
             Weights = _model.Source,
-            WriteSafetensors = path => Safetensors.Write(path, Decoders.Parameters(_model.Config).Select(p => SafetensorsSource.Of(p.Name, ElementType.Float, p.Shape, _model.Source(p.Name).Bytes))),
+            WriteSafetensors = path => Safetensors.Write(path, ModelParameters.Of(_model.Config).Select(p => SafetensorsSource.Of(p.Name, ElementType.Float, p.Shape, _model.Source(p.Name).Bytes))),
             TokenizerFolder = _folder.Path,
             Source = new PackageSource("run", step),
         });

@@ -88,12 +88,12 @@ internal sealed class ParityRun : IDisposable
         return (loss, engine.Update(_rates[step - 1], step));
     }
 
-    private MicroBatch Batch(int index) => TokenDataset.Pack(_windows, 2, row => 2 * index + row);
+    private MicroBatch Batch(int index) => TokenDataset.Pack(_windows, 2, row => (2 * index + row, row));
 
     /// <summary>The labels of the second sequence do not count.</summary>
     private static MicroBatch WithoutHalf(MicroBatch batch)
     {
-        batch.Labels.AsSpan(batch.Labels.Length / 2).Fill(TokenWindows.Ignored);
+        batch.Labels.AsSpan(batch.Labels.Length / 2).Fill(BatchRow.Ignored);
         return batch with { ValidTokens = batch.Labels.Length / 2 };
     }
 

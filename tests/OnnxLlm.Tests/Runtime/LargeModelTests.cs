@@ -59,7 +59,7 @@ public sealed class LargeModelTests : IDisposable
     {
         using var engine = Engine();
         var initializer = new Initializer(Model, 1);
-        foreach (var p in Decoders.Parameters(Model).Where(p => p.Count < SmallTensor || p.Layer is 9 or Layers - 1)) initializer.Fill(p, engine.Tensors[p.Name].Span<float>());
+        foreach (var p in ModelParameters.Of(Model).Where(p => p.Count < SmallTensor || p.Layer is 9 or Layers - 1)) initializer.Fill(p, engine.Tensors[p.Name].Span<float>());
         float before = engine.Accumulate(batch, reset: true, 1f / Time);
         Assert.True(float.IsFinite(engine.Update(1e-2, 1)));
         Assert.True(engine.Accumulate(batch, reset: true, 1f / Time) < before);

@@ -134,7 +134,7 @@ public sealed class MemoryPlanTests
     public void State_IsExact()
     {
         var plan = MemoryPlan.Of(Graphs(ActivationCheckpointing.None, 2));
-        long parameters = 4 * Decoders.ParameterCount(Config(2));
+        long parameters = 4 * ModelParameters.Count(Config(2));
         Assert.Equal([parameters, parameters, 2 * parameters], plan.Items.Take(3).Select(i => i.Bytes));
         Assert.Equal(plan.Items.Sum(i => i.Bytes), plan.Total);
     }

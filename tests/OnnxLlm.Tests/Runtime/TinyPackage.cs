@@ -22,7 +22,7 @@ internal sealed class TinyPackage : IDisposable
         {
             Config = model.Config,
             Weights = model.Source,
-            WriteSafetensors = path => Safetensors.Write(path, Decoders.Parameters(model.Config).Select(p => Source(model, p.Name))),
+            WriteSafetensors = path => Safetensors.Write(path, ModelParameters.Of(model.Config).Select(p => Source(model, p.Name))),
             TokenizerFolder = _root,
         });
     }
@@ -34,6 +34,6 @@ internal sealed class TinyPackage : IDisposable
     private static SafetensorsSource Source(TinyModel model, string name)
     {
         TensorData data = model.Source(name);
-        return SafetensorsSource.Of(name, data.Type, [.. Decoders.Parameters(model.Config).Single(p => p.Name == name).Shape], data.Bytes);
+        return SafetensorsSource.Of(name, data.Type, [.. ModelParameters.Of(model.Config).Single(p => p.Name == name).Shape], data.Bytes);
     }
 }

@@ -83,7 +83,7 @@ public sealed class CachePrecisionTests
         {
             if (++steps != 5) return;
             urgent = AskAsync(priority: 0, tokens: 2);
-            Assert.True(SpinWait.SpinUntil(() => Model().Current!.Engine.Waiting > 0, TimeSpan.FromSeconds(30)), "The urgent request did not come.");
+            Assert.True(SpinWait.SpinUntil(() => Model().Current!.Waiting > 0, TimeSpan.FromSeconds(30)), "The urgent request did not come.");
         });
 
         var expected = TextsOf(await AskAsync(priority: 1, tokens: 60));
@@ -132,9 +132,9 @@ public sealed class CachePrecisionTests
     private static Task<TestServer> StartAsync(ServedPackage package, int slots = 4, Func<EngineSettings, EngineSettings>? change = null, Action? watch = null) =>
         TestServer.StartAsync(change: options => options with { CacheBytes = 0, Engine = change?.Invoke(options.Engine) ?? options.Engine }, more: [new ModelSource("real", () => Load(package, slots, watch), () => "")]);
 
-    private static (ServedModel, IModelRunner) Load(ServedPackage package, int slots = 4, Action? watch = null)
+    private static (ServedModel, IDisposable) Load(ServedPackage package, int slots = 4, Action? watch = null)
     {
-        var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Name = "real", ChatTemplate = "plain", Slots = slots, Threads = 1 });
+        var (model, runner) = LoadedDecoder.Of(new ServerOptions { Model = package.Folder, Name = "real", ChatTemplate = "plain", Slots = slots, Threads = 1 });
         return (model, watch is null ? runner : new WatchedRunner(runner, watch));
     }
 }

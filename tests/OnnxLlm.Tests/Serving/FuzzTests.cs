@@ -29,14 +29,17 @@ public sealed class FuzzTests
         Assert.True(complaints.IsEmpty, string.Join('\n', complaints.Take(3).Concat(server.Log.Where(line => line.StartsWith("Error ", StringComparison.Ordinal)).Take(3))));
         foreach (var route in routes)
         {
-            Assert.True(route.EndsWith("/moderations", StringComparison.Ordinal) || statuses.ContainsKey((route, 200)), $"{route} was never asked anything right.");
-            Assert.True(statuses.Keys.Count(key => key.Route == route) > 1 || route == "/admin/cache/reset" || route.EndsWith("/index", StringComparison.Ordinal) || route.EndsWith("/moderations", StringComparison.Ordinal), $"{route} was never asked anything wrong.");
+            Assert.True(IsAlwaysRefused(route) || statuses.ContainsKey((route, 200)), $"{route} was never asked anything right.");
+            Assert.True(statuses.Keys.Count(key => key.Route == route) > 1 || route == "/admin/cache/reset" || route.EndsWith("/index", StringComparison.Ordinal) || IsAlwaysRefused(route), $"{route} was never asked anything wrong.");
         }
 
         Assert.True(SpinWait.SpinUntil(() => server.Engine.Running == 0, TestServer.Patience));
         Assert.Equal(0, server.Metrics.EngineFaults.Value());
         Assert.DoesNotContain(server.Log, line => line.StartsWith("Error ", StringComparison.Ordinal));
     }
+
+    /// <summary>Nothing is filtered here, and no encoder is served; <see cref="FillMaskTests"/> asks one.</summary>
+    private static bool IsAlwaysRefused(string route) => route.EndsWith("/moderations", StringComparison.Ordinal) || route.EndsWith("/fill-mask", StringComparison.Ordinal);
 
     private static (ServedModel, ToyModel) Spare(ToyModel model) => (TestServer.Describe("spare", model), model);
 

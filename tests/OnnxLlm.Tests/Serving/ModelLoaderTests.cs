@@ -17,7 +17,7 @@ public sealed class ModelLoaderTests
     public void Package_Loaded_IsDescribed()
     {
         using var package = new ServedPackage();
-        var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = 3, ChatTemplate = "plain" });
+        var (model, runner) = LoadedDecoder.Of(new ServerOptions { Model = package.Folder, Slots = 3, ChatTemplate = "plain" });
         using (runner) Assert.Equal((3, 128, TestServer.Tokenizer.VocabularySize), (runner.Slots, runner.MaxLength, runner.VocabularySize));
         Assert.Equal(("package", 128, "float32", "plain"), (model.Id, model.Context, model.Precision, model.Template!.Name));
         Assert.Matches("^fp_[0-9a-f]{12}$", model.Fingerprint);
@@ -33,7 +33,7 @@ public sealed class ModelLoaderTests
 
         static string Fingerprint(string folder, string? template)
         {
-            var (model, runner) = ModelLoader.Load(new ServerOptions { Model = folder, Slots = 1, Threads = 1, ChatTemplate = template });
+            var (model, runner) = LoadedDecoder.Of(new ServerOptions { Model = folder, Slots = 1, Threads = 1, ChatTemplate = template });
             runner.Dispose();
             return model.Fingerprint;
         }
@@ -95,7 +95,7 @@ public sealed class ModelLoaderTests
         string Fingerprint()
         {
             PackageManifest.Read(package.Folder).Seal(package.Folder);
-            var (model, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Threads = 1 });
+            var (model, runner) = LoadedDecoder.Of(new ServerOptions { Model = package.Folder, Threads = 1 });
             using (runner) return model.Fingerprint;
         }
     }
@@ -155,13 +155,13 @@ public sealed class ModelLoaderTests
 
     private static float[] Scores(ServedPackage package)
     {
-        var (_, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = 1, Threads = 1 });
+        var (_, runner) = LoadedDecoder.Of(new ServerOptions { Model = package.Folder, Slots = 1, Threads = 1 });
         using (runner) return runner.Prefill(0, [1, 2, 3], 0).ToArray();
     }
 
     private static InferenceEngine Engine(ServedPackage package, int slots, int speculation = 0, ServingMetrics? metrics = null)
     {
-        var (_, runner) = ModelLoader.Load(new ServerOptions { Model = package.Folder, Slots = slots, Threads = 1 });
+        var (_, runner) = LoadedDecoder.Of(new ServerOptions { Model = package.Folder, Slots = slots, Threads = 1 });
         return new InferenceEngine(runner, new() { PrefillChunk = 5, Speculation = speculation }, metrics ?? new(), TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance);
     }
 

@@ -56,7 +56,7 @@ public sealed class ModelRegistryTests
         Assert.Equal(9, loads.Count);
         Assert.True(SpinWait.SpinUntil(() => loads.Count(model => model.IsDisposed) == 8, TestServer.Patience), "Old models stay in memory.");
 
-        (ServedModel, IModelRunner) Load()
+        (ServedModel, IDisposable) Load()
         {
             var model = new CountedParrot(loads.Count % 2 == 0 ? "Once upon a time" : "Once upon reading");
             loads.Add(model);
@@ -77,7 +77,7 @@ public sealed class ModelRegistryTests
         Assert.Contains("damaged", await reloaded.Content.ReadAsStringAsync(), StringComparison.Ordinal);
         Assert.Equal(" a time", (string?)(await server.CompleteAsync(new() { ["model"] = "live" }))["choices"]![0]!["text"]);
 
-        (ServedModel, IModelRunner) Load()
+        (ServedModel, IDisposable) Load()
         {
             var model = TestServer.Parrot("Once upon a time");
             if (!isFirst && !loads) throw new ServingException("The folder is damaged.");
@@ -113,7 +113,7 @@ public sealed class ModelRegistryTests
         Assert.Equal("", await loading);
         await server.CompleteAsync(new() { ["model"] = "live" });
 
-        (ServedModel, IModelRunner) Load()
+        (ServedModel, IDisposable) Load()
         {
             slow.Wait(TestServer.Patience);
             return (TestServer.Describe("live", TestServer.Noise()), TestServer.Noise());
@@ -149,7 +149,7 @@ public sealed class ModelRegistryTests
         Assert.Equal([false, true], loads.Select(model => model.IsDisposed));
         Assert.Equal("1", registry.Find("live")!.Stamp);
 
-        (ServedModel, IModelRunner) Load()
+        (ServedModel, IDisposable) Load()
         {
             if (loads.Count == 1) gone.Cancel();
             loads.Add(new CountedParrot("Once upon a time"));
@@ -171,7 +171,7 @@ public sealed class ModelRegistryTests
         Assert.True(SpinWait.SpinUntil(() => server.Service<ModelRegistry>().Find("live")!.Current!.Description.Fingerprint == "fp_3", TestServer.Patience));
         Assert.Contains(server.Log, line => line.Contains("The disk is gone.", StringComparison.Ordinal));
 
-        (ServedModel, IModelRunner) Load()
+        (ServedModel, IDisposable) Load()
         {
             var model = TestServer.Noise();
             return Interlocked.Increment(ref loads) == 2 ? throw new IOException("The disk is gone.") : (TestServer.Describe("live", model, fingerprint: $"fp_{loads}"), model);

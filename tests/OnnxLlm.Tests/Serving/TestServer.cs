@@ -46,7 +46,7 @@ internal sealed class TestServer : IAsyncDisposable
 
     public HttpClient Http { get; }
 
-    public InferenceEngine Engine => Service<ModelRegistry>().Default.Current!.Engine;
+    public InferenceEngine Engine => ((DecoderModel)Service<ModelRegistry>().Default.Current!).Engine;
 
     public ServingMetrics Metrics => _app.Services.GetRequiredService<ServingMetrics>();
 

@@ -23,7 +23,7 @@ internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weigh
     public static TinyModel Random(ModelConfig config, long seed)
     {
         var initializer = new Initializer(config with { InitializerRange = 0.2 }, seed);
-        var weights = Decoders.Parameters(config).ToDictionary(p => p.Name, p =>
+        var weights = ModelParameters.Of(config).ToDictionary(p => p.Name, p =>
         {
             float[] values = new float[p.Count];
             initializer.Fill(p, values);
@@ -32,10 +32,24 @@ internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weigh
         return new(config, n => weights[n]);
     }
 
+    /// <summary>An encoder, whose gains and biases are random too: fresh ones would hide where a bias goes.</summary>
+    public static TinyModel Bert(int vocabulary = 61, int positions = 24)
+    {
+        var config = ModelConfig.Preset("bert-base") with { VocabularySize = vocabulary, Width = 32, Layers = 2, Heads = 4, KeyValueHeads = 4, FeedForward = 48, MaxPositions = positions };
+        var model = Random(config, seed: 4);
+        return model with { Weight = name => name.EndsWith(".bias", StringComparison.Ordinal) || name.EndsWith("LayerNorm.weight", StringComparison.Ordinal) ? Shaken(name, model.Weight(name)) : model.Weight(name) };
+    }
+
+    private static float[] Shaken(string name, float[] values)
+    {
+        var random = new Random(name.Sum(c => c));
+        return [.. values.Select(value => value + 0.4f * (random.NextSingle() - 0.5f))];
+    }
+
     /// <summary>The weights as the exporter takes them.</summary>
     public TensorData Source(string name)
     {
-        var shape = Decoders.Parameters(Config).Single(p => p.Name == name).Shape;
+        var shape = ModelParameters.Of(Config).Single(p => p.Name == name).Shape;
         return new(ElementType.Float, TensorShape.Of(shape), MemoryMarshal.AsBytes(Weight(name).AsSpan()).ToArray());
     }
 

@@ -33,6 +33,14 @@ internal sealed class TrainingRun : IDisposable
         foreach (var p in Graphs.Parameters) model.Weight(p.Name).CopyTo(this[p.Name]);
     }
 
+    public void Load(TinyModel model)
+    {
+        foreach (var p in Graphs.Parameters) model.Weight(p.Name).CopyTo(this[p.Name]);
+    }
+
+    /// <summary>What an encoder's steps see from now on.</summary>
+    public void See(long[] mask) => mask.CopyTo(_buffers["attention_mask"].Span<long>());
+
     public void Initialize(Initializer initializer)
     {
         foreach (var p in Graphs.Parameters) initializer.Fill(p, this[p.Name]);

@@ -119,7 +119,7 @@ public sealed class TokenizerFilesTests : IDisposable
     [InlineData("model", """{"type":"BPE","vocab":{"a":0},"merges":["a"]}""", "merge 'a' is not two tokens")]
     [InlineData("model", """{"type":"BPE","vocab":{"字":0},"merges":[]}""", "token '字' (id 0) is not spelled")]
     [InlineData("model", """{"type":"BPE","vocab":{"a":999999999},"merges":[]}""", "far beyond")]
-    [InlineData("added_tokens", """[{"id":0,"content":"<x>","lstrip":true}]""", "$.added_tokens[0].lstrip is true")]
+    [InlineData("added_tokens", """[{"id":0,"content":"<x>","rstrip":true}]""", "$.added_tokens[0].rstrip is true")]
     public void Load_UnsupportedComponent_IsNamed(string key, string value, string expected)
     {
         BpeTrainer.Train(["a small text"], new BpeSettings { VocabularySize = 260 }).Save(_folder.Path);
@@ -132,6 +132,31 @@ public sealed class TokenizerFilesTests : IDisposable
         string message = Assert.Throws<TextException>(() => Tokenizer.Load(_folder.Path)).Message;
         Assert.Contains(expected, message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', message);
+    }
+
+    [Fact]
+    public void Mask_WithItsRoleAndItsBlanks_IsWrittenAndReadAgain()
+    {
+        var tokenizer = BpeTrainer.Train(["a small text"], new BpeSettings { VocabularySize = 265, SpecialTokens = ["<|endoftext|>", BpeSettings.MaskToken] });
+        tokenizer.Save(_folder.Path);
+        var read = Tokenizer.Load(_folder.Path);
+        Assert.Equal((1, tokenizer.Hash), (read.Special.Mask, read.Hash));
+        Assert.Contains("\"mask_token\": \"<mask>\"", File.ReadAllText(_folder.File("tokenizer_config.json")), StringComparison.Ordinal);
+
+        // The blank before a mask is part of what it stands for; other special tokens are what they look like.
+        int[] expected = [.. read.Encode("a"), 1, .. read.Encode(" text<|endoftext|>")];
+        Assert.Equal(expected, read.EncodeMasked("a <mask> text<|endoftext|>"));
+        Assert.Equal("a <mask>", read.Decode(read.Encode("a <mask>")));
+        Assert.DoesNotContain(1, read.Encode("a <mask>"));
+        Assert.Equal([1, .. read.Encode("x"), 1], read.Encode("<mask>x  <mask>", allowSpecial: true));
+    }
+
+    [Fact]
+    public void TokenizerWithoutMask_IsWrittenAsEver()
+    {
+        BpeTrainer.Train(["a small text"], new BpeSettings { VocabularySize = 265 }).Save(_folder.Path);
+        Assert.DoesNotContain("mask", File.ReadAllText(_folder.File("tokenizer_config.json")), StringComparison.Ordinal);
+        Assert.Null(Tokenizer.Load(_folder.Path).Special.Mask);
     }
 
     [Theory]

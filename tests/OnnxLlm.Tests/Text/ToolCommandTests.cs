@@ -1,3 +1,4 @@
+using OnnxLlm.Text;
 using OnnxLlm.Tools;
 
 namespace OnnxLlm.Tests.Text;
@@ -34,6 +35,20 @@ public sealed class ToolCommandTests : IDisposable
             Assert.DoesNotContain("up to date", first.Output, StringComparison.Ordinal);
             Assert.StartsWith("up to date", Run(step).Output, StringComparison.Ordinal);
             Assert.DoesNotContain("up to date", Run([.. step, "--force"]).Output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Tokenizer_TrainedWithAMask_HasOne_AndWithoutHasNone()
+    {
+        for (int i = 0; i < 4; i++)
+            File.Copy(Sotu.Files[i], _folder.Write($"source/{i}.txt", ""), overwrite: true);
+        Assert.Equal(0, Run("corpus", "prepare", "--source", _folder.File("source"), "--out", _folder.File("c")).Code);
+        foreach (string[] mask in (string[][])[["--mask"], []])
+        {
+            string folder = _folder.File($"tokenizer{mask.Length}");
+            Assert.Equal(0, Run(["tokenizer", "train", "--corpus", _folder.File("c"), "--vocab", "300", "--out", folder, .. mask]).Code);
+            Assert.Equal(mask.Length == 1 ? 4 : (int?)null, Tokenizer.Load(folder).Special.Mask);
         }
     }
 

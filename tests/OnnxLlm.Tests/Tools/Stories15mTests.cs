@@ -68,7 +68,7 @@ public sealed class Stories15mTests(Stories15m model) : IClassFixture<Stories15m
     [InstalledFact(Stories15m.NpmFolder)]
     public async Task GreedyAnswer_GuessedAhead_HasTheRecordedTokens()
     {
-        var (_, runner) = ModelLoader.Load(new ServerOptions { Model = model.Package, Slots = 1 });
+        var (_, runner) = LoadedDecoder.Of(new ServerOptions { Model = model.Package, Slots = 1 });
         var metrics = new ServingMetrics();
         using var engine = new InferenceEngine(runner, new() { Speculation = 6 }, metrics, TimeProvider.System, NullLogger.Instance);
         int[] prompt = Recorded.GreedyIds[..60];

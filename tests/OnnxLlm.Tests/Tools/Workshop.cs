@@ -103,7 +103,7 @@ internal sealed class Workshop : IDisposable
     {
         string folder = At($"runs/tiny/checkpoints/step-{step:D8}"), weights = Path.Combine(folder, "model.safetensors");
         Directory.CreateDirectory(folder);
-        Safetensors.Write(weights, Decoders.Parameters(model.Config).Select(p => SafetensorsSource.Of(
+        Safetensors.Write(weights, ModelParameters.Of(model.Config).Select(p => SafetensorsSource.Of(
             p.Name, ElementType.Float, p.Shape, MemoryMarshal.AsBytes(model.Weight(p.Name).AsSpan()).ToArray())));
         File.WriteAllText(Path.Combine(folder, "state.json"), JsonSerializer.Serialize(new { format = 1, step, validation_loss = loss }));
         File.WriteAllText(Path.Combine(folder, "SHA256SUMS"), $"{Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(weights)))}  model.safetensors\n");

@@ -34,7 +34,7 @@ public sealed class FineTuningTests : TinyRuns
     {
         using var recorded = new RecordedModel("gpt2-tiny");
         using var weights = StartingWeights.Open(Recorded);
-        var source = weights.Source(Decoders.Parameters(recorded.Config));
+        var source = weights.Source(ModelParameters.Of(recorded.Config));
         var model = new TinyModel(recorded.Config, name => MemoryMarshal.Cast<byte, float>(source(name)!.Bytes.Span).ToArray());
 
         float[] logits = TrainingLogits.Of(model, recorded.InputIds, new(RecordedModel.Batch, RecordedModel.Time));
@@ -62,7 +62,7 @@ public sealed class FineTuningTests : TinyRuns
         var losses = Losses("last");
         Assert.True(losses[^1] < losses[0], $"{losses[0]} → {losses[^1]}");
         using SafetensorsFile before = Safetensors.Open(Path.Combine(Recorded, "model.safetensors")), after = Safetensors.Open(Path.Combine(Latest("last").Path, "model.safetensors"));
-        foreach (var p in FrozenParameters.Freeze(Decoders.Parameters(ModelConfig.Load(Path.Combine(Recorded, "config.json"))), frozen))
+        foreach (var p in FrozenParameters.Freeze(ModelParameters.Of(ModelConfig.Load(Path.Combine(Recorded, "config.json"))), frozen))
             Assert.True(p.Trainable != before.Bytes(p.Name).SequenceEqual(after.Bytes(p.Name)), p.Name);
     }
 

@@ -19,7 +19,7 @@ public class FrozenParametersTests
         using var engine = new OnnxTrainingEngine(graphs, Shape, new SessionSettings { Threads = 1 });
         engine.Tensors.Initialize(new Initializer(Untied, 1));
         var before = Values(engine, graphs);
-        var batch = TokenDataset.Pack(TinyTraining.Windows(TinyTraining.Tokens(400)), 4, row => row);
+        var batch = TokenDataset.Pack(TinyTraining.Windows(TinyTraining.Tokens(400)), 4, row => (row, row));
         float first = 0, last = 0;
 
         for (var step = 1; step <= 100; step++)

@@ -75,7 +75,7 @@ public sealed class OffloadTests : IDisposable
         long[] states = [.. parts.Updates.Select(graph => graph.Inputs.Where(v => v.Name!.Contains(".exp_avg", StringComparison.Ordinal)).Sum(v => v.Shape.ElementCount * sizeof(float)))];
         Assert.InRange(states.Length, 3, TinyTraining.Parameters.Count - 1);
         Assert.All(states, bytes => Assert.InRange(bytes, 1, most));
-        Assert.Equal(2 * sizeof(float) * Decoders.ParameterCount(TinyTraining.Model), states.Sum());
+        Assert.Equal(2 * sizeof(float) * ModelParameters.Count(TinyTraining.Model), states.Sum());
     }
 
     /// <summary>The same arithmetic as a whole: a gradient that is not finite anywhere leaves every part alone.</summary>
@@ -137,7 +137,7 @@ public sealed class OffloadTests : IDisposable
         var losses = new List<float>();
         for (int update = 1; update <= Updates; update++)
         {
-            var batch = TokenDataset.Pack(windows, 2, row => (2 * update) + row);
+            var batch = TokenDataset.Pack(windows, 2, row => ((2 * update) + row, row));
             losses.Add(engine.Accumulate(batch, reset: true, 1f / batch.ValidTokens));
             losses.Add(engine.Update(1e-2, update));
         }

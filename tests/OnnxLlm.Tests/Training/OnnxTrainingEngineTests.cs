@@ -85,7 +85,7 @@ public class OnnxTrainingEngineTests
         var losses = engine.Evaluate(batch).ToArray();
 
         Assert.Equal(1, losses.Sum(l => (double)l) / batch.ValidTokens / Whole(engine, 4), tolerance: 1e-6);
-        Assert.All(losses.Zip(batch.Labels).Where(x => x.Second == TokenWindows.Ignored), x => Assert.Equal(0, x.First));
+        Assert.All(losses.Zip(batch.Labels).Where(x => x.Second == BatchRow.Ignored), x => Assert.Equal(0, x.First));
     }
 
     [Fact]
@@ -113,7 +113,7 @@ public class OnnxTrainingEngineTests
         var random = new Random(5);
         var tokens = Enumerable.Range(0, 64 * TinyTraining.Time + 1).Select(i => i % TinyTraining.Time == 0 ? i / TinyTraining.Time % 64 : random.Next(TinyTraining.Vocabulary)).ToArray();
         var windows = TinyTraining.Windows(tokens);
-        var batch = TokenDataset.Pack(windows, 64, row => row);
+        var batch = TokenDataset.Pack(windows, 64, row => (row, row));
         using var engine = TinyTraining.Engine(rows: 64, new OptimizerSettings { WeightDecay = 0 });
 
         var loss = double.PositiveInfinity;
@@ -135,7 +135,7 @@ public class OnnxTrainingEngineTests
     }
 
     private static MicroBatch Batch(int first, int rows) =>
-        TokenDataset.Pack(Unequal, rows, row => first + row < Unequal.Count ? first + row : null);
+        TokenDataset.Pack(Unequal, rows, row => first + row < Unequal.Count ? (first + row, row) : null);
 
     private static float[] Gradient(OnnxTrainingEngine engine) => TinyTraining.Flat(engine, p => p.GradientBuffer);
 

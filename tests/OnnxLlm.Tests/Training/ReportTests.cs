@@ -27,7 +27,7 @@ public sealed class ReportTests : IDisposable
         using var engine = new OnnxTrainingEngine(
             TrainingGraphs.Create(TinyTraining.Model, shape, new()), shape, new() { Threads = 1 }, new AuxiliaryGraphs(null, SamplingGraph.Create(TinyTraining.Model, TinyTraining.Time)));
         engine.Tensors.Initialize(new OnnxLlm.Graphs.Models.Initializer(TinyTraining.Model, 1));
-        var batch = OnnxLlm.Training.Data.TokenDataset.Pack(TinyTraining.Windows(TinyTraining.Tokens(100)), 2, row => row);
+        var batch = OnnxLlm.Training.Data.TokenDataset.Pack(TinyTraining.Windows(TinyTraining.Tokens(100)), 2, row => (row, row));
         float[] losses = engine.Evaluate(batch).ToArray();
         foreach (var t in new[] { 0, 7, TinyTraining.Time - 1 })
         {

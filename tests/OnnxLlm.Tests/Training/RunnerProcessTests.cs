@@ -115,7 +115,7 @@ public sealed class RunnerProcessTests : IDisposable
         Assert.Contains("activations of a step", table, StringComparison.Ordinal);
         Assert.False(Directory.Exists(Run));
         Assert.Equal(
-            (ExitCodes.Mistake, "error: The plan of memory is for engine onnx with kernels on the CPU; of other runs it would be wrong.\n"),
+            (ExitCodes.Mistake, "error: The plan of memory is for decoders on engine onnx with kernels on the CPU; of other runs it would be wrong.\n"),
             Finish([.. Train("steps=10", "kernels=false"), "--plan"]));
     }
 

@@ -17,6 +17,9 @@ public abstract class TinyRuns : IDisposable
 
     private protected string Folder { get; } = Directory.CreateTempSubdirectory("training-").FullName;
 
+    /// <summary>The config that runs begin from.</summary>
+    private protected virtual string ConfigName => "tiny.json";
+
     private protected string Data => Path.Combine(Folder, "data");
 
     public void Dispose()
@@ -37,7 +40,7 @@ public abstract class TinyRuns : IDisposable
 
     private protected Outcome Start(string run, TimeProvider clock, Action<StepReport> onStep, CancellationToken stop, params string[] overrides)
     {
-        var config = ConfigFile.Load(Repository.PathOf("training", "configs", "tiny.json"), [$"data={Data}", "threads=1", .. overrides]);
+        var config = ConfigFile.Load(Repository.PathOf("training", "configs", ConfigName), [$"data={Data}", "threads=1", .. overrides]);
         var training = new TrainingRun(RunFolder.Create(Path.Combine(Folder, run)), new RunOptions { Command = "train" }, new TestView(onStep), clock);
         return training.Start(config, stop);
     }

@@ -40,7 +40,7 @@ internal static class TinyTraining
     }
 
     /// <summary>Names and shapes of the trainable tensors.</summary>
-    public static IReadOnlyList<ParameterInfo> Parameters { get; } = Decoders.Parameters(Model);
+    public static IReadOnlyList<ParameterInfo> Parameters { get; } = ModelParameters.Of(Model);
 
     /// <summary>A stream with something to learn: each token is a function of the one before, one time in five of chance.</summary>
     public static int[] Tokens(int count, int seed = 1)

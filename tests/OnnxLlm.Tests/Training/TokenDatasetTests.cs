@@ -43,7 +43,7 @@ public class TokenDatasetTests
     {
         const int tokens = 8 * Time + 4;
         var windows = Windows(tokens);
-        var labels = Range(windows.Count).SelectMany(w => Fill(windows, w).Labels).Where(id => id != TokenWindows.Ignored);
+        var labels = Range(windows.Count).SelectMany(w => Fill(windows, w).Labels).Where(id => id != BatchRow.Ignored);
 
         Assert.Equal(9, windows.Count);
         Assert.Equal(Range(tokens).Skip(1), labels);
@@ -79,7 +79,7 @@ public class TokenDatasetTests
 
         Assert.Equal(2 * Time, batch.ValidTokens);
         Assert.Equal(0, batch.MicroBatches[1].ValidTokens);
-        Assert.All(batch.MicroBatches[1].Labels, label => Assert.Equal(TokenWindows.Ignored, label));
+        Assert.All(batch.MicroBatches[1].Labels, label => Assert.Equal(BatchRow.Ignored, label));
     }
 
     [Fact]
@@ -124,12 +124,12 @@ public class TokenDatasetTests
     private static (long[] Inputs, long[] Labels, int Valid) Fill(TokenWindows windows, long window)
     {
         var (inputs, labels) = (new long[Time], new long[Time]);
-        return (inputs, labels, windows.Fill(window, inputs, labels));
+        return (inputs, labels, windows.Fill(window, draw: 0, new BatchRow(inputs, labels, new long[Time])));
     }
 
     /// <summary>The first id of each row that is not blank.</summary>
     private static IEnumerable<long> Rows(MicroBatch batch) =>
-        batch.InputIds.Chunk(Time).Zip(batch.Labels.Chunk(Time)).Where(r => r.Second[0] != TokenWindows.Ignored).Select(r => r.First[0]);
+        batch.InputIds.Chunk(Time).Zip(batch.Labels.Chunk(Time)).Where(r => r.Second[0] != BatchRow.Ignored).Select(r => r.First[0]);
 
     private static IEnumerable<long> Range(long count) => Enumerable.Range(0, (int)count).Select(i => (long)i);
 }

@@ -17,12 +17,14 @@ internal sealed record TokenizerConfig
 
     public string? Unk { get; init; }
 
+    public string? Mask { get; init; }
+
     public string? ChatTemplate { get; init; }
 
     public AddedToken[] AddedTokens { get; init; } = [];
 
     /// <summary>The spellings that have a role. Where there are any, a role left out is one that the tokenizer does not have.</summary>
-    public IEnumerable<string> Roles => new[] { Bos, Eos, Pad, Unk }.OfType<string>();
+    public IEnumerable<string> Roles => new[] { Bos, Eos, Pad, Unk, Mask }.OfType<string>();
 
     public static TokenizerConfig Read(string folder)
     {
@@ -43,6 +45,7 @@ internal sealed record TokenizerConfig
         Eos = Spelling(root, "eos_token"),
         Pad = Spelling(root, "pad_token"),
         Unk = Spelling(root, "unk_token"),
+        Mask = Spelling(root, "mask_token"),
         ChatTemplate = template ?? Template(root),
         AddedTokens = Added(root, path),
     };

@@ -36,12 +36,12 @@ internal static class TokenizerJson
     {
         if (token.ValueKind != JsonValueKind.Object || !token.TryGetProperty("content", out var content) || content.GetString() is not { Length: > 0 } spelling)
             throw new TextException($"{place} has no content");
-        foreach (string flag in (string[])["single_word", "lstrip", "rstrip"])
+        foreach (string flag in (string[])["single_word", "rstrip"])
             if (IsTrue(token, flag))
                 throw new TextException($"{place}.{flag} is true, which is not supported");
         if (id is null && token.TryGetProperty("id", out var number) && number.TryGetInt32(out int value))
             id = value;
-        return id >= 0 ? new AddedToken(id.Value, spelling, IsTrue(token, "special")) : throw new TextException($"{place} has no valid id");
+        return id >= 0 ? new AddedToken(id.Value, spelling, IsTrue(token, "special")) { TakesBlanks = IsTrue(token, "lstrip") } : throw new TextException($"{place} has no valid id");
     }
 
     private static void CheckPipeline(JsonElement root, string path)

@@ -44,7 +44,7 @@ internal static class TokenizerReader
         var ids = SpecialRoles.Ids(vocabulary.Added);
         int? Id(string? spelling) => spelling is null ? null : ids.TryGetValue(spelling, out int id) ? id
             : throw new TextException($"{config.Path}: '{spelling}' is not a special token of the vocabulary");
-        return new SpecialTokens { Bos = Id(config.Bos), Eos = Id(config.Eos), Pad = Id(config.Pad), Unk = Id(config.Unk), Ids = ids };
+        return new SpecialTokens { Bos = Id(config.Bos), Eos = Id(config.Eos), Pad = Id(config.Pad), Unk = Id(config.Unk), Mask = Id(config.Mask), Ids = ids };
     }
 
     private static string? Existing(string folder, string name)

@@ -142,7 +142,7 @@ internal static class TokenizerWriter
 
     private static void WriteRoles(Utf8JsonWriter json, SpecialTokens special)
     {
-        (string Key, int? Id)[] roles = [("bos_token", special.Bos), ("eos_token", special.Eos), ("pad_token", special.Pad), ("unk_token", special.Unk)];
+        (string Key, int? Id)[] roles = [("bos_token", special.Bos), ("eos_token", special.Eos), ("pad_token", special.Pad), ("unk_token", special.Unk), ("mask_token", special.Mask)];
         foreach (var (key, id) in roles)
             if (special.Spelling(id) is { } spelling)
                 json.WriteString(key, spelling);
@@ -159,7 +159,7 @@ internal static class TokenizerWriter
             json.WriteNumber("id", token.Id);
         json.WriteString("content", token.Content);
         foreach (string flag in (string[])["single_word", "lstrip", "rstrip", "normalized"])
-            json.WriteBoolean(flag, false);
+            json.WriteBoolean(flag, flag == "lstrip" && token.TakesBlanks);
         json.WriteBoolean("special", token.Special);
         json.WriteEndObject();
     }

@@ -47,8 +47,8 @@ internal sealed class VocabularyFile(string path)
     public void MakeSpecial(IEnumerable<string> spellings)
     {
         foreach (string spelling in spellings)
-            if (_added.Values.FirstOrDefault(t => t.Content == spelling)?.Id is { } added)
-                Add(new AddedToken(added, spelling, Special: true));
+            if (_added.Values.FirstOrDefault(t => t.Content == spelling) is { } added)
+                Add(added with { Special = true });
             else if (Ids.TryGetValue(spelling, out int id))
                 Add(new AddedToken(id, spelling, Special: true));
     }

@@ -13,7 +13,7 @@ internal sealed record PackageEvaluation(PerplexityScore Model, PerplexityScore 
 {
     public static PackageEvaluation Run(EvaluationJob job)
     {
-        PackageManifest.Verify(job.Model);
+        PackageFolder.RequireDecoder(job.Model, "evaluate");
         int longest = ModelConfig.Load(Path.Combine(job.Model, PackageManifest.ConfigFile)).MaxPositions, context = job.Context ?? longest;
         if (context < 1 || context > longest) throw new ToolException($"Windows must hold from 1 to the model's {longest} tokens, not {context}.");
         var data = EvaluationData.Load(job.Data, Tokenizer.Load(job.Model), job.Tokens);

@@ -49,5 +49,10 @@ internal sealed record RunExport(string Run, string Checkpoint, string Target, s
 
     /// <summary>Where training did not name them, the ends of texts are those that the tokenizer marks.</summary>
     private static ModelConfig WithSpecialTokens(ModelConfig config, Tokenizer tokenizer) =>
-        config with { BosTokenId = config.BosTokenId ?? tokenizer.Special.Bos, EosTokenId = config.EosTokenId ?? tokenizer.Special.Eos };
+        config with
+        {
+            BosTokenId = config.BosTokenId ?? tokenizer.Special.Bos,
+            EosTokenId = config.EosTokenId ?? tokenizer.Special.Eos,
+            PadTokenId = config.PadTokenId ?? (config.IsEncoder ? tokenizer.Special.Pad : null),
+        };
 }

@@ -29,7 +29,7 @@ internal sealed record PackageImport(string Source, string Target)
             {
                 Config = file.Config,
                 Weights = file.Weight,
-                WriteSafetensors = path => Safetensors.Write(path, Decoders.Parameters(file.Config).Select(p => SafetensorsSource.Of(p.Name, Graphs.ElementType.Float, p.Shape, file.Weight(p.Name).Bytes))),
+                WriteSafetensors = path => Safetensors.Write(path, ModelParameters.Of(file.Config).Select(p => SafetensorsSource.Of(p.Name, Graphs.ElementType.Float, p.Shape, file.Weight(p.Name).Bytes))),
                 TokenizerFolder = tokenizer,
                 Source = origin,
             });

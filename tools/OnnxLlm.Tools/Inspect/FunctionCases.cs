@@ -21,6 +21,9 @@ internal static class FunctionCases
         new("CausalAttention", "four heads over two", [[2, 3, 8], [2, 3, 4], [2, 3, 4]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 4, 2)),
         new("CausalAttention", "symbolic, two heads over one", [["B", "T", 4], ["B", "T", 2], ["B", "T", 2]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 2, 1)),
         new("CausalAttention", "one position", [[2, 1, 4], [2, 1, 4], [2, 1, 4]], (g, x) => g.CausalAttention(x[0], x[1], x[2], 2, 2)),
+        new("MaskedAttention", "one head, nothing masked", [[2, 3, 4], [2, 3, 4], [2, 3, 4]], (g, x) => g.MaskedAttention(x[0], x[1], x[2], GradientCases.Ints(g, [2, 3], 1, 1, 1, 1, 1, 1), 1)),
+        new("MaskedAttention", "two heads, padding behind and before", [[2, 4, 6], [2, 4, 6], [2, 4, 6]], (g, x) => g.MaskedAttention(x[0], x[1], x[2], GradientCases.Ints(g, [2, 4], 1, 1, 0, 0, 0, 1, 1, 1), 2)),
+        new("MaskedAttention", "symbolic", [["B", "T", 4]], (g, x) => g.MaskedAttention(x[0], x[0] * 0.5, x[0] * -1, Seen(x[0]), 2)),
         new("SoftmaxCrossEntropy", "every row counts", [[3, 4]], (g, x) => CrossEntropy(g, x[0], 1, 0, 3)),
         new("SoftmaxCrossEntropy", "some rows ignored", [[4, 5]], (g, x) => CrossEntropy(g, x[0], -100, 4, 0, -100)),
         new("SoftmaxCrossEntropy", "all rows ignored", [[2, 3]], (g, x) => CrossEntropy(g, x[0], -100, -100)),
@@ -37,6 +40,9 @@ internal static class FunctionCases
         for (int i = 0; i < values.Length; i++) values[i] = Math.Sin(1 + 2.3 * i);
         return like.Graph.Cast(like.Graph.Constant(TensorData.Of<double>(ElementType.Double, TensorShape.Of(shape.ToArray()), values)), like.Type);
     }
+
+    /// <summary>A mask of ones for [B, T, ..] of any extents.</summary>
+    private static Value Seen(Value x) => x.Graph.Cast(x.Graph.Equal(x.Graph.ReduceSum(x, false, 2), x.Graph.ReduceSum(x, false, 2)), ElementType.Int64);
 
     private static Value CrossEntropy(GraphBuilder g, Value logits, params long[] labels) =>
         g.SoftmaxCrossEntropy(logits, g.Int64s(labels), g.Scalar(0.5, logits));

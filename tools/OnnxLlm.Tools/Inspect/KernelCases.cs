@@ -52,6 +52,12 @@ internal static class KernelCases
             (string, AttributeValue)[] heads = [("heads", s.H), ("kv_heads", s.G)];
             return Call("PackedAttentionGrad", [.. x, .. Call("PackedAttention", x[1..], heads)], heads);
         })),
+        .. AttentionSizes.Where(s => s.H == s.G).Select(s => new KernelCase("MaskedAttention", Name(s), AttentionShapes(s), s.T * s.K, (_, x) => Masked(x, s.H))),
+        .. AttentionSizes.Where(s => s.H == s.G).Select(s => new KernelCase("MaskedAttentionGrad", Name(s), [[s.B, s.T, s.H * s.K], .. AttentionShapes(s)], s.T * s.K, (_, x) =>
+        {
+            var output = Masked(x[1..], s.H)[0];
+            return Call("MaskedAttentionGrad", [.. x, Padded(x[0]), output], ("heads", s.H));
+        })),
         .. Rows("ScatterAddRows", (n, d) => [[9, d], [n, d]], x => [x[0], Ids(x[1], 9), x[1]]),
         .. Rows("SoftmaxCrossEntropy", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3), x[0].Graph.Scalar(0.25, x[0])]),
         Loss("SoftmaxCrossEntropy", "all rows ignored", ignoredEvery: 1),
@@ -180,6 +186,15 @@ internal static class KernelCases
 
     /// <summary>The runtime has the body's operators in single precision only.</summary>
     private static KernelCase InSingle(KernelCase test) => test with { Reference = ElementType.Float };
+
+    private static ImmutableArray<Value> Masked(Value[] qkv, long heads) => Call("MaskedAttention", [.. qkv, Padded(qkv[0])], ("heads", heads));
+
+    /// <summary>A mask for x [B, T, ..] that hides every third token, the second first.</summary>
+    private static Value Padded(Value x)
+    {
+        var (rows, time) = (x.Shape[0].Value, x.Shape[1].Value);
+        return GradientCases.Ints(x.Graph, [rows, time], [.. Enumerable.Range(0, (int)(rows * time)).Select(i => i % time % 3 == 1 ? 0L : 1)]);
+    }
 
     /// <summary>A function of rows, with every size.</summary>
     private static IEnumerable<KernelCase> Rows(

@@ -27,6 +27,7 @@ internal sealed class Bench(BenchJob job, TimeProvider time)
     private BenchResult OfPackage()
     {
         ModelPackage package = ModelPackage.Open(job.Target);
+        PackageFolder.RequireDecoder(package.Config, job.Target, "bench");
         return Result(PackageBench.Run(job, package, time), package.Config, Peak(), Machine.Current.ToString());
     }
 

@@ -44,7 +44,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
     public QuantizationReport Run()
     {
         RequireTwoFolders();
-        var manifest = PackageManifest.Verify(job.Source);
+        var manifest = PackageFolder.RequireDecoder(job.Source, "quantize");
         var before = OnnxFile.Read(Path.Combine(job.Source, PackageManifest.ModelFile));
         var after = Quantizer(before);
         var data = Data();

@@ -22,7 +22,7 @@ internal sealed record TrainingState
     /// <summary>Sequences consumed: the position in the data.</summary>
     public long Position { get; init; }
 
-    /// <summary>Tokens predicted.</summary>
+    /// <summary>Tokens read.</summary>
     public long Tokens { get; init; }
 
     /// <summary>Steps skipped because the loss or the gradient was not finite.</summary>

@@ -16,9 +16,9 @@ internal static class MemoryTable
         return ExitCodes.Finished;
     }
 
-    public static MemoryPlan PlanOf(RunConfig config) => config is { Engine: EngineKind.Onnx, Kernels: true, Place.IsCuda: false }
+    public static MemoryPlan PlanOf(RunConfig config) => config is { Engine: EngineKind.Onnx, Kernels: true, Place.IsCuda: false, Model.IsEncoder: false }
         ? MemoryPlan.Of(RunOf(config))
-        : throw new TrainingException("The plan of memory is for engine onnx with kernels on the CPU; of other runs it would be wrong.");
+        : throw new TrainingException("The plan of memory is for decoders on engine onnx with kernels on the CPU; of other runs it would be wrong.");
 
     /// <summary>Every session that the run will have: those of the stages' shapes, the samples' and the statistics' included.</summary>
     private static PlannedRun RunOf(RunConfig config)

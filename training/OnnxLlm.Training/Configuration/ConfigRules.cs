@@ -4,7 +4,7 @@ namespace OnnxLlm.Training.Configuration;
 internal static class ConfigRules
 {
     public static IEnumerable<string> Broken(RunConfig c) =>
-        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c)).Concat(Stages(c));
+        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c)).Concat(Stages(c)).Concat(Objectives(c));
 
     private static IEnumerable<string> Ranges(RunConfig c)
     {
@@ -42,6 +42,9 @@ internal static class ConfigRules
             ("stability.statistics_every", t.StatisticsEvery, t.StatisticsEvery >= 0, "0 or more"),
             ("tracking.peak_gflops", c.Tracking.PeakGflops ?? 1, c.Tracking.PeakGflops is null or > 0, "above 0"),
             ("tracking.co2_grams_per_kwh", c.Tracking.Co2GramsPerKwh ?? 0, c.Tracking.Co2GramsPerKwh is null or >= 0, "0 or more"),
+            ("masking.rate", c.Masking.Rate, c.Masking.Rate is > 0 and < 1, "above 0 and below 1"),
+            ("masking.mask", c.Masking.Mask, c.Masking.Mask is >= 0 and <= 1, "from 0 to 1"),
+            ("masking.random", c.Masking.Random, c.Masking.Random >= 0 && c.Masking.Mask + c.Masking.Random <= 1, "0 or more, and with masking.mask at most 1"),
             ("samples.every", c.Samples.Every, c.Samples.Every >= 0, "0 or more"),
             ("samples.tokens", c.Samples.Tokens, c.Samples.Tokens > 0, "above 0"),
             ("samples.temperature", c.Samples.Temperature, c.Samples.Temperature >= 0, "0 or more"),
@@ -91,6 +94,13 @@ internal static class ConfigRules
     {
         if (c.Tracking.AddressMistake is { } mistake) yield return mistake;
         if (c.Samples.Every > 0 && c.Samples.Prompts.IsDefaultOrEmpty) yield return "samples.prompts: is empty, but samples.every asks for samples";
+    }
+
+    private static IEnumerable<string> Objectives(RunConfig c)
+    {
+        if (c.Model.IsEncoder != (c.Objective == Objective.MaskedLm))
+            yield return $"objective: a {c.Model.ModelType} model is trained by {(c.Model.IsEncoder ? "masked-lm" : "causal-lm")}";
+        if (c.Model.IsEncoder && c.Samples.Every > 0) yield return $"samples.every: a {c.Model.ModelType} model continues no text, so there are no samples of it";
     }
 
     private static IEnumerable<string> Context(RunConfig c)

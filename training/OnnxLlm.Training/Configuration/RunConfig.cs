@@ -24,6 +24,10 @@ public sealed record RunConfig
     /// <summary>Sequences per run of the step graph; <see cref="GlobalBatch"/> is a multiple of it.</summary>
     public required int MicroBatch { get; init; }
 
+    public Objective Objective { get; init; }
+
+    public MaskingConfig Masking { get; init; } = new();
+
     /// <summary>What runs the graphs; the trainer does not know.</summary>
     public EngineKind Engine { get; init; } = EngineKind.Onnx;
 
@@ -72,7 +76,7 @@ public sealed record RunConfig
     /// <summary>Steps between validations; 0 validates only at the end.</summary>
     public int EvaluateEvery { get; init; } = 100;
 
-    /// <summary>Size of the fixed validation set, in predicted tokens.</summary>
+    /// <summary>Size of the fixed validation set, in tokens that the model reads.</summary>
     public int EvaluateTokens { get; init; } = 65536;
 
     /// <summary>Steps between checkpoints; 0 writes only the last one.</summary>
@@ -102,7 +106,7 @@ public sealed record RunConfig
     /// <summary>What the graphs are made of.</summary>
     internal TrainingSetup Setup => new() { Model = Model, Shape = new(MicroBatch, Time), Optimizer = Optimizer.Settings, Frozen = Frozen, Step = Step };
 
-    /// <summary>T, tokens predicted per sequence.</summary>
+    /// <summary>T, tokens read per sequence.</summary>
     internal int Time => SequenceLength ?? Model.MaxPositions;
 
     /// <summary>The length of the sequences that step <paramref name="step"/> trains on, counted from 0.</summary>

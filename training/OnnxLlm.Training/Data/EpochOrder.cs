@@ -16,7 +16,7 @@ internal sealed class EpochOrder
     public EpochOrder(long count, long seed)
     {
         _count = count;
-        _seed = Mix((ulong)seed);
+        _seed = Chance.Mix((ulong)seed);
         while (1L << (2 * _halfBits) < count) _halfBits++;
     }
 
@@ -26,7 +26,7 @@ internal sealed class EpochOrder
         get
         {
             var (epoch, index) = Math.DivRem(position, _count);
-            var key = Mix(_seed ^ (ulong)epoch);
+            var key = Chance.Mix(_seed ^ (ulong)epoch);
             do index = Permute(index, key);
             while (index >= _count);
             return index;
@@ -38,16 +38,7 @@ internal sealed class EpochOrder
         var mask = (1UL << _halfBits) - 1;
         var (left, right) = ((ulong)index >> _halfBits, (ulong)index & mask);
         for (var round = 0; round < Rounds; round++)
-            (left, right) = (right, left ^ (Mix(key + (ulong)round ^ right << 16) & mask));
+            (left, right) = (right, left ^ (Chance.Mix(key + (ulong)round ^ right << 16) & mask));
         return (long)(left << _halfBits | right);
-    }
-
-    /// <summary>The finalizer of SplitMix64: every input bit changes half of the output bits.</summary>
-    private static ulong Mix(ulong x)
-    {
-        x += 0x9E3779B97F4A7C15;
-        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
-        x = (x ^ x >> 27) * 0x94D049BB133111EB;
-        return x ^ x >> 31;
     }
 }

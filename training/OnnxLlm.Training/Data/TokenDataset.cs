@@ -12,20 +12,19 @@ internal sealed class TokenDataset(TokenWindows windows, EpochOrder order, int g
 
     /// <summary>The micro-batch of sequences position … position + microBatch − 1.</summary>
     public MicroBatch MicroBatch(long position, long end = long.MaxValue) =>
-        Pack(windows, microBatch, row => position + row < end ? order[position + row] : null);
+        Pack(windows, microBatch, row => position + row < end ? (order[position + row], position + row) : null);
 
-    /// <summary>Packs one window, or a blank row, into each of <paramref name="rows"/> rows.</summary>
-    public static MicroBatch Pack(TokenWindows windows, int rows, Func<int, long?> windowOfRow)
+    /// <summary>Packs one window, drawn with a number, or a blank row into each of <paramref name="rows"/> rows.</summary>
+    public static MicroBatch Pack(TokenWindows windows, int rows, Func<int, (long Window, long Draw)?> windowOfRow)
     {
         var time = windows.Length;
-        var (inputs, labels, valid) = (new long[rows * time], new long[rows * time], 0);
-        for (var row = 0; row < rows; row++)
+        var (inputs, labels, mask, valid) = (new long[rows * time], new long[rows * time], new long[rows * time], 0);
+        for (var i = 0; i < rows; i++)
         {
-            var x = inputs.AsSpan(row * time, time);
-            var y = labels.AsSpan(row * time, time);
-            if (windowOfRow(row) is { } window) valid += windows.Fill(window, x, y);
-            else TokenWindows.Blank(x, y);
+            var row = new BatchRow(inputs.AsSpan(i * time, time), labels.AsSpan(i * time, time), mask.AsSpan(i * time, time));
+            if (windowOfRow(i) is var (window, draw)) valid += windows.Fill(window, draw, row);
+            else row.Blank();
         }
-        return new MicroBatch(inputs, labels, valid);
+        return new MicroBatch(inputs, labels, valid) { AttentionMask = mask };
     }
 }

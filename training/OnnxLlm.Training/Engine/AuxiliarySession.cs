@@ -25,6 +25,8 @@ internal sealed class AuxiliarySession : IDisposable
     /// <summary>One of its own inputs or outputs.</summary>
     public TensorBuffer this[string name] => _own[name].Host;
 
+    public bool Has(string name) => _own.ContainsKey(name);
+
     public void Run()
     {
         foreach (var input in _session.Inputs)

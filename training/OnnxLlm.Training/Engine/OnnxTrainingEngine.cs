@@ -117,6 +117,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         var norms = LayerStatistics.Norms(_parameters, Tensors, _inverseLossScale.Host.Span<float>()[0]);
         if (_activations is null) return norms;
         batch.InputIds.CopyTo(_activations["input_ids"].Span<long>());
+        if (_activations.Has("attention_mask")) batch.AttentionMask.CopyTo(_activations["attention_mask"].Span<long>());
         _activations.Run();
         float[] Of(string name) => _activations[name].Span<float>().ToArray();
         return norms.With(new ActivationMoments(Of(ActivationGraph.Mean), Of(ActivationGraph.Deviation), Of(ActivationGraph.Max)));

@@ -14,22 +14,26 @@ internal sealed class PieceSession : IDisposable
 {
     private readonly MirroredTensor _inputIds;
     private readonly MirroredTensor _labels;
+    private readonly MirroredTensor _attentionMask;
     private readonly MirroredTensor _tokenLosses;
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
+    private readonly bool _masks;
 
     /// <param name="tensor">The tensor bound to an input or output; those that belong to a micro-batch are made here.</param>
     public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
     {
-        Shape = shape;
+        (Shape, _masks) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"));
         _inputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _labels = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
+        _attentionMask = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _tokenLosses = new MirroredTensor(settings.Device, ElementType.Float, Tokens);
         _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
         _bound = Binding.Of(_session, inPlace, name => name switch
         {
             "input_ids" => _inputIds.OnDevice,
             "labels" => _labels.OnDevice,
+            "attention_mask" => _attentionMask.OnDevice,
             "token_losses" => _tokenLosses.OnDevice,
             _ => tensor(name),
         });
@@ -57,15 +61,20 @@ internal sealed class PieceSession : IDisposable
 
     public void Run(MicroBatch batch, int piece)
     {
-        batch.InputIds.AsSpan(piece * Tokens, Tokens).CopyTo(_inputIds.Host.Span<long>());
-        batch.Labels.AsSpan(piece * Tokens, Tokens).CopyTo(_labels.Host.Span<long>());
-        _inputIds.Upload();
-        _labels.Upload();
+        Put(batch.InputIds, _inputIds, piece);
+        Put(batch.Labels, _labels, piece);
+        if (_masks) Put(batch.AttentionMask, _attentionMask, piece);
         _bound.Run();
     }
 
     public void Dispose()
     {
-        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _tokenLosses]) owned.Dispose();
+        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses]) owned.Dispose();
+    }
+
+    private void Put(long[] values, MirroredTensor tensor, int piece)
+    {
+        values.AsSpan(piece * Tokens, Tokens).CopyTo(tensor.Host.Span<long>());
+        tensor.Upload();
     }
 }

@@ -20,7 +20,7 @@ internal sealed record StepMetrics
     /// <summary>How many deviations the loss lies above the recent ones, where that makes it a spike.</summary>
     public double? Spike { get; init; }
 
-    /// <summary>Tokens predicted so far.</summary>
+    /// <summary>Tokens read so far.</summary>
     public required long Tokens { get; init; }
 
     public required double TokensPerSecond { get; init; }

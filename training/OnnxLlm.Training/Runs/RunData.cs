@@ -7,6 +7,9 @@ namespace OnnxLlm.Training.Runs;
 /// <summary>The token shards of a run, opened and checked against its config.</summary>
 internal sealed class RunData : IDisposable
 {
+    /// <summary>The same for every run, whose validations hide the same tokens.</summary>
+    private const long ValidationSeed = 0;
+
     private readonly TokenShards _training;
     private readonly TokenShards _validation;
 
@@ -14,9 +17,9 @@ internal sealed class RunData : IDisposable
     public RunData(RunConfig config)
     {
         (_training, _validation) = (Open(config, "train"), Open(config, "valid"));
-        var windows = Windows(_training, config);
+        var windows = Windows(_training, config, config.Seed);
         Training = new TokenDataset(windows, new EpochOrder(windows.Count, config.Seed), config.GlobalBatch, config.MicroBatch);
-        Validation = new ValidationSet(Windows(_validation, config), config.MicroBatch, config.EvaluateTokens);
+        Validation = new ValidationSet(Windows(_validation, config, ValidationSeed), config.MicroBatch, config.EvaluateTokens);
         Record = new DataRecord(_training.Length, _validation.Length, _training.Hash, _training.TokenizerHash, Validation.Hash());
     }
 
@@ -42,5 +45,15 @@ internal sealed class RunData : IDisposable
         return shards;
     }
 
-    private static TokenWindows Windows(TokenShards shards, RunConfig config) => new(shards.Length, shards.Read, config.Time);
+    private static TokenWindows Windows(TokenShards shards, RunConfig config, long seed) =>
+        new(shards.Length, shards.Read, config.Time, config.Objective == Objective.MaskedLm ? Masking(config, shards.TokenizerHash, seed) : null);
+
+    private static TokenMasking Masking(RunConfig config, string tokenizerHash, long seed)
+    {
+        var tokenizer = DataTokenizer.Open(config, "masking", config.Masking.Tokenizer, tokenizerHash);
+        if (tokenizer.Special.Mask is not { } mask) throw new TrainingException("masking: the tokenizer has no mask token; train one with: tokenizer train --mask");
+        if (mask >= config.Model.VocabularySize) throw new TrainingException($"masking: the mask is token {mask}, model.vocab_size is {config.Model.VocabularySize}.");
+        var ordinary = Enumerable.Range(0, Math.Min(tokenizer.VocabularySize, config.Model.VocabularySize)).Where(id => !tokenizer.IsSpecial(id) && tokenizer.Bytes(id).Length > 0);
+        return new TokenMasking(config.Masking, mask, ordinary, seed);
+    }
 }

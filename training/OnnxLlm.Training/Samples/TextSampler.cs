@@ -1,5 +1,6 @@
 using OnnxLlm.Text;
 using OnnxLlm.Training.Configuration;
+using OnnxLlm.Training.Data;
 using OnnxLlm.Training.Engine;
 using OnnxLlm.Training.Metrics;
 
@@ -10,17 +11,8 @@ internal sealed class TextSampler(Tokenizer tokenizer, SamplesConfig config, int
 {
     /// <summary>The sampler that the config asks for, or null.</summary>
     /// <exception cref="TrainingException">There is no tokenizer, or it is not the one that made the data.</exception>
-    public static TextSampler? Open(RunConfig config, string tokenizerHash)
-    {
-        if (config.Samples.Every == 0) return null;
-        string[] places = config.Samples.Tokenizer is { } named ? [named] : [config.Data, Path.Combine(config.Data, "..", "tokenizer"), Path.Combine(config.Data, "tokenizer")];
-        var folder = places.FirstOrDefault(place => File.Exists(Path.Combine(place, "tokenizer.json")))
-            ?? throw new TrainingException($"samples: no tokenizer.json in {string.Join(" or ", places)}; name its folder in samples.tokenizer.");
-        var tokenizer = Tokenizer.Load(folder);
-        return tokenizerHash.Length == 0 || tokenizer.Hash == tokenizerHash
-            ? new TextSampler(tokenizer, config.Samples, config.Time, config.Seed)
-            : throw new TrainingException($"samples: the tokenizer in '{folder}' is not the one that made '{config.Data}'; name the right folder in samples.tokenizer.");
-    }
+    public static TextSampler? Open(RunConfig config, string tokenizerHash) => config.Samples.Every == 0 ? null
+        : new TextSampler(DataTokenizer.Open(config, "samples", config.Samples.Tokenizer, tokenizerHash), config.Samples, config.Time, config.Seed);
 
     public IEnumerable<TextSample> Samples(ITrainingEngine engine, long step) =>
         config.Prompts.Index().Select(p => new TextSample(step, p.Item, Continue(engine, p.Item, new Random(SeedOf(p.Index)))));

@@ -23,7 +23,7 @@ internal sealed record ChoiceScore(int Questions, Accuracy Likeliest, Accuracy L
     /// <param name="threads">Threads of the runtime; 0 = all cores.</param>
     public static ChoiceScore Run(string folder, string task, int threads)
     {
-        PackageManifest.Verify(folder);
+        PackageFolder.RequireDecoder(folder, "evaluate");
         ChoiceQuestion[] questions = ChoiceQuestion.Read(task);
         int longest = ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)).MaxPositions;
         using var model = SequenceModel.ForMeasuring(OnnxFile.Read(Path.Combine(folder, PackageManifest.ModelFile)), longest, threads);

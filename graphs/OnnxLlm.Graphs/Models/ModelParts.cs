@@ -4,10 +4,10 @@ namespace OnnxLlm.Graphs.Models;
 internal sealed record Projection(string Name, int Outputs, bool Bias = false);
 
 /// <summary>
-/// The parts that <see cref="Decoder"/> is made of, each under the name of its parameters. Training and generation compute some of them differently:
-/// the first needs gradients, the second remembers keys and values and runs on operators that every ONNX Runtime has.
+/// The parts that <see cref="Decoder"/> and <see cref="Encoder"/> are made of, each under the name of its parameters. Training and answering compute some of them differently:
+/// the first needs gradients, the second runs on operators that every ONNX Runtime has, and a decoder then remembers keys and values.
 /// </summary>
-internal abstract class DecoderParts(GraphBuilder graph, ModelConfig config)
+internal abstract class ModelParts(GraphBuilder graph, ModelConfig config)
 {
     private readonly Dictionary<string, Value> _parameters = [];
     private string _module = "";
@@ -27,7 +27,10 @@ internal abstract class DecoderParts(GraphBuilder graph, ModelConfig config)
     }
 
     /// <summary>The vectors [B, T, D] of token ids [B, T].</summary>
-    public Value Embedding(string name, Value ids) => Graph.Gather(Table(name), ids);
+    public Value Embedding(string name, Value ids) => Embedding(name, Config.VocabularySize, ids);
+
+    /// <summary>The rows, of a table [<paramref name="rows"/>, D], that ids [..] name: [.., D].</summary>
+    public Value Embedding(string name, int rows, Value ids) => Graph.Gather(Parameter($"{name}.weight", [rows, Config.Width]), ids);
 
     /// <summary>The vectors of the positions 0, 1, … of a sequence, broadcastable to [B, T, D].</summary>
     public abstract Value LearnedPositions(string name);
@@ -50,13 +53,20 @@ internal abstract class DecoderParts(GraphBuilder graph, ModelConfig config)
     public abstract Value SwiGlu(Value h, Projection gate, Projection up);
 
     /// <summary>
-    /// Causal attention [.., H*K] among the queries, keys and values that the projections make of h, all three in one or each in its own.
+    /// Attention [.., H*K] among the queries, keys and values that the projections make of h, all three in one or each in its own: causal in a decoder,
+    /// of every token to every other that is not padding in an encoder.
     /// Queries and keys are rotated by their positions in families that do so.
     /// </summary>
     public abstract Value Attention(Value h, params ReadOnlySpan<Projection> projections);
 
+    /// <summary>Of x, the rows whose scores are wanted: all of them where nothing is said.</summary>
+    public virtual Value Scored(Value x) => x;
+
     /// <summary>Scores of all tokens: x times the rows of a table [V, D].</summary>
     public abstract Value Head(Value x, string name);
+
+    /// <summary>A vector that is added to each row.</summary>
+    public Value Bias(string name, int outputs) => Parameter(name, [outputs]);
 
     /// <summary>Queries, keys and values from one tensor that holds them side by side.</summary>
     protected (Value Q, Value K, Value V) Separate(Value qkv)
@@ -76,7 +86,7 @@ internal abstract class DecoderParts(GraphBuilder graph, ModelConfig config)
         return _parameters.TryGetValue(path, out var known) ? known : _parameters[path] = Graph.Parameter(path, shape);
     }
 
-    private sealed class ScopeEnd(DecoderParts parts, IDisposable scope) : IDisposable
+    private sealed class ScopeEnd(ModelParts parts, IDisposable scope) : IDisposable
     {
         public void Dispose()
         {

@@ -1,0 +1,209 @@
+using System.Threading.Channels;
+using OnnxLlm.Runtime;
+using OnnxLlm.Serving.Metrics;
+
+namespace OnnxLlm.Serving.Engine;
+
+/// <summary>
+/// The loop of an encoder, on a thread of its own that alone touches the session: what waits when a run has ended is read together in the next, padded to the
+/// longest. It owns the session. Texts come in by a channel, a request's all at once; each has its own answer.
+/// </summary>
+internal sealed class EncoderEngine : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    private readonly EncoderSession _session;
+    private readonly EncoderSettings _settings;
+    private readonly ServingMetrics _metrics;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly Channel<IReadOnlyList<MaskedText>> _requests;
+    private readonly Queue<MaskedText> _waiting = new();
+    private readonly Thread _thread;
+    private int _queued;
+    private int _running;
+    private bool _stopping;
+
+    public EncoderEngine(EncoderSession session, EncoderSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
+    {
+        (_session, _settings, _metrics, _time, _logger) = (session, settings, metrics, time, logger);
+        _requests = Channel.CreateUnbounded<IReadOnlyList<MaskedText>>(new UnboundedChannelOptions { SingleReader = true });
+        Health = new EngineHealth(time);
+        _thread = new Thread(Loop) { IsBackground = true, Name = "encoder" };
+        _thread.Start();
+    }
+
+    public EngineHealth Health { get; }
+
+    /// <summary>Texts that are being read.</summary>
+    public int Running => Volatile.Read(ref _running);
+
+    /// <summary>Texts that wait.</summary>
+    public int Waiting => Volatile.Read(ref _queued);
+
+    /// <summary>Queues all texts of a request, or none.</summary>
+    public Admission Submit(IReadOnlyList<MaskedText> texts)
+    {
+        if (Health.IsDead) return Admission.EngineDead;
+        if (Interlocked.Add(ref _queued, texts.Count) > _settings.QueueLimit)
+        {
+            Interlocked.Add(ref _queued, -texts.Count);
+            return Admission.QueueFull;
+        }
+
+        foreach (var text in texts) text.Arrived = _time.GetTimestamp();
+        return _requests.Writer.TryWrite(texts) ? Admission.Accepted : Admission.EngineDead;
+    }
+
+    /// <summary>True if the last run, perhaps made now, succeeded. A recent one, whoever asked for it, is answer enough.</summary>
+    public async Task<bool> IsReadyAsync(CancellationToken cancellation)
+    {
+        if (!Health.IsKnown) await AskAsync(cancellation).ConfigureAwait(false);
+        return Health.IsKnown && Health.IsHealthy;
+    }
+
+    /// <summary>Abandons what waits, and waits for the run to end.</summary>
+    public void Dispose()
+    {
+        Volatile.Write(ref _stopping, true);
+        _requests.Writer.TryComplete();
+        _thread.Join();
+        _session.Dispose();
+    }
+
+    private async Task AskAsync(CancellationToken cancellation)
+    {
+        var question = new MaskedText(new EncoderInput([0], [0]), 1, cancellation) { IsProbe = true };
+        if (Submit([question]) != Admission.Accepted) return;
+        try
+        {
+            await question.Found.WaitAsync(Patience, _time, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception fault) when (fault is not OperationCanceledException)
+        {
+            // What it was is in the engine's health; where there was no answer in time, that stays unknown.
+        }
+    }
+
+    private void Loop()
+    {
+        while (Receive()) Run(NextBatch());
+        Close();
+    }
+
+    /// <summary>Takes in what has arrived; without work it waits. False when the engine is to end.</summary>
+    private bool Receive()
+    {
+        if (_waiting.Count == 0)
+        {
+            Health.Beat(idle: true);
+            _requests.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult();
+        }
+
+        Health.Beat(idle: false);
+        TakeIn();
+        return !Volatile.Read(ref _stopping) && !Health.IsDead;
+    }
+
+    private void TakeIn()
+    {
+        while (_requests.Reader.TryRead(out var texts))
+            foreach (var text in texts) _waiting.Enqueue(text);
+    }
+
+    /// <summary>The longest waiting, as many as are read together; those whose requests are gone are left out.</summary>
+    private List<MaskedText> NextBatch()
+    {
+        var (batch, longest) = (new List<MaskedText>(), 0);
+        while (_waiting.TryPeek(out var next) && batch.Count < _settings.Rows)
+        {
+            var length = Math.Max(longest, next.Input.Tokens.Length);
+            if (batch.Count > 0 && (batch.Count + 1) * length > _settings.Tokens) break;
+            _waiting.Dequeue();
+            Interlocked.Decrement(ref _queued);
+            if (next.IsCancelled) continue;
+            batch.Add(next);
+            longest = length;
+        }
+
+        return batch;
+    }
+
+    private void Run(List<MaskedText> batch)
+    {
+        if (batch.Count == 0) return;
+        Volatile.Write(ref _running, batch.Count);
+        var begun = Begin(batch);
+        try
+        {
+            var scores = _session.Score([.. batch.Select(text => text.Input)]);
+            Answer(batch, scores);
+            End(batch, begun);
+        }
+        catch (Exception fault)
+        {
+            Health.Faulted(fault);
+            _metrics.EngineFaults.Add(1);
+            _logger.LogError(fault, "A run of the encoder failed.");
+            foreach (var text in batch) text.Fail(new ServingException("The engine failed while it read the text.", fault));
+        }
+
+        Volatile.Write(ref _running, 0);
+    }
+
+    /// <summary>A text without an answer may be that text's own fault: the engine's question to the model has to tell.</summary>
+    private void Answer(List<MaskedText> batch, ReadOnlySpan<float> scores)
+    {
+        var (offset, good) = (0, true);
+        Health.Passed();
+        foreach (var text in batch)
+        {
+            var values = text.Input.Places.Length * _session.VocabularySize;
+            good &= text.Answer(scores.Slice(offset, values), _settings.Vocabulary) || Asked(text);
+            offset += values;
+        }
+
+        if (!good) Health.Doubted();
+    }
+
+    /// <summary>That question has no answer: false too, and the model is at fault.</summary>
+    private bool Asked(MaskedText text)
+    {
+        if (text.IsProbe) Health.Faulted(text.Found.Exception!);
+        return text.IsProbe;
+    }
+
+    private long Begin(List<MaskedText> batch)
+    {
+        var now = _time.GetTimestamp();
+        _metrics.Executions.Add(1, "encode");
+        _metrics.BatchSize.Observe(batch.Count);
+        _metrics.IterationTokens.Observe(batch.Sum(text => text.Input.Tokens.Length));
+        foreach (var text in batch.Where(text => !text.IsProbe))
+        {
+            _metrics.QueueTime.Observe(_time.GetElapsedTime(text.Arrived, now).TotalSeconds);
+            _metrics.PromptTokens.Add(text.Input.Tokens.Length);
+            _metrics.RequestPromptTokens.Observe(text.Input.Tokens.Length);
+        }
+
+        return now;
+    }
+
+    private void End(List<MaskedText> batch, long begun)
+    {
+        foreach (var text in batch.Where(text => !text.IsProbe))
+        {
+            _metrics.InferenceTime.Observe(_time.GetElapsedTime(begun).TotalSeconds);
+            _metrics.RequestLatency.Observe(_time.GetElapsedTime(text.Arrived).TotalSeconds);
+        }
+    }
+
+    private void Close()
+    {
+        _requests.Writer.TryComplete();
+        TakeIn();
+        var fault = new ServingException(Health.IsDead ? "The engine has failed and takes no more work." : "The server is stopping.");
+        foreach (var text in _waiting) text.Fail(fault);
+        Volatile.Write(ref _queued, 0);
+    }
+}

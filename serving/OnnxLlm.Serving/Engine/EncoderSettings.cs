@@ -1,0 +1,16 @@
+namespace OnnxLlm.Serving.Engine;
+
+internal sealed record EncoderSettings
+{
+    /// <summary>Texts that may wait; more are refused.</summary>
+    public int QueueLimit { get; init; } = 256;
+
+    /// <summary>Texts read together, at most.</summary>
+    public int Rows { get; init; } = 8;
+
+    /// <summary>Tokens read together, padding included, at most; one text is read however long it is.</summary>
+    public int Tokens { get; init; } = 4096;
+
+    /// <summary>Only tokens below this are told. Models pad their vocabulary; the padding has no text.</summary>
+    public int Vocabulary { get; init; } = int.MaxValue;
+}

@@ -1,0 +1,23 @@
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
+using OnnxLlm.Serving.Safety;
+
+namespace OnnxLlm.Serving.Models;
+
+/// <summary>A model that finds hidden tokens. Nothing is kept of its answers.</summary>
+internal sealed class EncoderModel(ServedModel description, EncoderEngine engine, Guardrails guardrails, ServingMetrics metrics) : LoadedModel(description, guardrails, metrics)
+{
+    public EncoderEngine Engine => engine;
+
+    public override EngineHealth Health => engine.Health;
+
+    public override int Running => engine.Running;
+
+    public override int Waiting => engine.Waiting;
+
+    public override Task<bool> IsReadyAsync(CancellationToken cancellation = default) => engine.IsReadyAsync(cancellation);
+
+    public override Task ForgetAsync(CancellationToken cancellation) => Task.CompletedTask;
+
+    protected override void End() => engine.Dispose();
+}

@@ -1,0 +1,15 @@
+using System.Text.Json.Serialization;
+
+namespace OnnxLlm.Training.Configuration;
+
+/// <summary>What a model is trained for.</summary>
+public enum Objective
+{
+    /// <summary>To predict each token from those before it: decoders.</summary>
+    [JsonStringEnumMemberName("causal-lm")]
+    CausalLm,
+
+    /// <summary>To find the tokens that are hidden: encoders.</summary>
+    [JsonStringEnumMemberName("masked-lm")]
+    MaskedLm,
+}
