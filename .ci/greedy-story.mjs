@@ -1,6 +1,6 @@
 // Usage: node greedy-story.mjs SERVER MODEL RECORDED: the likeliest tokens from the first token on, over HTTP. Each must be the one that the session's scores of the
-// whole text, read at once, call likeliest. And the first half must be those that PyTorch found with the weights before quantization (greedyIds of the file); of these
-// INT8 keeps 99 of 100 as the likeliest, and where it first does not, the stories part.
+// whole text, read at once, call likeliest. And of the text that PyTorch found with the weights before quantization (greedyIds of the file), read at once, nearly all must be
+// the likeliest. How long the two stories agree says little: they part at the first token that is not, and that comes early or late by chance.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 
@@ -24,8 +24,17 @@ const { tokens } = await post('/tokenize', { prompt: text.trimStart(), add_speci
 const ids = [greedyIds[0], ...tokens];
 const parted = ids.findIndex((id, i) => id !== greedyIds[i]), same = parted < 0 ? ids.length : parted;
 console.log(`the first ${same} of ${greedyIds.length} tokens are those of the weights before quantization`);
-assert.ok(same >= greedyIds.length / 2);
 
-const { tokens: read, token_logprobs: scores, top_logprobs: best } = (await post('/v1/completions', { prompt: ids, max_tokens: 1, echo: true, ...greedy })).choices[0].logprobs;
-assert.equal(read.length, ids.length + 1);
-for (let i = 1; i < ids.length; i++) assert.ok(scores[i] >= Math.max(...Object.values(best[i])), `token ${i}, '${read[i]}', is not the likeliest`);
+/** Tokens of a text that are not the likeliest after those before them. */
+async function unlikely(ids) {
+  const { tokens: read, token_logprobs: scores, top_logprobs: best } = (await post('/v1/completions', { prompt: ids, max_tokens: 1, echo: true, ...greedy })).choices[0].logprobs;
+  assert.equal(read.length, ids.length + 1);
+  return ids.map((_, i) => i).slice(1).filter(i => scores[i] < Math.max(...Object.values(best[i]))).map(i => `token ${i}, '${read[i]}'`);
+}
+
+assert.deepEqual(await unlikely(ids), []);
+
+// With activations in 8 bits INT8 keeps 98.7 of 100 tokens (the package's own measure, 32,768 of them). Of 119 then 1.6 are lost in the mean, and more than six in one of a thousand texts.
+const lost = await unlikely(greedyIds);
+console.log(`of the story before quantization ${greedyIds.length - 1 - lost.length} of ${greedyIds.length - 1} tokens are the likeliest still`);
+assert.ok(lost.length <= 6, lost.join('; '));
