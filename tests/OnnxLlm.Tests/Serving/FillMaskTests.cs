@@ -89,7 +89,7 @@ public sealed class FillMaskTests : IDisposable
     [Fact]
     public async Task Requests_ThatArriveTogether_ShareARun_AndAreAnsweredAsAlone()
     {
-        await using var server = await StartAsync(options => options with { Slots = 64 });
+        await using var server = await StartAsync(options => options with { Slots = 64, Engine = options.Engine with { QueueLimit = 400 } });
         string[] texts = [.. Enumerable.Range(1, 40).Select(i => string.Concat(Enumerable.Repeat("it ", i % 9)) + "said <mask> once")];
         JsonNode[] alone = await Task.WhenAll(texts.Select(async text => (await FillAsync(server, new() { ["input"] = text }))["data"]![0]!["masks"]!));
         var before = Metrics(server).Executions.Value("encode");
