@@ -35,40 +35,36 @@ internal readonly unsafe struct LayerNorm : IRowwise<LayerNorm.Arguments>
     private static void Compute(ref KernelContext context)
     {
         KernelTensor x = context.Input(0);
-        Arguments arguments = new()
-        {
-            Width = context.Width,
-            Partition = RowPartition.Of(x.Rows, x.Width),
-            X = x.Floats,
-            Weight = context.Input(1, [x.Width]),
-            Bias = context.Input(2, [x.Width]),
-            Y = context.Output(0, x),
-            Mean = context.Output(1, x.WithWidth(1)),
-            Rstd = context.Output(2, x.WithWidth(1)),
-            D = x.Width,
-            Epsilon = context.Float(0),
-        };
-        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
+        Arguments arguments = Over(ref context, x, gains: 1);
+        arguments.Mean = context.Output(1, x.WithWidth(1));
+        arguments.Rstd = context.Output(2, x.WithWidth(1));
+        Run(ref context, &arguments);
     }
 
     private static void ComputeOfSum(ref KernelContext context)
     {
         KernelTensor x = context.Input(0);
-        Arguments arguments = new()
-        {
-            Width = context.Width,
-            Partition = RowPartition.Of(x.Rows, x.Width),
-            X = x.Floats,
-            Skip = context.Input(1, x).Floats,
-            Weight = context.Input(2, [x.Width]),
-            Bias = context.Input(3, [x.Width]),
-            Y = context.Output(0, x),
-            Sum = context.Output(1, x),
-            D = x.Width,
-            Epsilon = context.Float(0),
-        };
-        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments.Partition.Parts, &arguments);
+        Arguments arguments = Over(ref context, x, gains: 2);
+        arguments.Skip = context.Input(1, x).Floats;
+        arguments.Sum = context.Output(1, x);
+        Run(ref context, &arguments);
     }
+
+    /// <param name="gains">Where the gains are among the inputs.</param>
+    private static Arguments Over(ref KernelContext context, in KernelTensor x, int gains) => new()
+    {
+        Width = context.Width,
+        Partition = RowPartition.Of(x.Rows, x.Width),
+        X = x.Floats,
+        Weight = context.Input(gains, [x.Width]),
+        Bias = context.Input(gains + 1, [x.Width]),
+        Y = context.Output(0, x),
+        D = x.Width,
+        Epsilon = context.Float(0),
+    };
+
+    private static void Run(ref KernelContext context, Arguments* arguments) =>
+        context.ParallelFor((delegate* unmanaged<Arguments*, nint, void>)&Part, arguments->Partition.Parts, arguments);
 
     [UnmanagedCallersOnly]
     private static void Part(Arguments* arguments, nint part) => arguments->Partition.Run<LayerNorm, Arguments>(arguments->Width, arguments, part);

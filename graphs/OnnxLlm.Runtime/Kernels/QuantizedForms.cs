@@ -34,11 +34,6 @@ internal static class QuantizedForms
     /// <summary>"GenuineIntel": its second register reads "Genu".</summary>
     private static bool IsIntel => X86Base.CpuId(0, 0).Ebx == 0x756E6547;
 
-    internal static IEnumerable<QuantizedForm> Supported =>
-        from form in Enum.GetValues<QuantizedForm>()
-        where form == QuantizedForm.Avx2 || (form == QuantizedForm.Avx512 ? Avx512BW.IsSupported : AvxVnni.IsSupported)
-        select form;
-
     /// <summary>The form for so many rows of weights: those that are fewer than a tile has lanes take that which needs none.</summary>
     internal static QuantizedForm Of(long rows) => (Forced ?? Best) is var form && (form == QuantizedForm.Avx2 || rows >= Lanes(form)) ? form : QuantizedForm.Avx2;
 

@@ -137,18 +137,17 @@ internal sealed class EncoderEngine : IDisposable
         try
         {
             var scores = _session.Score([.. batch.Select(text => text.Input)]);
-            Answer(batch, scores);
             End(batch, begun);
+            Answer(batch, scores);
         }
         catch (Exception fault)
         {
+            Volatile.Write(ref _running, 0);
             Health.Faulted(fault);
             _metrics.EngineFaults.Add(1);
             _logger.LogError(fault, "A run of the encoder failed.");
             foreach (var text in batch) text.Fail(new ServingException("The engine failed while it read the text.", fault));
         }
-
-        Volatile.Write(ref _running, 0);
     }
 
     /// <summary>A text without an answer may be that text's own fault: the engine's question to the model has to tell.</summary>
@@ -189,8 +188,10 @@ internal sealed class EncoderEngine : IDisposable
         return now;
     }
 
+    /// <summary>Before the answers leave, so that whoever has one finds it counted.</summary>
     private void End(List<MaskedText> batch, long begun)
     {
+        Volatile.Write(ref _running, 0);
         foreach (var text in batch.Where(text => !text.IsProbe))
         {
             _metrics.InferenceTime.Observe(_time.GetElapsedTime(begun).TotalSeconds);

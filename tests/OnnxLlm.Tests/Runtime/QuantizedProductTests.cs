@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
 using OnnxLlm.Runtime.Kernels;
@@ -7,7 +8,12 @@ namespace OnnxLlm.Tests.Runtime;
 public sealed class QuantizedProductTests
 {
     /// <summary>The forms that this machine has.</summary>
-    public static TheoryData<string> Forms => [.. QuantizedForms.Supported.Select(form => form.ToString())];
+    public static TheoryData<string> Forms => [.. Supported.Select(form => form.ToString())];
+
+    private static IEnumerable<QuantizedForm> Supported =>
+        from form in Enum.GetValues<QuantizedForm>()
+        where form == QuantizedForm.Avx2 || (form == QuantizedForm.Avx512 ? Avx512BW.IsSupported : AvxVnni.IsSupported)
+        select form;
 
     /// <summary>
     /// Groups of eight, four, two and one row, and together, and more than the 64 of the wide forms; weights that fill no tile, several parts of them, and a last
@@ -18,7 +24,7 @@ public sealed class QuantizedProductTests
         get
         {
             var sizes = new TheoryData<string, int, int, int, int>();
-            foreach (QuantizedForm form in QuantizedForms.Supported)
+            foreach (QuantizedForm form in Supported)
                 foreach (int m in (int[])[1, 2, 4, 8, 15, 40, 70])
                     foreach (var (n, k, block) in ((int, int, int)[])[(1, 32, 32), (7, 50, 32), (37, 300, 32), (133, 320, 64), (70, 1500, 128), (34, 300, 256)])
                         sizes.Add(form.ToString(), m, n, k, block);
