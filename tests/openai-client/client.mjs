@@ -99,7 +99,10 @@ const checks = {
     assert.equal(call.type, 'function_call');
     assert.ok(Number.isInteger(JSON.parse(call.arguments).a));
     const next = await client.responses.create({ model: 'noise', input: [{ role: 'user', content: 'Add.' }, call, { type: 'function_call_output', call_id: call.call_id, output: '2' }], max_output_tokens: 4 });
-    assert.equal(next.status, 'incomplete');
+    assert.equal(next.output[0].type, 'message');
+    const cut = await client.responses.create({ ...ask, max_output_tokens: 4 });
+    assert.equal(cut.status, 'incomplete');
+    assert.equal(cut.incomplete_details.reason, 'max_output_tokens');
     assert.equal((await refusal(client.responses.create({ ...ask, previous_response_id: 'resp_1' }))).status, 400);
   },
   async 'an answer keeps to its JSON schema'() {

@@ -164,6 +164,7 @@ public sealed class OpenAiSdkTests
 
         options.ToolChoice = ChatToolChoice.CreateNoneChoice();
         options.MaxOutputTokenCount = 5;
+        options.LogitBiases[TestServer.Tokenizer.Special.Eos!.Value] = -100;
         var next = (await Chat(server).CompleteChatAsync([.. talk, new AssistantChatMessage(answer), new ToolChatMessage(call.Id, "2")], options)).Value;
         Assert.Equal((ChatFinishReason.Length, 0), (next.FinishReason, next.ToolCalls.Count));
     }

@@ -148,7 +148,18 @@ public sealed class ResponsesTests
         options.ToolChoice = ResponseToolChoice.CreateNoneChoice();
         options.MaxOutputTokenCount = 4;
         ResponseResult next = await Client(server).CreateResponseAsync(options);
-        Assert.Equal(ResponseIncompleteStatusReason.MaxOutputTokens, next.IncompleteStatusDetails.Reason);
+        Assert.IsType<MessageResponseItem>(Assert.Single(next.OutputItems), exactMatch: false);
+        Assert.InRange(next.Usage.OutputTokenCount, 1, 4);
+    }
+
+    [Fact]
+    public async Task Sdk_WithALimit_LearnsThatTheAnswerIsIncomplete()
+    {
+        await using var server = await TestServer.StartAsync(Teller("Once upon a time."));
+        var options = Options("Hello");
+        options.MaxOutputTokenCount = 3;
+        ResponseResult response = await Client(server).CreateResponseAsync(options);
+        Assert.Equal(ResponseIncompleteStatusReason.MaxOutputTokens, response.IncompleteStatusDetails.Reason);
     }
 
     /// <summary>What an item says: its text, or its arguments.</summary>
