@@ -6,7 +6,7 @@ using OnnxLlm.Graphs.Onnx;
 namespace OnnxLlm.Graphs.Cuda;
 
 /// <summary>
-/// A cache of bytes as the CUDA provider reads it best. For a single query it has a kernel that reads bytes where they lie, if all of them stand for themselves times one number. Where each channel has
+/// A cache of 16 or 8 bits as the CUDA provider reads it best. That of 16 bits is of the activations' type, as any cache of floats. Of bytes: for a single query it has a kernel that reads bytes where they lie, if all of them stand for themselves times one number. Where each channel has
 /// its own scale it widens the whole cache first, in every step.
 /// </summary>
 internal static class CudaCache
@@ -19,6 +19,19 @@ internal static class CudaCache
 
     /// <summary>What the kernel is compiled for: query heads of a key/value head, elements of a head.</summary>
     private static readonly long[] Ratios = [4, 8, 16, 32], Sizes = [64, 128, 256];
+
+    /// <summary>Attention over a cache of bfloat16 becomes that over one of the type that everything has.</summary>
+    public static void Widen(ModelProto model)
+    {
+        foreach (var (narrow, wide) in ((Function, Function)[])[(CachedAttention.BFloat16Plain, CachedAttention.Plain), (CachedAttention.BFloat16Rotary, CachedAttention.Rotary)])
+        {
+            if (model.Functions.FirstOrDefault(f => f.Name == narrow.Name) is not { } definition) continue;
+            model.Functions.Remove(definition);
+            OnnxWriter.Define(model, wide);
+            foreach (var node in model.Graph.Node.Where(n => n.Domain == Function.Domain && n.OpType == narrow.Name)) node.OpType = wide.Name;
+        }
+        foreach (var cache in model.Graph.Input.Concat(model.Graph.Output).Where(v => v.Type.TensorType.ElemType == (int)ElementType.BFloat16)) cache.Type.TensorType.ElemType = (int)ElementType.Float;
+    }
 
     /// <summary>
     /// Signed bytes with a scale for each channel become such that stand for themselves: new keys and values are divided by the scales of their channels before they are kept, and queries and what

@@ -123,6 +123,7 @@ public static class CudaGeneration
     {
         var copy = model.Clone();
         var graph = copy.Graph;
+        CudaCache.Widen(copy);
         CudaCache.ShareScales(graph);
         if (type == ElementType.Float) return copy;
         var wide = graph.Node.Where(n => n.OpType == CachedAttention.Int8Plain.Name || n.OpType == CachedAttention.Int8Rotary.Name).SelectMany(n => n.Input.TakeLast(CachedAttention.ScaleCount)).Append(CudaCache.Scale).ToHashSet();

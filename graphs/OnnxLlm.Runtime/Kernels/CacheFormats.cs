@@ -30,6 +30,26 @@ internal readonly unsafe struct FloatCache : ICacheFormat
     public static float* Read<T>(byte* cache, float* scales, long tokens, long size, float* room) where T : unmanaged, ILanes<T> => (float*)cache;
 }
 
+/// <summary>Floats of 16 bits: the upper half of a float. They are widened as bytes are, see <see cref="Int8Cache"/>.</summary>
+internal readonly unsafe struct BFloat16Cache : ICacheFormat
+{
+    public static long Size => sizeof(ushort);
+
+    public static long Room(long elements) => elements;
+
+    public static void Write(float* head, float* scales, byte* cache, long size)
+    {
+        for (long i = 0; i < size; i++) ((ushort*)cache)[i] = BFloat16s.Rounded(head[i]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static float* Read<T>(byte* cache, float* scales, long tokens, long size, float* room) where T : unmanaged, ILanes<T>
+    {
+        var source = (ushort*)cache;
+        for (long i = 0; i < tokens * size; i += T.Count) T.Store(T.Load(source + i), room + i);
+        return room;
+    }}
+
 /// <summary>
 /// Signed bytes that stand for byte·scale, a scale for each channel of a head. They are widened once for all queries that share the head, into a room that
 /// stays in the processor's first cache: what is read from memory is a quarter.

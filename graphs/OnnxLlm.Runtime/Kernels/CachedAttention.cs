@@ -10,6 +10,10 @@ internal static unsafe class CachedAttention
 
     internal static readonly Kernel Rotary = Create("RotaryCachedAttention", &ComputeRotary, ElementType.Float, [ElementType.Float, ElementType.Float]);
 
+    internal static readonly Kernel BFloat16Plain = Create("BFloat16CachedAttention", &ComputeBFloat16Plain, ElementType.BFloat16, []);
+
+    internal static readonly Kernel BFloat16Rotary = Create("BFloat16RotaryCachedAttention", &ComputeBFloat16Rotary, ElementType.BFloat16, [ElementType.Float, ElementType.Float]);
+
     internal static readonly Kernel Int8Plain = Create("Int8CachedAttention", &ComputeInt8Plain, ElementType.Int8, [ElementType.Float, ElementType.Float]);
 
     internal static readonly Kernel Int8Rotary = Create(
@@ -24,36 +28,49 @@ internal static unsafe class CachedAttention
 
     private static void ComputePlain(ref KernelContext context)
     {
-        CachedArguments x = Arguments(ref context);
+        CachedArguments x = Arguments(ref context, ElementType.Float);
         Run(ref context, &x);
     }
 
     private static void ComputeRotary(ref KernelContext context)
     {
-        CachedArguments x = Arguments(ref context);
+        CachedArguments x = Arguments(ref context, ElementType.Float);
+        ReadRotation(ref context, ref x);
+        Run(ref context, &x);
+    }
+
+    private static void ComputeBFloat16Plain(ref KernelContext context)
+    {
+        CachedArguments x = Arguments(ref context, ElementType.BFloat16);
+        Run(ref context, &x);
+    }
+
+    private static void ComputeBFloat16Rotary(ref KernelContext context)
+    {
+        CachedArguments x = Arguments(ref context, ElementType.BFloat16);
         ReadRotation(ref context, ref x);
         Run(ref context, &x);
     }
 
     private static void ComputeInt8Plain(ref KernelContext context)
     {
-        CachedArguments x = Arguments(ref context);
+        CachedArguments x = Arguments(ref context, ElementType.Int8);
         ReadScales(ref context, ref x, first: 5);
         Run(ref context, &x);
     }
 
     private static void ComputeInt8Rotary(ref KernelContext context)
     {
-        CachedArguments x = Arguments(ref context);
+        CachedArguments x = Arguments(ref context, ElementType.Int8);
         ReadRotation(ref context, ref x);
         ReadScales(ref context, ref x, first: 7);
         Run(ref context, &x);
     }
 
-    private static CachedArguments Arguments(ref KernelContext context)
+    private static CachedArguments Arguments(ref KernelContext context, ElementType cache)
     {
         KernelTensor qkv = context.Input(0), pastKey = context.Input(1), lengths = context.Input(3), total = context.Input(4);
-        CachedArguments x = new() { Width = context.Width, H = context.Integer(0), G = context.Integer(1), Qkv = qkv.Floats, PastKey = (byte*)pastKey.Data, Lengths = (int*)lengths.Data };
+        CachedArguments x = new() { Width = context.Width, Cache = cache, H = context.Integer(0), G = context.Integer(1), Qkv = qkv.Floats, PastKey = (byte*)pastKey.Data, Lengths = (int*)lengths.Data };
         if (qkv.Rank != 3 || pastKey.Rank != 4) throw new ModelRuntimeException("qkv must have three dimensions, the cache four");
         (x.B, x.S, x.PastLength, x.K) = (qkv.Shape[0], qkv.Shape[1], pastKey.Shape[2], pastKey.Shape[3]);
         if (x.G <= 0 || x.H % x.G != 0 || pastKey.Shape[0] != x.B || pastKey.Shape[1] != x.G || qkv.Shape[2] != (x.H + 2 * x.G) * x.K)
@@ -96,14 +113,16 @@ internal static unsafe class CachedAttention
     [UnmanagedCallersOnly]
     private static void AppendPart(CachedArguments* x, nint part)
     {
-        if (x->IsInt8) Append<Int8Cache>(x, part);
+        if (x->Cache == ElementType.BFloat16) Append<BFloat16Cache>(x, part);
+        else if (x->Cache == ElementType.Int8) Append<Int8Cache>(x, part);
         else Append<FloatCache>(x, part);
     }
 
     [UnmanagedCallersOnly]
     private static void AttendPart(CachedArguments* x, nint part)
     {
-        if (x->IsInt8) Attend<Int8Cache>(x, part);
+        if (x->Cache == ElementType.BFloat16) Attend<BFloat16Cache>(x, part);
+        else if (x->Cache == ElementType.Int8) Attend<Int8Cache>(x, part);
         else Attend<FloatCache>(x, part);
     }
 
@@ -126,15 +145,14 @@ internal static unsafe class CachedAttention
 internal unsafe struct CachedArguments
 {
     internal VectorWidth Width;
+    internal ElementType Cache;
     internal long B, S, H, G, K, PastLength, Length, TokensPerBlock, Blocks;
     internal byte* PastKey, PastValue, Key, Value;
     internal float* Qkv, Y, Cos, Sin;
     internal int* Lengths;
 
-    /// <summary>What a byte of a head's channel stands for, [G, K]; null where the cache holds floats.</summary>
+    /// <summary>What a byte of a head's channel stands for, [G, K]; null where the cache holds no bytes.</summary>
     internal float* KeyScale, ValueScale;
-
-    internal readonly bool IsInt8 => KeyScale != null;
 
     /// <summary>Keys of a row before its new tokens; none where its tokens are padded.</summary>
     internal readonly long Past(long row) => Math.Max(0, Lengths[row] + 1 - S);

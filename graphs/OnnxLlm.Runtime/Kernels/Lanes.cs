@@ -15,6 +15,9 @@ internal unsafe interface ILanes<T> where T : unmanaged, ILanes<T>
     /// <summary>Signed bytes as floats.</summary>
     static abstract T Load(sbyte* source);
 
+    /// <summary>Floats of 16 bits (bfloat16) as floats.</summary>
+    static abstract T Load(ushort* source);
+
     static abstract void Store(T value, float* target);
 
     static abstract T All(float value);

@@ -20,6 +20,9 @@ internal readonly unsafe struct Lanes512(Vector512<float> value) : ILanes<Lanes5
     public static Lanes512 Load(sbyte* source) => new(SignedBytes.Sixteen(source));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Lanes512 Load(ushort* source) => new(BFloat16s.Sixteen(source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Lanes512 value, float* target) => Vector512.Store(value._value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -25,6 +25,14 @@ internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<Port
     });
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static PortableLanes Load(ushort* source) => new(Count switch
+    {
+        4 => BFloat16s.Four(source).AsVector(),
+        8 => BFloat16s.Eight(source).AsVector(),
+        _ => BFloat16s.Sixteen(source).AsVector(),
+    });
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(PortableLanes value, float* target) => Vector.Store(value._value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -11,6 +11,8 @@ internal readonly unsafe struct ScalarLane(float value) : ILanes<ScalarLane>
 
     public static ScalarLane Load(sbyte* source) => new(*source);
 
+    public static ScalarLane Load(ushort* source) => new(BitConverter.UInt32BitsToSingle((uint)*source << 16));
+
     public static void Store(ScalarLane value, float* target) => *target = value._value;
 
     public static ScalarLane All(float value) => new(value);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using OnnxLlm.Benchmarks.Measuring;
 using OnnxLlm.Benchmarks.Models;
+using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Benchmarks.Cache;
@@ -17,7 +18,7 @@ internal sealed class CacheSuite(CacheJob job, TimeProvider time, TextWriter out
         using var folder = new TemporaryFolder("cache");
         string source = job.Model ?? RandomModel.Write(folder.Path, RandomModel.Large);
         int[] text = Text(ModelPackage.Open(source).Config.VocabularySize);
-        using GenerationSession floats = Open(QuantizedCopy.Write(source, folder.Path), text), bytes = Open(QuantizedCopy.Write(source, folder.Path, text), text);
+        using GenerationSession floats = Open(QuantizedCopy.Write(source, folder.Path, ElementType.Float), text), bytes = Open(QuantizedCopy.Write(source, folder.Path, ElementType.Int8, text), text);
         var machine = new QuietMachine(time, job.Threads, output);
         var processor = new ProcessorTime(time);
         TimeSpan before = Environment.CpuUsage.TotalTime;

@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Onnx;
@@ -13,14 +14,20 @@ internal static class QuantizedCopy
     /// <summary>Writes the package into <paramref name="folder"/>, and returns its path.</summary>
     /// <param name="source">The float package.</param>
     /// <param name="folder">Where the other is to be.</param>
-    /// <param name="calibration">Tokens from which the scales of an 8-bit cache are found; null for a cache of floats.</param>
-    public static string Write(string source, string folder, int[]? calibration = null)
+    /// <param name="cache">What its cache holds.</param>
+    /// <param name="calibration">Tokens from which the scales of an 8-bit cache are found.</param>
+    public static string Write(string source, string folder, ElementType cache = ElementType.BFloat16, int[]? calibration = null)
     {
         PackageManifest manifest = PackageManifest.Verify(source);
         if (manifest.Precision != "float32") throw new BenchmarkException($"{source} is {manifest.Precision} already; give the float package.");
         ModelProto model = WeightQuantizer.Quantize(OnnxFile.Read(Path.Combine(source, PackageManifest.ModelFile)), new QuantizationSettings()).Model;
-        if (calibration is not null) model = CacheQuantizer.Quantize(model, CacheCalibration.Scales(model, ModelConfig.Load(Path.Combine(source, PackageManifest.ConfigFile)), calibration, threads: 0));
-        string package = Path.Combine(folder, $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(source))}-int8{(calibration is null ? "" : "-cache")}");
+        model = cache switch
+        {
+            ElementType.Int8 => CacheQuantizer.Quantize(model, CacheCalibration.Scales(model, ModelConfig.Load(Path.Combine(source, PackageManifest.ConfigFile)), calibration!, threads: 0)),
+            ElementType.BFloat16 => CacheQuantizer.ToBFloat16(model),
+            _ => model,
+        };
+        string package = Path.Combine(folder, $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(source))}-int8{(cache == ElementType.BFloat16 ? "" : $"-{cache}-cache")}");
         PackageWriter.Replace(package, partial =>
         {
             foreach (string name in manifest.Files.Keys.Except(Left)) File.Copy(Path.Combine(source, name), Path.Combine(partial, name));

@@ -26,6 +26,8 @@ internal static class GenerationCases
                     string name = $"{config.ModelType} {(quantized ? "int8" : "float")} {type}";
                     yield return ($"{name} tokens", () => GraphLint.Of($"{name} tokens", CudaGeneration.ForTokens(model.Value, type, Length).ToByteArray(), Placement.Caches(config)));
                     if (quantized) yield return ($"{config.ModelType} widened {type} tokens", () => GraphLint.Of($"{config.ModelType} widened {type} tokens", CudaGeneration.ForTokens(WidenedWeights.Of(model.Value), type, Length).ToByteArray(), Placement.Caches(config)));
+                    var narrow = new Lazy<ModelProto>(() => CacheQuantizer.ToBFloat16(model.Value));
+                    yield return ($"{name} narrow cache tokens", () => GraphLint.Of($"{name} narrow cache tokens", CudaGeneration.ForTokens(narrow.Value, type, Length).ToByteArray(), Placement.Caches(config)));
                     foreach (var found in Int8Cache($"{config.ModelType} {(quantized ? "int8" : "float")} byte-cache {type}", config, model, type)) yield return found;
                     yield return ($"{name} prompts", () => GraphLint.Of($"{name} prompts", CudaGeneration.ForPrompts(model.Value, type).ToByteArray(), Placement.Caches(config), strict: false));
                 }

@@ -27,7 +27,7 @@ internal static class KernelHarness
     /// <summary>Outputs of one run, floats all; the caller's inputs are disposed.</summary>
     public static float[][] Run(OneNode node, string? width, int threads, params TensorBuffer[] inputs) => [.. RunAny(node, width, threads, inputs).Cast<float[]>()];
 
-    /// <summary>As <see cref="Run"/>, but an output may also be of signed bytes.</summary>
+    /// <summary>As <see cref="Run"/>, but an output that is not of floats comes as bytes.</summary>
     public static Array[] RunAny(OneNode node, string? width, int threads, params TensorBuffer[] inputs)
     {
         CustomOperator.ForcedWidth = width is null ? null : Enum.Parse<VectorWidth>(width);
@@ -71,6 +71,6 @@ internal static class KernelHarness
     private static Array Take(TensorBuffer buffer)
     {
         using (buffer)
-            return buffer.Type == ElementType.Int8 ? buffer.Span<sbyte>().ToArray() : buffer.Span<float>().ToArray();
+            return buffer.Type == ElementType.Float ? buffer.Span<float>().ToArray() : buffer.RawBytes().ToArray();
     }
 }

@@ -18,11 +18,12 @@ public sealed class CachePrecisionTests
     private const string Text = "Once upon a time there was a small server.";
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Embedding_ReadInPiecesOrWhole_IsTheSame(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Embedding_ReadInPiecesOrWhole_IsTheSame(Weights weights)
     {
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         await using var pieces = await StartAsync(package, change: engine => engine with { PrefillChunk = 5 });
         await using var whole = await StartAsync(package);
         float[] first = await VectorAsync(pieces), second = await VectorAsync(whole);
@@ -33,11 +34,12 @@ public sealed class CachePrecisionTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Scores_OverHttp_AreTheSessions(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Scores_OverHttp_AreTheSessions(Weights weights)
     {
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         await using var server = await StartAsync(package);
         JsonObject tensor = new() { ["name"] = "input_ids", ["shape"] = new JsonArray(1, 4), ["datatype"] = "INT64", ["data"] = new JsonArray(3, 5, 7, 11) };
         var answer = await server.PostAsync("/v2/models/real/infer", new() { ["inputs"] = new JsonArray(tensor) });
@@ -47,11 +49,12 @@ public sealed class CachePrecisionTests
 
     /// <summary>Together, in a stream, behind a beginning that is known, and in this process: it is always the same text.</summary>
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Answers_HoweverTheyAreAskedFor_AreThoseOfOneSlot(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Answers_HoweverTheyAreAskedFor_AreThoseOfOneSlot(Weights weights)
     {
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         await using var alone = await StartAsync(package, slots: 1, change: engine => engine with { PrefixCacheBytes = 0 });
         await using var server = await StartAsync(package);
         var expected = await server.ChatAsync(Body(3));
@@ -71,11 +74,12 @@ public sealed class CachePrecisionTests
 
     /// <summary>The less urgent answer loses its only slot at its fifth token: the model waits there until the more urgent one stands in line.</summary>
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Answer_ThatLostItsSlot_IsTheOneItWouldHaveBeen(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Answer_ThatLostItsSlot_IsTheOneItWouldHaveBeen(Weights weights)
     {
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         TestServer? started = null;
         Task<JsonNode>? urgent = null;
         var steps = int.MinValue;

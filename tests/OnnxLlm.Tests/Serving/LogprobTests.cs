@@ -27,13 +27,14 @@ public sealed class LogprobTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Echo_OfAPrompt_HasTheLossesOfTheEvaluator(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Echo_OfAPrompt_HasTheLossesOfTheEvaluator(Weights weights)
     {
         const int Length = 30;
         const double Arithmetic = 2e-5;                 // sums of a few hundred products in another order, each rounded by 6e-8
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         ImmutableArray<int> ids = [.. Enumerable.Range(0, Length).Select(i => (7 * i + 3) % 280)];
         await using var server = await TestServer.StartAsync(more: [new ModelSource("real", () => ModelLoader.Load(new() { Model = package.Folder, Name = "real", Threads = 1 }), () => "")]);
         var answer = await server.CompleteAsync(new() { ["model"] = "real", ["prompt"] = new JsonArray([.. ids.Select(id => JsonValue.Create(id))]), ["echo"] = true, ["logprobs"] = 1, ["max_tokens"] = 0 });

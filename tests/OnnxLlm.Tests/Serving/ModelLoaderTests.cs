@@ -40,11 +40,12 @@ public sealed class ModelLoaderTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Answers_OfARealModelTogether_EqualSoloAnswers(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Answers_OfARealModelTogether_EqualSoloAnswers(Weights weights)
     {
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         var solo = new List<int[]>();
         using (var alone = Engine(package, slots: 1))
             for (var i = 0; i < 12; i++) solo.Add(await AnswerAsync(alone, i));
@@ -55,11 +56,12 @@ public sealed class ModelLoaderTests
 
     /// <summary>Of a few words only, so that an untrained model repeats itself and there is something to guess.</summary>
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Answers_OfARealModelGuessedAhead_AreTheSame(bool int8Cache)
+    [InlineData(Weights.Floats)]
+    [InlineData(Weights.Bytes)]
+    [InlineData(Weights.BytesAndCache)]
+    public async Task Answers_OfARealModelGuessedAhead_AreTheSame(Weights weights)
     {
-        using var package = new ServedPackage(weights: int8Cache ? Weights.BytesAndCache : Weights.Floats);
+        using var package = new ServedPackage(weights: weights);
         var metrics = new ServingMetrics();
         ImmutableArray<TokenBias> few = [.. Enumerable.Range(100, 4).Select(token => new TokenBias(token, 50))];
         using InferenceEngine plain = Engine(package, slots: 1), guessing = Engine(package, slots: 1, speculation: 5, metrics);

@@ -1,11 +1,12 @@
 using OnnxLlm.Benchmarks.Models;
+using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Tests.Runtime;
 using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
 
-/// <summary>What of a package is in 8 bits.</summary>
+/// <summary>What of a package is in 8 bits. Beside weights of 8 bits the cache is of 16, unless it is of 8 too.</summary>
 public enum Weights
 {
     Floats,
@@ -35,7 +36,7 @@ internal sealed class ServedPackage : IDisposable
         _package = new TinyPackage(TinyModel.Random(config, seed: 3), TestServer.Tokenizer);
         Folder = weights == Weights.Floats
             ? _package.Folder
-            : QuantizedCopy.Write(_package.Folder, Path.GetDirectoryName(_package.Folder)!, weights == Weights.BytesAndCache ? Text(config) : null);
+            : QuantizedCopy.Write(_package.Folder, Path.GetDirectoryName(_package.Folder)!, weights == Weights.BytesAndCache ? ElementType.Int8 : ElementType.BFloat16, Text(config));
     }
 
     public string Folder { get; }

@@ -8,7 +8,7 @@ using OnnxLlm.Tools.Quantization;
 
 namespace OnnxLlm.Tests.Tools;
 
-/// <summary>From <c>--kv-cache int8</c> to a package whose cache holds bytes.</summary>
+/// <summary>From <c>--kv-cache</c> to a package whose cache holds bytes, or floats of 16 or 32 bits.</summary>
 public sealed class CacheQuantizerTests : IDisposable
 {
     private readonly Workshop _shop = new();
@@ -35,6 +35,25 @@ public sealed class CacheQuantizerTests : IDisposable
         Assert.Contains("A token takes 128 bytes instead of 512.", File.ReadAllText(_shop.At("models/int8/MODEL_CARD.md")), StringComparison.Ordinal);
         Assert.Equal(0, _shop.Run("evaluate", "--model", "@models/int8", "--data", "@data/shards").Code);
         Assert.Contains("Int8RotaryCachedAttention", _shop.Run("inspect", "model", "@models/int8").Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Quantize_AsItComes_HasACacheOf16Bits()
+    {
+        _shop.Export();
+        string[] command = ["quantize", "--model", "@models/tiny", "--out", "@models/int8", "--tokens", "400", "--max-perplexity-loss", "0.03"];
+        var (code, output, error) = _shop.Run(command);
+        Assert.Equal((0, ""), (code, error));
+        Assert.Contains("512 ->       256 bytes a token", output, StringComparison.Ordinal);
+        var report = QuantizationReport.Parse(PackageManifest.Verify(_shop.At("models/int8")).Quantization)!.KvCache!;
+        Assert.Equal((16, null, null), (report.Bits, report.Margin, report.CalibrationTokens));
+        Assert.NotEqual(0, report.PerplexityLoss);
+        Assert.Contains("Keys and values: 16 bits, the upper half of a float (bfloat16). A token takes 256 bytes instead of 512.", File.ReadAllText(_shop.At("models/int8/MODEL_CARD.md")), StringComparison.Ordinal);
+        Assert.Contains("BFloat16RotaryCachedAttention", _shop.Run("inspect", "model", "@models/int8").Output, StringComparison.Ordinal);
+
+        Assert.StartsWith("up to date: ", _shop.Run([.. command, "--kv-cache", "bfloat16"]).Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("bytes a token", _shop.Run([.. command, "--kv-cache", "float32"]).Output, StringComparison.Ordinal);
+        Assert.Null(QuantizationReport.Parse(PackageManifest.Verify(_shop.At("models/int8")).Quantization)!.KvCache);
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
 using OnnxLlm.Tests.Text;
@@ -23,7 +24,7 @@ public sealed class Stories15m : IDisposable
     {
         _package = new(Import);
         _quantized = new(() => Quantize("stories15m-int8", new()));
-        _int8Cache = new(() => Quantize("stories15m-int8-cache", new() { Int8Cache = true }));
+        _int8Cache = new(() => Quantize("stories15m-int8-cache", new() { Cache = ElementType.Int8 }));
     }
 
     /// <summary>Folder of the float package.</summary>

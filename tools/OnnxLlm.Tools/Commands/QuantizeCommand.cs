@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using OnnxLlm.Graphs;
 using OnnxLlm.Tools.Quantization;
 
 namespace OnnxLlm.Tools.Commands;
@@ -7,6 +8,8 @@ namespace OnnxLlm.Tools.Commands;
 /// <summary><c>quantize --model FOLDER --out FOLDER [--data SHARDS]</c></summary>
 internal static class QuantizeCommand
 {
+    private static readonly Dictionary<string, ElementType> CacheTypes = new() { ["float32"] = ElementType.Float, ["bfloat16"] = ElementType.BFloat16, ["int8"] = ElementType.Int8 };
+
     public static Command Create()
     {
         var model = new Option<string>("--model") { Description = "Folder of the float model package.", Required = true };
@@ -15,8 +18,8 @@ internal static class QuantizeCommand
         var loss = new Option<double>("--max-perplexity-loss") { Description = "Largest growth of the perplexity that is accepted; 0.01 is 1 %.", DefaultValueFactory = _ => 0.01 };
         var block = new Option<int>("--block") { Description = "Weights that share one scale.", DefaultValueFactory = _ => 32 };
         var exclude = new Option<string[]>("--exclude") { Description = "Names of weights that stay as they are; * stands for any characters.", AllowMultipleArgumentsPerToken = true };
-        var cache = new Option<string>("--kv-cache") { Description = "How keys and values are kept while answering: float32, or int8, which takes a quarter of the memory.", DefaultValueFactory = _ => "float32" };
-        cache.AcceptOnlyFromAmong("float32", "int8");
+        var cache = new Option<string>("--kv-cache") { Description = "How keys and values are kept while answering: float32, bfloat16, which takes half of the memory, or int8, which takes a quarter.", DefaultValueFactory = _ => "bfloat16" };
+        cache.AcceptOnlyFromAmong([.. CacheTypes.Keys]);
         var tokens = new Option<int>("--tokens") { Description = "Validation tokens that both models are scored on.", DefaultValueFactory = _ => 32768 };
         var threads = new Option<int>("--threads") { Description = "Threads of the runtime; 0 is one per core." };
         var force = new Option<bool>("--force") { Description = "Quantize even if the package is up to date." };
@@ -27,7 +30,7 @@ internal static class QuantizeCommand
             Target = parsed.GetRequiredValue(target),
             Data = parsed.GetValue(data),
             MaxPerplexityLoss = parsed.GetValue(loss),
-            Settings = new() { Block = parsed.GetValue(block), Exclude = [.. parsed.GetValue(exclude) ?? []], Int8Cache = parsed.GetValue(cache) == "int8" },
+            Settings = new() { Block = parsed.GetValue(block), Exclude = [.. parsed.GetValue(exclude) ?? []], Cache = CacheTypes[parsed.GetRequiredValue(cache)] },
             Tokens = parsed.GetValue(tokens),
             Threads = parsed.GetValue(threads),
         }));

@@ -18,7 +18,7 @@ internal static class KernelCases
 
     internal static ImmutableArray<KernelCase> All { get; } =
     [
-        .. Products(), .. QuantizedProducts(), .. CachedAttentions(), .. Int8CachedAttentions(),
+        .. Products(), .. QuantizedProducts(), .. CachedAttentions(), .. BFloat16CachedAttentions(), .. Int8CachedAttentions(),
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
@@ -139,6 +139,18 @@ internal static class KernelCases
         let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
         select Cached(function, size, [Packed(size), cache, cache, .. Rotation(size.K)], (g, x) => [.. x[..3], .. Lengths(g, size.Keys), .. function == "CachedAttention" ? [] : x[3..]]);
 
+    /// <summary>Everything that is rounded is a multiple of 1/64 of at most 2, keys also after they were turned by −1 and 0: 16 bits hold that exactly, so kernel and body keep the same numbers.</summary>
+    private static IEnumerable<KernelCase> BFloat16CachedAttentions() =>
+        from size in CacheSizes
+        from function in new[] { "BFloat16CachedAttention", "BFloat16RotaryCachedAttention" }
+        let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
+        select Cached(function, size, [Packed(size), cache, cache, .. Rotation(size.K)], (g, x) =>
+        {
+            Value Exact(Value value) => Whole(g, value * 64) * (1.0 / 64);
+            Value[] rotation = function == "BFloat16CachedAttention" ? [] : [Whole(g, x[3]), Whole(g, x[4])];
+            return [Exact(x[0]), g.Cast(Exact(x[1]), ElementType.BFloat16), g.Cast(Exact(x[2]), ElementType.BFloat16), .. Lengths(g, size.Keys), .. rotation];
+        });
+
     /// <summary>
     /// Everything that is rounded is a multiple of 1/64 and every scale a power of two, so that what reaches the cache is exact, ties and overflows included: kernel and
     /// body must then hold the same bytes.
@@ -150,12 +162,13 @@ internal static class KernelCases
         let scale = TensorShape.Of([1, size.G, 1, size.K])
         select Cached(function, size, [Packed(size), cache, cache, scale, scale, .. Rotation(size.K)], (g, x) =>
         {
-            Value Whole(Value value) => g.Emit("Floor", [value], value.Type, value.Shape);
-            Value Bytes(Value value) => g.Cast(Whole(value * 63), ElementType.Int8);
-            Value Scale(Value value) => g.Pow(g.Scalar(2, value), Whole(value)) * (1.0 / 64);
-            Value[] rotation = function == "Int8CachedAttention" ? [] : [Whole(x[5]), Whole(x[6])];
-            return [Whole(x[0] * 64) * (1.0 / 64), Bytes(x[1]), Bytes(x[2]), .. Lengths(g, size.Keys), .. rotation, Scale(x[3]), Scale(x[4])];
+            Value Bytes(Value value) => g.Cast(Whole(g, value * 63), ElementType.Int8);
+            Value Scale(Value value) => g.Pow(g.Scalar(2, value), Whole(g, value)) * (1.0 / 64);
+            Value[] rotation = function == "Int8CachedAttention" ? [] : [Whole(g, x[5]), Whole(g, x[6])];
+            return [Whole(g, x[0] * 64) * (1.0 / 64), Bytes(x[1]), Bytes(x[2]), .. Lengths(g, size.Keys), .. rotation, Scale(x[3]), Scale(x[4])];
         });
+
+    private static Value Whole(GraphBuilder g, Value value) => g.Emit("Floor", [value], value.Type, value.Shape);
 
     private static KernelCase Cached(
         string function, (int[] Keys, long S, long Past, long H, long G, long K) size, ImmutableArray<TensorShape> shapes, Func<GraphBuilder, Value[], Value[]> inputs) => new(

@@ -7,13 +7,16 @@ namespace OnnxLlm.Tools.Quantization;
 /// <summary>How keys and values are rounded, and what that was measured to add to the cost of rounding the weights.</summary>
 internal sealed record CacheReport
 {
-    public int Bits { get; init; } = 8;
+    /// <summary>Of a number in a cache of floats, of which there is no report.</summary>
+    public const int FloatBits = 32;
 
-    /// <summary>See <see cref="CacheCalibration.Margin"/>.</summary>
-    public required float Margin { get; init; }
+    public required int Bits { get; init; }
 
-    /// <summary>Tokens from which the scales were found; none of them is scored.</summary>
-    public required int CalibrationTokens { get; init; }
+    /// <summary>See <see cref="CacheCalibration.Margin"/>; null where there are no scales.</summary>
+    public float? Margin { get; init; }
+
+    /// <summary>Tokens from which the scales were found; none of them is scored. Null where there are no scales.</summary>
+    public int? CalibrationTokens { get; init; }
 
     /// <summary>Bytes of keys and values of one token, as floats.</summary>
     public required long FloatBytesPerToken { get; init; }
@@ -28,18 +31,25 @@ internal sealed record CacheReport
 
     public required double PerplexityLossError { get; init; }
 
-    /// <summary>Mean KL(float cache‖8-bit cache), in nats.</summary>
+    /// <summary>Mean KL(float cache‖this cache), in nats.</summary>
     public required double MeanDivergence { get; init; }
 
-    public static CacheReport Of(ScoreComparison c, ModelConfig config, int calibrationTokens)
+    public static int BitsOf(ElementType type) => 8 * type.Size();
+
+    /// <param name="c">The first scores with a cache of floats.</param>
+    /// <param name="config">The model's.</param>
+    /// <param name="type">What the cache holds.</param>
+    /// <param name="calibrationTokens">From which its scales were found, if it has any.</param>
+    public static CacheReport Of(ScoreComparison c, ModelConfig config, ElementType type, int? calibrationTokens)
     {
         long elements = 2L * config.Layers * config.KeyValueHeads * config.HeadSize;
         return new()
         {
-            Margin = CacheCalibration.Margin,
+            Bits = BitsOf(type),
+            Margin = calibrationTokens is null ? null : CacheCalibration.Margin,
             CalibrationTokens = calibrationTokens,
             FloatBytesPerToken = elements * ElementType.Float.Size(),
-            BytesPerToken = elements * ElementType.Int8.Size(),
+            BytesPerToken = elements * type.Size(),
             FloatPerplexity = c.First.Perplexity,
             PerplexityLoss = c.PerplexityLoss,
             PerplexityLossError = c.DifferenceError * (1 + c.PerplexityLoss),

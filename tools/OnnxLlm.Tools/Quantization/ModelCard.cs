@@ -56,9 +56,12 @@ internal static class ModelCard
 
     private static string Cache(CacheReport? cache) => cache is null ? "" : string.Create(CultureInfo.InvariantCulture, $"""
 
-        Keys and values: {cache.Bits} bits, symmetric, a scale for each channel of a key/value head: {cache.Margin} times the largest magnitude on {cache.CalibrationTokens:N0} tokens that are not among the scored ones. A token takes {cache.BytesPerToken:N0} bytes instead of {cache.FloatBytesPerToken:N0}. The perplexity above is with this cache; the cache alone changes it from {cache.FloatPerplexity:0.000} by {cache.PerplexityLoss:+0.000 %;-0.000 %} ± {cache.PerplexityLossError:0.000 %}.
+        Keys and values: {cache.Bits} bits, {Form(cache)}. A token takes {cache.BytesPerToken:N0} bytes instead of {cache.FloatBytesPerToken:N0}. The perplexity above is with this cache; the cache alone changes it from {cache.FloatPerplexity:0.000} by {cache.PerplexityLoss:+0.000 %;-0.000 %} ± {cache.PerplexityLossError:0.000 %}.
 
         """);
+
+    private static string Form(CacheReport cache) => cache.Margin is null ? "the upper half of a float (bfloat16)" : string.Create(CultureInfo.InvariantCulture,
+        $"symmetric, a scale for each channel of a key/value head: {cache.Margin} times the largest magnitude on {cache.CalibrationTokens:N0} tokens that are not among the scored ones");
 
     private static string Kept(QuantizationReport report) =>
         report.KeptWeights.IsEmpty ? "none was left out" : $"{report.KeptWeights.Length} stayed as they were ({string.Join("; ", report.KeptWeights)})";

@@ -1,3 +1,4 @@
+using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
 using OnnxLlm.Graphs.Onnx;
@@ -24,7 +25,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
         return report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
             && report.Block == job.Settings.Block
             && report.Exclude.SequenceEqual(job.Settings.Exclude)
-            && (report.KvCache is not null) == job.Settings.Int8Cache
+            && (report.KvCache?.Bits ?? CacheReport.FloatBits) == CacheReport.BitsOf(job.Settings.Cache)
             && report.Quality.Data == data
             && report.Quality.Tokens == tokens
             && report.Quality.PerplexityLoss <= job.MaxPerplexityLoss
@@ -50,7 +51,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
         var data = Data();
         var config = ModelConfig.Load(Path.Combine(job.Source, PackageManifest.ConfigFile));
         CacheReport? cache = null;
-        if (job.Settings.Int8Cache) (after, cache) = QuantizeCache(after, config, data);
+        if (job.Settings.Cache != ElementType.Float) (after, cache) = QuantizeCache(after, config, data);
         var report = Measure(manifest, before, after, data, config.MaxPositions) with { KvCache = cache };
         if (report.Quality.PerplexityLoss > job.MaxPerplexityLoss) throw new ToolException(Refusal(report.Quality));
         QuantizedPackage.Write(job, manifest, after.Model, report);
@@ -65,10 +66,11 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
 
     private (QuantizedModel Model, CacheReport Report) QuantizeCache(QuantizedModel weights, ModelConfig config, EvaluationData data)
     {
-        var model = CacheQuantizer.Quantize(weights.Model, CacheCalibration.Scales(weights.Model, config, data.Calibration, job.Threads));
+        bool bytes = job.Settings.Cache == ElementType.Int8;
+        var model = bytes ? CacheQuantizer.Quantize(weights.Model, CacheCalibration.Scales(weights.Model, config, data.Calibration, job.Threads)) : CacheQuantizer.ToBFloat16(weights.Model);
         var evaluator = new Evaluator(data.Text, config.MaxPositions, stride: config.MaxPositions);
-        using SequenceModel floats = SequenceModel.ForMeasuring(weights.Model, config.MaxPositions, job.Threads), bytes = SequenceModel.ForMeasuring(model, config.MaxPositions, job.Threads);
-        return (weights with { Model = model }, CacheReport.Of(evaluator.Compare(floats.Logits, bytes.Logits), config, data.Calibration.Length));
+        using SequenceModel wide = SequenceModel.ForMeasuring(weights.Model, config.MaxPositions, job.Threads), narrow = SequenceModel.ForMeasuring(model, config.MaxPositions, job.Threads);
+        return (weights with { Model = model }, CacheReport.Of(evaluator.Compare(wide.Logits, narrow.Logits), config, job.Settings.Cache, bytes ? data.Calibration.Length : null));
     }
 
     private QuantizationReport Measure(PackageManifest manifest, ModelProto before, QuantizedModel after, EvaluationData data, int length) => new()

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.IO.Enumeration;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Tools.Quantization;
 
@@ -15,8 +16,8 @@ internal sealed record QuantizationSettings
     /// <summary>Names of weights that stay as they are; <c>*</c> stands for any characters.</summary>
     public ImmutableArray<string> Exclude { get; init; } = [];
 
-    /// <summary>Keys and values are kept as 8-bit numbers, see <see cref="CacheQuantizer"/>; otherwise as floats.</summary>
-    public bool Int8Cache { get; init; }
+    /// <summary>How keys and values are kept: in 32 or 16 bits (Float, BFloat16) or as bytes (Int8), see <see cref="CacheQuantizer"/>.</summary>
+    public ElementType Cache { get; init; } = ElementType.BFloat16;
 
     public bool Excludes(string weight) => Exclude.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, weight, ignoreCase: false));
 

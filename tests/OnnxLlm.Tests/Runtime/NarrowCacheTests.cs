@@ -1,27 +1,32 @@
 using OnnxLlm.Benchmarks.Models;
+using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Runtime;
 
 /// <summary>
-/// Packages of 8-bit weights and an 8-bit cache. Each of their operators gives a row the same bits whatever is beside it, so everything here is equal to the last bit: a key that
+/// Packages of 8-bit weights and a cache of 16 or 8 bits. Each of their operators gives a row the same bits whatever is beside it, so everything here is equal to the last bit: a key that
 /// fell on the other side of a tie would show.
 /// </summary>
-public sealed class Int8CacheTests
+public sealed class NarrowCacheTests
 {
     private const int Length = 24;
 
     private static readonly int[] First = [5, 3, 60, 7, 11, 2, 9], Second = [1, 44, 8], Third = [17, 17, 4, 25, 6, 33, 2, 0, 12, 51, 7];
 
     /// <summary>Attention that turns inside, with and without positions of its own, and with turning before it.</summary>
-    public static TheoryData<string> Names => ["llama-16", "gpt2-tiny", "llama-tiny"];
+    public static TheoryData<string, ElementType> Cases => new()
+    {
+        { "llama-16", ElementType.BFloat16 }, { "gpt2-tiny", ElementType.BFloat16 }, { "llama-tiny", ElementType.BFloat16 },
+        { "llama-16", ElementType.Int8 }, { "gpt2-tiny", ElementType.Int8 }, { "llama-tiny", ElementType.Int8 },
+    };
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Prefill_InPieces_EqualsInOne(string name)
+    [MemberData(nameof(Cases))]
+    public void Prefill_InPieces_EqualsInOne(string name, ElementType cache)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, cache);
         float[] whole = toy.Session.Prefill(0, Third, 0).ToArray();
         toy.Session.Prefill(1, Third.AsSpan(0, 4), 0);
         toy.Session.Prefill(1, Third.AsSpan(4, 6), 4);
@@ -29,10 +34,10 @@ public sealed class Int8CacheTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Decode_RaggedSlots_EqualsEachAlone(string name)
+    [MemberData(nameof(Cases))]
+    public void Decode_RaggedSlots_EqualsEachAlone(string name, ElementType cache)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, cache);
         int[][] prompts = [First, Second, Third];
         for (int slot = 0; slot < 3; slot++) toy.Session.Prefill(slot, prompts[slot], 0);
         for (int step = 0; step < 5; step++)
@@ -45,10 +50,10 @@ public sealed class Int8CacheTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Slot_MovedSavedAndLoaded_GoesOnAsItWas(string name)
+    [MemberData(nameof(Cases))]
+    public void Slot_MovedSavedAndLoaded_GoesOnAsItWas(string name, ElementType cache)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, cache);
         toy.Session.Prefill(2, Third, 0);
         toy.Session.Move(2, 0);
         using SlotSnapshot saved = toy.Session.Save(2, Third.Length);
@@ -59,13 +64,15 @@ public sealed class Int8CacheTests
         Assert.Equal(64 * toy.Session.BytesPerPosition, saved.Bytes);          // one block
     }
 
-    [Fact]
-    public void Cache_OfBytes_TakesAQuarter()
+    [Theory]
+    [InlineData(ElementType.BFloat16, 2)]
+    [InlineData(ElementType.Int8, 4)]
+    public void Cache_OfFewerBits_TakesThatMuchLess(ElementType cache, int times)
     {
-        using var toy = new Toy("llama-16");
+        using var toy = new Toy("llama-16", cache);
         using var package = new TinyPackage(TinyModel.Named("llama-16"));
         using var floats = new GenerationSession(ModelPackage.Open(package.Folder), 4, Length, Toy.Settings);
-        Assert.Equal((floats.CacheBytes, floats.BytesPerPosition), (4 * toy.Session.CacheBytes, 4 * toy.Session.BytesPerPosition));
+        Assert.Equal((floats.CacheBytes, floats.BytesPerPosition), (times * toy.Session.CacheBytes, times * toy.Session.BytesPerPosition));
     }
 
     /// <summary>A session of four slots, and another that serves one sequence at a time.</summary>
@@ -74,13 +81,13 @@ public sealed class Int8CacheTests
         private readonly TinyPackage _package;
         private readonly GenerationSession _alone;
 
-        public Toy(string name)
+        public Toy(string name, ElementType cache)
         {
             var model = TinyModel.Named(name);
             _package = new TinyPackage(model);
             var random = new Random(1);
             int[] text = [.. Enumerable.Range(0, 8 * model.Config.MaxPositions).Select(_ => random.Next(model.Config.VocabularySize))];
-            ModelPackage opened = ModelPackage.Open(QuantizedCopy.Write(_package.Folder, Path.GetDirectoryName(_package.Folder)!, text));
+            ModelPackage opened = ModelPackage.Open(QuantizedCopy.Write(_package.Folder, Path.GetDirectoryName(_package.Folder)!, cache, text));
             Session = new GenerationSession(opened, 4, Math.Min(Length, opened.Config.MaxPositions), Settings);
             _alone = new GenerationSession(opened, 1, opened.Config.MaxPositions, Settings);
         }
