@@ -1,6 +1,7 @@
 using Microsoft.ML.OnnxRuntime;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
 
@@ -10,48 +11,69 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 internal sealed class ExternalWeights : IDisposable
 {
-    private readonly List<(string Name, TensorBuffer Memory, OrtValue Value)> _tensors = [];
+    private const long Alignment = 64;
+
+    private readonly List<(string Name, OrtValue Value)> _tensors = [];
+    private readonly NativeBlock _memory;
+
+    private ExternalWeights(long bytes) => _memory = NativeBlock.InLargePages(Device.Cpu, bytes);
 
     /// <summary>Those of a model on the CPU; null where all of it is in one file.</summary>
     public static ExternalWeights? Read(string model, SessionSettings settings)
     {
         if (settings.Device.IsCuda || !File.Exists(model + ".data")) return null;
-        var weights = new ExternalWeights();
         try
         {
-            foreach (ExternalTensor tensor in OnnxFile.ExternalTensors(model)) weights.Add(tensor);
-            return weights;
+            var (graph, tensors) = OnnxFile.ReadGraph(model);
+            return Read(tensors, settings.Kernels ? InterleavedTensors.Of(graph, tensors) : InterleavedTensors.None);
         }
-        catch (Exception error)
+        catch (Exception error) when (error is GraphException or IOException or UnauthorizedAccessException)
         {
-            weights.Dispose();
-            if (error is GraphException or IOException or UnauthorizedAccessException) throw new ModelRuntimeException(error.Message, error);
-            throw;
+            throw new ModelRuntimeException(error.Message, error);
         }
     }
 
     /// <summary>A session with these options uses this memory, which must outlive it.</summary>
     public void AddTo(SessionOptions options)
     {
-        foreach (var (name, _, value) in _tensors) options.AddInitializer(name, value);
+        foreach (var (name, value) in _tensors) options.AddInitializer(name, value);
     }
 
     public void Dispose()
     {
-        foreach (var (_, memory, value) in _tensors)
+        foreach (var (_, value) in _tensors) value.Dispose();
+        _memory.Dispose();
+    }
+
+    private static ExternalWeights Read(IReadOnlyList<ExternalTensor> tensors, InterleavedTensors interleaved)
+    {
+        var weights = new ExternalWeights(tensors.Sum(tensor => Aligned(tensor.Length)));
+        try
         {
-            value.Dispose();
-            memory.Dispose();
+            long offset = 0;
+            foreach (ExternalTensor tensor in tensors)
+            {
+                weights.Add(tensor, offset, interleaved);
+                offset += Aligned(tensor.Length);
+            }
+            return weights;
+        }
+        catch
+        {
+            weights.Dispose();
+            throw;
         }
     }
 
-    private void Add(ExternalTensor tensor)
+    private static long Aligned(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
+
+    private void Add(ExternalTensor tensor, long offset, InterleavedTensors interleaved)
     {
-        TensorBuffer memory = TensorBuffer.Zeros(tensor.Type, tensor.Shape.AsSpan());
-        _tensors.Add((tensor.Name, memory, BoundSession.Value(memory)));
+        TensorBuffer memory = TensorBuffer.Over(_memory, offset, tensor.Type, interleaved.ShapeOf(tensor));
         if (memory.Bytes != tensor.Length) throw new ModelRuntimeException($"'{tensor.Name}' takes {memory.Bytes} bytes, not {tensor.Length}.");
+        _tensors.Add((tensor.Name, BoundSession.Value(memory)));
         using FileStream file = File.OpenRead(tensor.Path);
         file.Position = tensor.Offset;
-        file.ReadExactly(memory.RawBytes());
+        interleaved.Read(tensor, file, memory);
     }
 }

@@ -1,5 +1,3 @@
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json.Nodes;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
@@ -11,9 +9,6 @@ namespace OnnxLlm.Runtime;
 /// <summary>A model package whose every file is the one that its manifest describes, ready to be loaded. All that is wrong with a folder is a <see cref="ModelRuntimeException"/>.</summary>
 public sealed class ModelPackage
 {
-    /// <summary>The weights of a model that is too large for one file.</summary>
-    private const string DataFile = PackageManifest.ModelFile + ".data";
-
     private ModelPackage(string folder, PackageManifest manifest, ModelConfig config) => (Folder, Manifest, Config) = (folder, manifest, config);
 
     /// <summary>Full path of the folder; the tokenizer's files are here too.</summary>
@@ -27,7 +22,7 @@ public sealed class ModelPackage
     public string ModelPath => Path.Combine(Folder, PackageManifest.ModelFile);
 
     /// <summary>SHA-256 of the generation graph and its weights, wherever they lie: what answers depend on.</summary>
-    public string ModelHash => Manifest.Files.TryGetValue(DataFile, out string? data) ? Hash(Manifest.Files[PackageManifest.ModelFile] + data) : Manifest.Files[PackageManifest.ModelFile];
+    public string ModelHash => Manifest.ModelHash!;
 
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
     public string Precision => Manifest.Precision;
@@ -63,7 +58,7 @@ public sealed class ModelPackage
             PackageManifest manifest = PackageManifest.Verify(folder);
             if (new[] { PackageManifest.ModelFile, PackageManifest.ConfigFile }.FirstOrDefault(name => !manifest.Files.ContainsKey(name)) is { } missing)
                 throw new ModelRuntimeException($"The manifest of {folder} does not list {missing}.");
-            if (File.Exists(Path.Combine(folder, DataFile)) && !manifest.Files.ContainsKey(DataFile)) throw new ModelRuntimeException($"The manifest of {folder} does not list {DataFile}, where weights lie.");
+            if (File.Exists(Path.Combine(folder, PackageManifest.DataFile)) && !manifest.Files.ContainsKey(PackageManifest.DataFile)) throw new ModelRuntimeException($"The manifest of {folder} does not list {PackageManifest.DataFile}, where weights lie.");
             return new ModelPackage(folder, manifest, ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)));
         }
         catch (Exception error) when (error is GraphException or IOException or UnauthorizedAccessException)
@@ -71,6 +66,4 @@ public sealed class ModelPackage
             throw new ModelRuntimeException(error.Message, error);
         }
     }
-
-    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(text)));
 }

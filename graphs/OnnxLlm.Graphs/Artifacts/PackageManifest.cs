@@ -1,5 +1,8 @@
 using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 
 namespace OnnxLlm.Graphs.Artifacts;
 
@@ -13,7 +16,7 @@ public sealed record PackageSource(string Run, long Step);
 /// </summary>
 public sealed record PackageManifest
 {
-    public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", WeightsFile = "model.safetensors";
+    public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", DataFile = ModelFile + ".data" /* weights that have a file of their own */, WeightsFile = "model.safetensors";
 
     /// <summary>The version that this code writes and reads.</summary>
     public const int CurrentFormat = 1;
@@ -36,6 +39,10 @@ public sealed record PackageManifest
     /// <summary>Lower-case SHA-256 of every file of the folder but this one, by file name.</summary>
     public ImmutableSortedDictionary<string, string> Files { get; init; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 
+    /// <summary>SHA-256 of the generation graph and its weights, wherever they lie: what answers depend on. Null where the graph is not listed.</summary>
+    [JsonIgnore]
+    public string? ModelHash => Files.TryGetValue(DataFile, out string? data) ? Hash(Files.GetValueOrDefault(ModelFile) + data) : Files.GetValueOrDefault(ModelFile);
+
     /// <summary>Reads the manifest; the files it lists are not looked at.</summary>
     public static PackageManifest Read(string folder) => ManifestFile.Read<PackageManifest>(folder, "a model package", m => m.Format, CurrentFormat);
 
@@ -54,4 +61,6 @@ public sealed record PackageManifest
         ManifestFile.Write(folder, hashed);
         return hashed;
     }
+
+    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(text)));
 }

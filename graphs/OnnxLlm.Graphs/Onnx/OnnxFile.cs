@@ -41,8 +41,12 @@ public static class OnnxFile
         return model;
     }
 
-    /// <summary>The tensors of a model that lie in an external file. A location outside the model's folder is refused.</summary>
-    public static IReadOnlyList<ExternalTensor> ExternalTensors(string path) => [.. Parse(path).Graph.Initializer.Where(IsExternal).Select(tensor => Place(tensor, path))];
+    /// <summary>A model's graph, and its tensors that lie in an external file. A location outside the model's folder is refused.</summary>
+    public static (GraphProto Graph, IReadOnlyList<ExternalTensor> Tensors) ReadGraph(string path)
+    {
+        var graph = Parse(path).Graph;
+        return (graph, [.. graph.Initializer.Where(IsExternal).Select(tensor => Place(tensor, path))]);
+    }
 
     private static bool IsExternal(TensorProto tensor) => tensor.DataLocation == TensorProto.Types.DataLocation.External;
 

@@ -48,7 +48,8 @@ internal readonly unsafe struct BFloat16Cache : ICacheFormat
         var source = (ushort*)cache;
         for (long i = 0; i < tokens * size; i += T.Count) T.Store(T.Load(source + i), room + i);
         return room;
-    }}
+    }
+}
 
 /// <summary>
 /// Signed bytes that stand for byte·scale, a scale for each channel of a head. They are widened once for all queries that share the head, into a room that

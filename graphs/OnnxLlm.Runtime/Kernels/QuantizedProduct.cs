@@ -23,14 +23,19 @@ internal static unsafe class QuantizedProduct
         Outputs = Kernel.AllFloat(1),
     };
 
+    /// <summary>The kernel is there and takes weights in the order of <see cref="InterleavedWeights"/> with gain.</summary>
+    internal static bool Interleaves => Kernel is not null && QuantizedForms.Best == QuantizedForm.Vnni;
+
     private static void Compute(ref KernelContext context)
     {
         KernelTensor a = context.Input(0), values = context.Input(1);
-        if (values.Rank != 3) throw new ModelRuntimeException("the weights must have three dimensions: rows, blocks, values of a block");
         QuantizedArguments x = new() { M = a.Rows, K = a.Width, N = values.Shape[0], Blocks = values.Shape[1], Block = values.Shape[2], A = a.Floats, Values = (byte*)values.Data };
+        x.IsInterleaved = values.Rank == InterleavedWeights.Rank;
+        if (x.IsInterleaved) (x.N, x.Block) = (x.N * InterleavedWeights.Rows, x.Block * InterleavedWeights.Together);
+        else if (values.Rank != 3) throw new ModelRuntimeException("the weights must have three dimensions: rows, blocks, values of a block");
         if (x.Block == 0 || x.Block % QuantizedTile.Chunk != 0) throw new ModelRuntimeException($"blocks must be multiples of {QuantizedTile.Chunk} long, not {x.Block}");
         if (a.Rank == 0 || x.K == 0 || x.Blocks != (x.K + x.Block - 1) / x.Block) throw new ModelRuntimeException($"weights of {x.Blocks} blocks of {x.Block} do not fit rows of {x.K} activations");
-        x.Scales = context.Input(2, [x.N, x.Blocks]);
+        x.Scales = x.IsInterleaved ? context.Input(2, [x.N / InterleavedWeights.Rows, x.Blocks, InterleavedWeights.Rows]) : context.Input(2, [x.N, x.Blocks]);
         a.Shape[a.Rank - 1] = x.N;
         x.Y = context.Output(0, a);
         if (x.M > 0 && x.N > 0) Multiply(ref context, &x);
@@ -38,7 +43,7 @@ internal static unsafe class QuantizedProduct
 
     private static void Multiply(ref KernelContext context, QuantizedArguments* x)
     {
-        x->Form = QuantizedForms.Of(x->N);
+        x->Form = x->IsInterleaved ? QuantizedForm.Vnni : QuantizedForms.Of(x->N);
         long chunks = x->Padded / QuantizedTile.Chunk, tile = QuantizedForms.Lanes(x->Form);
         x->Packed = (short*)Scratch.Rent(x->M * (x->Padded / 2 + 2 * chunks));
         x->Starts = (int*)(x->Packed + x->M * x->Padded);
@@ -85,6 +90,9 @@ internal unsafe struct QuantizedArguments
     internal long M, N, K, Blocks, Block, RowsPerPart;
     internal float* A, Scales, Y;
     internal byte* Values;
+
+    /// <summary>Weights and scales are in the order of <see cref="InterleavedWeights"/>.</summary>
+    internal bool IsInterleaved;
 
     internal QuantizedForm Form;
 

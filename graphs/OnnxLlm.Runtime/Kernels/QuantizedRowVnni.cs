@@ -12,7 +12,7 @@ internal static unsafe class QuantizedRowVnni
 {
     private const int Chunk = QuantizedTile.Chunk, Chains = 8;
 
-    internal static bool Takes(QuantizedArguments* x) => x->M == 1 && x->Block == Chunk;
+    internal static bool Takes(QuantizedArguments* x) => x->M == 1 && x->Block == Chunk && !x->IsInterleaved;
 
     internal static void Multiply(QuantizedArguments* x, long first, long end)
     {

@@ -17,11 +17,15 @@ internal readonly unsafe struct QuantizedTile512 : IQuantizedTile
 
     public static int Chains => 1;
 
+    public static long Room(long stride) => 0;
+
+    public static byte* Arrange(byte* rows, long stride, byte* room) => rows;
+
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply(QuantizedArguments* x, long n, float* scales, long row, long rows, float* sums)
+    public static void Multiply(QuantizedArguments* x, long n, byte* w, float* scales, long row, long rows, float* sums)
     {
         long stride = x->Padded;
-        byte* w = x->Values + n * stride, ahead = w + Lanes * stride;
+        byte* ahead = w + Lanes * stride;
         short* a = x->Packed + row * stride;
         int* start = x->Starts + row * (stride / Chunk);
         new Span<float>(sums, (int)rows * Lanes).Clear();

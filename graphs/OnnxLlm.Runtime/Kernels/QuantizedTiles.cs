@@ -9,10 +9,17 @@ internal unsafe interface IQuantizedTile
     /// <summary>Vectors of sums for each row of activations.</summary>
     static abstract int Chains { get; }
 
+    /// <summary>Bytes that <see cref="Arrange"/> needs.</summary>
+    static abstract long Room(long stride);
+
+    /// <summary>Rows of weights as <see cref="Multiply"/> takes them: where they lie, or in <paramref name="room"/>.</summary>
+    static abstract byte* Arrange(byte* rows, long stride, byte* room);
+
     /// <summary>The results of <paramref name="rows"/> rows of activations from <paramref name="row"/> on, for the rows of weights from <paramref name="n"/> on.</summary>
+    /// <param name="w">Those rows of weights, arranged.</param>
     /// <param name="scales">[blocks, lanes].</param>
     /// <param name="sums">Room for [chains, rows, lanes].</param>
-    static abstract void Multiply(QuantizedArguments* x, long n, float* scales, long row, long rows, float* sums);
+    static abstract void Multiply(QuantizedArguments* x, long n, byte* w, float* scales, long row, long rows, float* sums);
 }
 
 /// <summary>Goes over rows of weights by tiles.</summary>
@@ -27,13 +34,22 @@ internal static unsafe class QuantizedTiles
     /// <summary>Results of all activations for the rows of weights from <paramref name="first"/> to <paramref name="end"/>; there are at least as many in all as lanes.</summary>
     internal static void Multiply<T>(QuantizedArguments* x, long first, long end) where T : IQuantizedTile
     {
-        float* scales = Scratch.Rent((x->Blocks + T.Chains * Rows) * T.Lanes), sums = scales + x->Blocks * T.Lanes;
+        long room = x->IsInterleaved ? 0 : x->Blocks * T.Lanes + T.Room(x->Padded) / sizeof(float);
+        float* sums = Scratch.Rent(T.Chains * Rows * T.Lanes + room), scalesRoom = sums + T.Chains * Rows * T.Lanes;
+        var weightsRoom = (byte*)(scalesRoom + x->Blocks * T.Lanes);
         for (long n = first; n < end; n += T.Lanes)
         {
             long from = Math.Min(n, x->N - T.Lanes); // the last rows once more where they fill no vector
-            AttentionCopies.Transpose(x->Scales + from * x->Blocks, T.Lanes, x->Blocks, x->Blocks, scales, T.Lanes, 1);
-            for (long row = 0; row < x->M; row += Rows) T.Multiply(x, from, scales, row, Math.Min(Rows, x->M - row), sums);
+            byte* w = x->Values + from * x->Padded;
+            float* scales = x->Scales + from * x->Blocks;
+            if (!x->IsInterleaved)
+            {
+                AttentionCopies.Transpose(scales, T.Lanes, x->Blocks, x->Blocks, scalesRoom, T.Lanes, 1);
+                scales = scalesRoom;
+                w = T.Arrange(w, x->Padded, weightsRoom);
+            }
+            for (long row = 0; row < x->M; row += Rows) T.Multiply(x, from, w, scales, row, Math.Min(Rows, x->M - row), sums);
         }
-        Scratch.Return(scales);
+        Scratch.Return(sums);
     }
 }

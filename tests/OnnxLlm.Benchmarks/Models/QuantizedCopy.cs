@@ -9,7 +9,7 @@ namespace OnnxLlm.Benchmarks.Models;
 /// <summary>The INT8 package of a float one, as <c>quantize</c> writes it, but without a gate: only speed is asked here.</summary>
 internal static class QuantizedCopy
 {
-    private static readonly string[] Left = [PackageManifest.ModelFile, PackageManifest.ModelFile + ".data", PackageManifest.WeightsFile];
+    private static readonly string[] Left = [PackageManifest.ModelFile, PackageManifest.DataFile, PackageManifest.WeightsFile];
 
     /// <summary>Writes the package into <paramref name="folder"/>, and returns its path.</summary>
     /// <param name="source">The float package.</param>
@@ -31,7 +31,7 @@ internal static class QuantizedCopy
         PackageWriter.Replace(package, partial =>
         {
             foreach (string name in manifest.Files.Keys.Except(Left)) File.Copy(Path.Combine(source, name), Path.Combine(partial, name));
-            OnnxFile.Write(model, Path.Combine(partial, PackageManifest.ModelFile));
+            OnnxFile.Write(model, Path.Combine(partial, PackageManifest.ModelFile), QuantizedPackage.ExternalThreshold);
             return manifest with { Precision = "int8" };
         });
         return package;

@@ -94,6 +94,34 @@ public sealed class QuantizedProductTests
         Assert.Equal(clean[(3 * n)..], marred[(3 * n)..]);
     }
 
+    /// <summary>On a machine with AVX-VNNI; others have no such weights.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(70)]
+    public unsafe void Product_OfInterleavedWeights_HasTheSameBits(int m)
+    {
+        if (!AvxVnni.IsSupported) return;
+        foreach (var (n, k, block) in ((int, int, int)[])[(8, 32, 32), (40, 300, 32), (128, 320, 64), (24, 1500, 128)])
+        {
+            int blocks = (k + block - 1) / block, size = blocks * block;
+            float[] a = KernelHarness.Normal(m * k, 1), scales = KernelHarness.Normal(n * blocks, 2, 0.01f);
+            byte[] values = Values(n * size);
+            TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, n / 8, blocks, block / 4, 32), ordered = TensorBuffer.Zeros(ElementType.Float, n / 8, blocks, 8);
+            for (int row = 0; row < n; row++)
+            {
+                for (int i = 0; i < size; i++) weights.Span<byte>()[(row / 8 * size / 4 + i / 4) * 32 + row % 8 * 4 + i % 4] = values[row * size + i];
+                for (int i = 0; i < blocks; i++) ordered.Span<float>()[(row / 8 * blocks + i) * 8 + row % 8] = scales[row * blocks + i];
+            }
+            byte[] interleaved = new byte[8 * size];
+            fixed (byte* source = values, target = interleaved) InterleavedWeights.Interleave(source, size, target);
+            Assert.Equal(weights.Span<byte>()[..interleaved.Length].ToArray(), interleaved);
+            Assert.Equal(
+                Run(2, a, m, k, n, values, scales, nameof(QuantizedForm.Vnni)),
+                KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width: null, 2, TensorBuffer.Of(a, m, k), weights, ordered)[0]);
+        }
+    }
+
     [Theory]
     [InlineData(33, 2, 32, null)]
     [InlineData(65, 2, 32, "weights of 2 blocks of 32 do not fit rows of 65 activations")]

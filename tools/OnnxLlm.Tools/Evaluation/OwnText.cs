@@ -22,7 +22,7 @@ internal sealed class OwnText : IDisposable
     }
 
     /// <summary>Stands for the hash of token shards.</summary>
-    public static string Name(string package) => FormattableString.Invariant($"own text of {PackageManifest.Read(package).Files.GetValueOrDefault(PackageManifest.ModelFile)}, seed {Seed}");
+    public static string Name(string package) => FormattableString.Invariant($"own text of {PackageManifest.Read(package).ModelHash}, seed {Seed}");
 
     /// <param name="folder">The float package.</param>
     /// <param name="tokenizer">Its tokenizer.</param>

@@ -19,10 +19,10 @@ internal static class Operators
     }
 
     /// <summary>The table of a lookup has two dimensions; where it is shared with a product, the runtime merges its blocks once, when it loads the model.</summary>
-    public static IEnumerable<NodeProto> Lookup(NodeProto old, BlockMatrix matrix, string values, string scales)
+    public static IEnumerable<NodeProto> Lookup(NodeProto old, BlockMatrix matrix, string values, string scales, bool inBlocks)
     {
         string table = values;
-        if (matrix.Columns % matrix.Block == 0)
+        if (inBlocks)
         {
             table = $"{old.Output[0]}.table";
             yield return Constant($"{table}.shape", matrix.Rows, matrix.Columns);

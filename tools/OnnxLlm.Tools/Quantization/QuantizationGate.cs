@@ -22,7 +22,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
     {
         if (QuantizationReport.Parse(PackageFolder.Intact(job.Target)?.Quantization) is not { } report) return null;
         var (data, tokens) = Given();
-        return report.SourceModel == PackageManifest.Read(job.Source).Files.GetValueOrDefault(PackageManifest.ModelFile)
+        return report.SourceModel == PackageManifest.Read(job.Source).ModelHash
             && report.Block == job.Settings.Block
             && report.Exclude.SequenceEqual(job.Settings.Exclude)
             && (report.KvCache?.Bits ?? CacheReport.FloatBits) == CacheReport.BitsOf(job.Settings.Cache)
@@ -77,7 +77,7 @@ internal sealed class QuantizationGate(QuantizationJob job, TimeProvider time)
     {
         Block = job.Settings.Block,
         Exclude = job.Settings.Exclude,
-        SourceModel = manifest.Files[PackageManifest.ModelFile],
+        SourceModel = manifest.ModelHash!,
         QuantizedWeights = [.. after.Quantized.Select(q => q.Name)],
         KeptWeights = [.. after.Kept.Select(k => $"{k.Name}: {k.Reason}")],
         FloatBytes = before.CalculateSize(),

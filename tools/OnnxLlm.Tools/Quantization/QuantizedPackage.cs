@@ -11,15 +11,18 @@ namespace OnnxLlm.Tools.Quantization;
 /// </summary>
 internal static class QuantizedPackage
 {
+    /// <summary>From so many bytes on weights have a file of their own, from which the runtime reads them straight into the order that its kernel wants.</summary>
+    internal const long ExternalThreshold = 16 << 20;
+
     private static readonly string[] Replaced =
-        [PackageManifest.ModelFile, PackageManifest.ModelFile + ".data", PackageManifest.WeightsFile, ModelCard.JsonFile, ModelCard.TextFile];
+        [PackageManifest.ModelFile, PackageManifest.DataFile, PackageManifest.WeightsFile, ModelCard.JsonFile, ModelCard.TextFile];
 
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, NewLine = "\n" };
 
     public static void Write(QuantizationJob job, PackageManifest source, ModelProto model, QuantizationReport report) => PackageWriter.Replace(job.Target, folder =>
     {
         foreach (string name in source.Files.Keys.Except(Replaced)) File.Copy(Path.Combine(job.Source, name), Path.Combine(folder, name));
-        OnnxFile.Write(model, Path.Combine(folder, PackageManifest.ModelFile));
+        OnnxFile.Write(model, Path.Combine(folder, PackageManifest.ModelFile), ExternalThreshold);
         var manifest = source with { Precision = "int8", Quantization = report.ToJson() };
         string title = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(job.Target)));
         WriteText(folder, ModelCard.JsonFile, ModelCard.Json(title, manifest).ToJsonString(Indented) + "\n");

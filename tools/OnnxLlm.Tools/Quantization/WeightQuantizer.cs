@@ -15,6 +15,7 @@ internal sealed class WeightQuantizer
     private readonly ModelProto _model;
     private readonly Dictionary<(string Weight, bool Turned, WeightRole Role), (string Values, string Scales)> _stored = [];
     private readonly Dictionary<(string Weight, bool Turned), BlockMatrix> _matrices = [];
+    private readonly HashSet<(string Weight, bool Turned)> _multiplied = [];
     private readonly List<QuantizedWeight> _quantized = [];
     private readonly List<KeptWeight> _kept = [];
 
@@ -35,6 +36,7 @@ internal sealed class WeightQuantizer
     private QuantizedModel Run()
     {
         var finder = new WeightFinder(Graph);
+        _multiplied.UnionWith(Graph.Node.Select(finder.Find).OfType<WeightUse>().Where(use => use.Role == WeightRole.Product).Select(use => (use.Weight.Name, use.Turned)));
         NodeProto[] rewritten = [.. Graph.Node.SelectMany(node => Rewrite(node, finder.Find(node)))];
         if (_quantized.Count == 0) throw new ToolException($"There is nothing to quantize: {WhyNothing()}.");
         Graph.Node.Clear();
@@ -53,8 +55,10 @@ internal sealed class WeightQuantizer
             return [node];
         }
         var matrix = Matrix(use);
-        var (values, scales) = Store(use, matrix);
-        return use.Role == WeightRole.Product ? Operators.Product(node, matrix, values, scales) : Operators.Lookup(node, matrix, values, scales);
+        // Rows without padding look the same to both operators, so a table that is also the head is stored once.
+        var role = use.Role == WeightRole.Lookup && matrix.Columns % matrix.Block == 0 && _multiplied.Contains((use.Weight.Name, use.Turned)) ? WeightRole.Product : use.Role;
+        var (values, scales) = Store(use, matrix, role);
+        return use.Role == WeightRole.Product ? Operators.Product(node, matrix, values, scales) : Operators.Lookup(node, matrix, values, scales, inBlocks: role == WeightRole.Product);
     }
 
     private BlockMatrix Matrix(WeightUse use)
@@ -68,10 +72,8 @@ internal sealed class WeightQuantizer
     }
 
     /// <summary>Names of the initializers that hold the matrix, made at its first use.</summary>
-    private (string Values, string Scales) Store(WeightUse use, BlockMatrix matrix)
+    private (string Values, string Scales) Store(WeightUse use, BlockMatrix matrix, WeightRole role)
     {
-        // Rows without padding look the same to both operators, so a table that is also the head is stored once.
-        var role = matrix.Columns % matrix.Block == 0 ? WeightRole.Product : use.Role;
         if (_stored.TryGetValue((use.Weight.Name, use.Turned, role), out var names)) return names;
         string stem = use.Weight.Name + (use.Turned ? ".turned" : "") + (role == WeightRole.Lookup ? ".table" : "");
         names = _stored[(use.Weight.Name, use.Turned, role)] = ($"{stem}.int8", $"{stem}.scale");

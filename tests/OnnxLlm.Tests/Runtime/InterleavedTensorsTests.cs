@@ -1,0 +1,71 @@
+using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Artifacts;
+using OnnxLlm.Graphs.Onnx;
+using OnnxLlm.Runtime;
+using OnnxLlm.Runtime.Kernels;
+using OnnxLlm.Tests.Serving;
+using OnnxLlm.Tests.Support;
+
+namespace OnnxLlm.Tests.Runtime;
+
+/// <summary>INT8 packages whose weights have a file of their own, beside the same in one file.</summary>
+public sealed class InterleavedTensorsTests
+{
+    private static readonly int[] Prompt = [5, 3, 60, 7, 11, 2, 9, 1, 44, 8, 17];
+
+    /// <summary>Prompts, single tokens and several: kernels that take weights in their own order add as the others do.</summary>
+    [Fact]
+    public void Answers_FromAFileOfWeights_AreThoseFromOneFile()
+    {
+        using var package = new ServedPackage(weights: Weights.Bytes, width: 256);
+        float[] expected = Scores(package.Folder);
+        Assert.False(File.Exists(Path.Combine(package.Folder, PackageManifest.DataFile)));
+        MoveOut(package.Folder);
+        Assert.Equal(expected, Scores(package.Folder));
+    }
+
+    /// <summary>A matrix or scale that something else reads too, or that fills no vectors, stays as it is.</summary>
+    [Fact]
+    public void Tensors_ThatOnlyProductsRead_AreReordered()
+    {
+        using var package = new ServedPackage(weights: Weights.Bytes, width: 256);
+        MoveOut(package.Folder);
+        var (graph, tensors) = OnnxFile.ReadGraph(Path.Combine(package.Folder, PackageManifest.ModelFile));
+        string head = "lm_head.weight.int8", down = "model.layers.0.mlp.down_proj.weight.turned.int8";
+        Assert.Equal(QuantizedProduct.Interleaves, Reorders(down));
+        graph.Node.Add(new NodeProto { OpType = "Identity", Input = { down }, Output = { "read" } });
+        Assert.False(Reorders(down));
+        Assert.False(Reorders(head));       // as many rows as the vocabulary, which are no multiple of eight
+        Assert.All(tensors, tensor => Assert.Equal(tensor.Shape.Aggregate(1L, (n, d) => n * d), InterleavedTensors.Of(graph, tensors).ShapeOf(tensor).Aggregate(1L, (n, d) => n * d)));
+
+        bool Reorders(string name) => InterleavedTensors.Of(graph, tensors).ShapeOf(tensors.Single(tensor => tensor.Name == name)).Length == InterleavedWeights.Rank;
+    }
+
+    [Fact]
+    public void Sessions_WithoutKernels_ReadWeightsAsTheyLie()
+    {
+        using var package = new ServedPackage(weights: Weights.Bytes, width: 256);
+        float[] expected = Scores(package.Folder, kernels: false);
+        MoveOut(package.Folder);
+        Assert.Equal(expected, Scores(package.Folder, kernels: false));
+    }
+
+    private static void MoveOut(string folder)
+    {
+        string path = Path.Combine(folder, PackageManifest.ModelFile);
+        OnnxFile.Write(OnnxFile.Read(path), path, externalThreshold: 0);
+        PackageManifest.Read(folder).Seal(folder);
+        Assert.True(File.Exists(Path.Combine(folder, PackageManifest.DataFile)));
+    }
+
+    private static float[] Scores(string folder, bool kernels = true)
+    {
+        using var session = new GenerationSession(ModelPackage.Open(folder), 3, 32, new SessionSettings { Threads = 2, Spinning = false, Kernels = kernels });
+        List<float> scores = [.. session.Prefill(0, Prompt, 0)];
+        session.Prefill(1, Prompt.AsSpan(3), 0);
+        session.Prefill(2, Prompt.AsSpan(7), 0);
+        scores.AddRange(session.Decode([4, 5, 6], [11, 8, 4]));
+        scores.AddRange(session.Decode([7], [12]));
+        return [.. scores];
+    }
+}
