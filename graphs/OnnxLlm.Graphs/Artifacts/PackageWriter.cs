@@ -42,7 +42,7 @@ public static class PackageWriter
         if (!config.IsEncoder) WriteGeneration(partial, config);
         CopyTokenizer(contents.TokenizerFolder, partial);
         contents.WriteSafetensors(Path.Combine(partial, PackageManifest.WeightsFile));
-        OnnxFile.Write(config.IsEncoder ? MaskedLmGraph.Export(config, contents.Weights) : GenerationGraph.Export(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
+        OnnxFile.Write(Graph(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
         return new PackageManifest { ModelType = config.ModelType, ParameterCount = ModelParameters.Count(config), Source = contents.Source };
     });
 
@@ -51,6 +51,11 @@ public static class PackageWriter
     /// </summary>
     public static PackageManifest Replace(string folder, Func<string, PackageManifest> write) =>
         ReplacedFolder.Write(folder, "a model package", partial => write(partial).Seal(partial));
+
+    private static ModelProto Graph(ModelConfig config, WeightSource weights) =>
+        config.IsClassifier ? ClassificationGraph.Export(config, weights)
+        : config.IsEncoder ? MaskedLmGraph.Export(config, weights)
+        : GenerationGraph.Export(config, weights);
 
     /// <summary>For those who answer by continuing texts.</summary>
     private static void WriteGeneration(string folder, ModelConfig config)

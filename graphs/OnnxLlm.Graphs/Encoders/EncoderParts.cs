@@ -3,11 +3,11 @@ using OnnxLlm.Graphs.Models;
 
 namespace OnnxLlm.Graphs.Encoders;
 
-/// <summary>The parts of an encoder for answering: attention of every token to every other that is not padding, scores of the tokens that are asked for.</summary>
+/// <summary>The parts of an encoder for answering: attention of every token to every other that is not padding, scores of the tokens that are asked for, or of labels.</summary>
 /// <param name="ids">int64 [batch, sequence].</param>
 /// <param name="mask">int64 [batch, sequence]: 1 for a token, 0 for padding.</param>
-/// <param name="wanted">int64 [batch, sequence]: 1 where scores are wanted.</param>
-internal sealed class EncoderParts(GraphBuilder g, ModelConfig config, Value ids, Value mask, Value wanted) : InferenceParts(g, config)
+/// <param name="wanted">int64 [batch, sequence]: 1 where scores are wanted; null of a classifier.</param>
+internal sealed class EncoderParts(GraphBuilder g, ModelConfig config, Value ids, Value mask, Value? wanted) : InferenceParts(g, config)
 {
     public override Value LearnedPositions(string name)
     {
@@ -23,8 +23,8 @@ internal sealed class EncoderParts(GraphBuilder g, ModelConfig config, Value ids
         return Graph.MaskedAttention(q, k, v, mask, Config.Heads);
     }
 
-    /// <summary>[n, D], row by row.</summary>
-    public override Value Scored(Value x) => Graph.Emit(
+    /// <summary>[n, D], row by row; of a classifier [batch, D].</summary>
+    public override Value Scored(Value x) => wanted is null ? Graph.Gather(x, Scalar(0), axis: 1) : Graph.Emit(
         "Compress", [Graph.Reshape(x, ["tokens", Config.Width]), Graph.Cast(Graph.Reshape(wanted, ["tokens"]), ElementType.Bool)], x.Type, ["scored", Config.Width], ("axis", 0));
 
     public override Value Head(Value x, string name) => Graph.Gemm(x, Table(name), transposeB: true);    // [n, V]

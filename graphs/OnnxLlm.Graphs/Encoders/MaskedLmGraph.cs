@@ -18,14 +18,9 @@ public static class MaskedLmGraph
     public static ModelProto Export(ModelConfig config, WeightSource weights)
     {
         var g = new GraphBuilder("masked-lm");
-        var ids = g.Input(InputIds, ElementType.Int64, ["batch", "sequence"]);
-        var mask = g.Input(AttentionMask, ElementType.Int64, ["batch", "sequence"]);
-        var (types, wanted) = (Optional(TokenTypeIds, 0), Optional(LogitsMask, 1));
-        var parts = new EncoderParts(g, config.Validated(), ids, mask, wanted);
+        var (ids, mask, types) = EncoderInputs.Declare(g);
+        var parts = new EncoderParts(g, config.Validated(), ids, mask, EncoderInputs.Optional(g, LogitsMask, 1, ids));
         g.Output(Logits, new Encoder(config, parts).Logits(ids, types));
         return OnnxWriter.Write(g.Build(), parts.Read(weights));
-
-        // One number for all tokens, or one for each.
-        Value Optional(string name, long all) => g.ExpandLike(g.Input(name, [$"{name}_rows", $"{name}_columns"], TensorData.Of<long>(ElementType.Int64, [1, 1], [all])), ids);
     }
 }

@@ -61,6 +61,26 @@ internal sealed class JsonFields(JsonElement json)
         return null;
     }
 
+    /// <summary>The texts of a list; none where it is absent.</summary>
+    public IReadOnlyList<string> Names(string name)
+    {
+        if (Find(name) is not { } value) return [];
+        if (value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)) return [.. value.EnumerateArray().Select(item => item.GetString()!)];
+        Mistake(name, "a list of texts", value);
+        return [];
+    }
+
+    /// <summary>The texts of an object whose keys are the numbers 0, 1, …, in their order; null where it is absent.</summary>
+    public IReadOnlyList<string>? Numbered(string name)
+    {
+        if (Find(name) is not { } value) return null;
+        var texts = value.ValueKind == JsonValueKind.Object ? value.EnumerateObject().ToDictionary(p => p.Name, p => p.Value) : [];
+        string[] keys = [.. Enumerable.Range(0, texts.Count).Select(i => i.ToString(CultureInfo.InvariantCulture))];
+        if (keys.Length > 0 && keys.All(key => texts.TryGetValue(key, out var text) && text.ValueKind == JsonValueKind.String)) return [.. keys.Select(key => texts[key].GetString()!)];
+        Mistake(name, "an object of texts with the keys 0, 1, …", value);
+        return [];
+    }
+
     /// <summary>A setting of which only one value is supported; null: it must be absent.</summary>
     public void Only(string name, object? supported)
     {

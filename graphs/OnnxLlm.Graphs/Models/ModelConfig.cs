@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -64,6 +65,9 @@ public sealed record ModelConfig
     /// <summary>Fills up rows of a batch; only encoders name it.</summary>
     public int? PadTokenId { get; init; }
 
+    /// <summary>C, what an encoder tells texts apart by, in the order of its scores; none where it finds hidden tokens.</summary>
+    public ImmutableArray<string> Labels { get; init; } = [];
+
     /// <summary>K, elements of one head.</summary>
     public int HeadSize => Width / Heads;
 
@@ -75,6 +79,9 @@ public sealed record ModelConfig
 
     /// <summary>Every token sees the whole sequence, so the model fills in what is missing and continues nothing.</summary>
     public bool IsEncoder => Family == ModelFamily.Bert;
+
+    /// <summary>An encoder that gives each text a label, Hugging Face's <c>BertForSequenceClassification</c>.</summary>
+    public bool IsClassifier => !Labels.IsEmpty;
 
     /// <summary>The name of the family in files: <c>gpt2</c>, <c>llama</c>, <c>qwen2</c>, <c>bert</c>.</summary>
     public string ModelType => ModelConfigJson.TypeOf(Family);
@@ -138,5 +145,7 @@ public sealed record ModelConfig
         if (!(InitializerRange >= 0)) yield return FormattableString.Invariant($"'initializer_range' must not be negative, got {InitializerRange}.");
         foreach (var (name, id) in new[] { ("bos_token_id", BosTokenId), ("eos_token_id", EosTokenId), ("pad_token_id", PadTokenId) })
             if (id < 0 || id >= VocabularySize) yield return $"'{name}' {id} is outside the vocabulary of {VocabularySize}.";
+        if (Labels.Length == 1) yield return "'id2label' needs two labels at least: with one there is nothing to tell apart.";
+        if (Labels.Distinct().Count() < Labels.Length) yield return "'id2label' has a label twice.";
     }
 }

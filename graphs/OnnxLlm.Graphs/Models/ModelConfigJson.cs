@@ -33,6 +33,8 @@ internal static class ModelConfigJson
         (ModelFamily.Bert, "bert", "BertForMaskedLM"),
     ];
 
+    private const string Classifier = "BertForSequenceClassification";
+
     public static string TypeOf(ModelFamily family) => Families.First(f => f.Family == family).Type;
 
     public static ConfigNames NamesOf(ModelFamily family) => family switch
@@ -62,13 +64,14 @@ internal static class ModelConfigJson
     public static JsonObject Write(ModelConfig c)
     {
         var names = NamesOf(c.Family);
-        var json = new JsonObject { ["architectures"] = new JsonArray(Families.First(f => f.Family == c.Family).Architecture), ["model_type"] = c.ModelType };
+        var json = new JsonObject { ["architectures"] = new JsonArray(c.IsClassifier ? Classifier : Families.First(f => f.Family == c.Family).Architecture), ["model_type"] = c.ModelType };
         foreach (var (name, value) in names.Sizes(c)) json[name] = value;
         json[names.Activation] = ActivationOf(c.Family);
         json[names.NormEpsilon] = c.NormEpsilon;
         if (c.IsRotary) json["rope_theta"] = c.RopeTheta;
         else foreach (string dropout in DropoutsOf(c.Family)) json[dropout] = 0.0;    // Hugging Face's default is another
         if (c.IsEncoder) json["pad_token_id"] = c.PadTokenId;
+        if (c.IsClassifier) ModelLabels.Write(c.Labels, json);
         json["initializer_range"] = c.InitializerRange;
         json["bos_token_id"] = c.BosTokenId;
         json["eos_token_id"] = c.EosTokenId;
@@ -141,6 +144,7 @@ internal static class ModelConfigJson
             BosTokenId = fields.Token("bos_token_id"),
             EosTokenId = fields.Token("eos_token_id"),
             PadTokenId = encoder ? fields.Token("pad_token_id") : null,
+            Labels = encoder && fields.Names("architectures").Contains(Classifier) ? ModelLabels.Read(fields) : [],
         };
     }
 
@@ -152,8 +156,9 @@ internal static class ModelConfigJson
         fields.Only(names.Activation, ActivationOf(family));
         if (family == ModelFamily.Bert)
         {
-            fields.Ignore("classifier_dropout", "use_cache", "gradient_checkpointing");
+            fields.Ignore("classifier_dropout", ModelLabels.ToId, "use_cache", "gradient_checkpointing");
             fields.Only("position_embedding_type", "absolute");
+            fields.Only("problem_type", "single_label_classification");
             fields.Only("is_decoder", false);
             fields.Only("tie_word_embeddings", true);
             return;

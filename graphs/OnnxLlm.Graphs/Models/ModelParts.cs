@@ -59,7 +59,7 @@ internal abstract class ModelParts(GraphBuilder graph, ModelConfig config)
     /// </summary>
     public abstract Value Attention(Value h, params ReadOnlySpan<Projection> projections);
 
-    /// <summary>Of x, the rows whose scores are wanted: all of them where nothing is said.</summary>
+    /// <summary>Of x, the rows whose scores are wanted: of a classifier those of the first tokens [B, D], else all of them where nothing is said.</summary>
     public virtual Value Scored(Value x) => x;
 
     /// <summary>Scores of all tokens: x times the rows of a table [V, D].</summary>

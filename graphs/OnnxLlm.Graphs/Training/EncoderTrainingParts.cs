@@ -8,5 +8,13 @@ internal sealed class EncoderTrainingParts(GraphBuilder g, ModelConfig config, T
 {
     public override Value Gelu(Value x) => Graph.GeluErf(x);
 
+    /// <summary>[B*T, D], or [B, D] of a classifier.</summary>
+    public override Value Scored(Value x)
+    {
+        if (!Config.IsClassifier) return x;
+        var first = Graph.Slice(Sequences(x), 1, 0, 1);    // [B, 1, D]
+        return Graph.Reshape(first, [first.Shape[0], Config.Width]);
+    }
+
     protected override Value Attend(Value q, Value k, Value v) => Graph.MaskedAttention(q, k, v, mask, Config.Heads);
 }

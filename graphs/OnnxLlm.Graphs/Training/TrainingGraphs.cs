@@ -6,6 +6,7 @@ namespace OnnxLlm.Graphs.Training;
 
 /// <summary>
 /// The three graphs that train a model, plain ONNX for any runtime. Those of an encoder also take <c>attention_mask</c> int64 [B, T], 1 for a token and 0 for padding.
+/// A classifier has one label for a sequence: its <c>labels</c> and <c>token_losses</c> are [B], and its evaluation also gives <c>predictions</c> int64 [B], the likeliest labels.
 /// <para>Step: parameters, gradient buffers, <c>input_ids</c> and <c>labels</c> int64 [B, T] (labels shifted, or masked, by the data; −100 does not count),
 /// <c>loss_scale</c> [] (1 / valid tokens of the whole batch), <c>lazy_reset_grad</c> bool [1] → <c>loss</c> [] and the accumulated gradients.</para>
 /// <para>Evaluation: parameters, <c>input_ids</c>, <c>labels</c> → <c>token_losses</c> [B*T], 0 where the label does not count.</para>
@@ -69,27 +70,28 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     internal static (Value Loss, ImmutableArray<Value> Gradients) Differentiate(GraphBuilder g, TrainingSetup setup, ImmutableArray<ParameterInfo> trainable)
     {
         var (config, shape) = (setup.Model, setup.Shape);
-        var (ids, labels) = Batch(g, shape);
+        var (ids, labels) = Batch(g, config, shape);
         var scale = g.Input("loss_scale", ElementType.Float, []);
-        var logits = TrainedModel.Logits(g, config, shape, ids);    // [B*T, V]
-        var loss = g.SoftmaxCrossEntropy(logits, g.Reshape(labels, [shape.Rows]), scale);
+        var logits = TrainedModel.Logits(g, config, shape, ids);    // [B*T, V] or [B, C]
+        var loss = g.SoftmaxCrossEntropy(logits, labels, scale);
         return (loss, Backward.Gradients(loss, [.. trainable.Select(p => g.Inputs.Single(v => v.Name == p.Name))], setup.Step.Checkpointing));
     }
 
     internal static Value GradientBuffer(GraphBuilder g, ParameterInfo p) => g.Input(p.GradientBuffer, ElementType.Float, TensorShape.Of(p.Shape));
 
-    /// <param name="withLogits">Whether the logits [B*T, V] are an output too.</param>
+    /// <param name="withLogits">Whether the logits are an output too.</param>
     internal static Graph EvaluationGraph(ModelConfig config, TrainingShape shape, bool withLogits = false)
     {
         var g = new GraphBuilder("evaluation");
-        var (ids, labels) = Batch(g, shape);
-        var logits = TrainedModel.Logits(g, config, shape, ids);    // [B*T, V]
-        g.Output("token_losses", g.TokenLoss(logits, g.Reshape(labels, [shape.Rows])));
+        var (ids, labels) = Batch(g, config, shape);
+        var logits = TrainedModel.Logits(g, config, shape, ids);    // [B*T, V] or [B, C]
+        g.Output("token_losses", g.TokenLoss(logits, labels));
+        if (config.IsClassifier) g.Output("predictions", g.Emit("ArgMax", [logits], ElementType.Int64, [shape.Batch], ("axis", 1), ("keepdims", 0)));
         if (withLogits) g.Output("logits", logits);
         return g.Build();
     }
 
-    /// <summary>Logits [B*T, V] for parameters and <c>input_ids</c>, for comparisons.</summary>
+    /// <summary>Logits [B*T, V], of a classifier [B, C], for parameters and <c>input_ids</c>, for comparisons.</summary>
     internal static Graph LogitsGraph(ModelConfig config, TrainingShape shape)
     {
         var g = new GraphBuilder("logits");
@@ -101,6 +103,6 @@ public sealed record TrainingGraphs(Graph Step, Graph Evaluation, Graph Optimize
     internal static ParameterInfo Describe(Value parameter) =>
         new(parameter.Name!, [.. parameter.Shape.ToArray()], Decay: parameter.Rank > 1);
 
-    private static (Value Ids, Value Labels) Batch(GraphBuilder g, TrainingShape shape) =>
-        (g.Input("input_ids", ElementType.Int64, [shape.Batch, shape.Time]), g.Input("labels", ElementType.Int64, [shape.Batch, shape.Time]));
+    private static (Value Ids, Value Labels) Batch(GraphBuilder g, ModelConfig config, TrainingShape shape) =>
+        (g.Input("input_ids", ElementType.Int64, [shape.Batch, shape.Time]), TrainedModel.Labels(g, config, shape));
 }

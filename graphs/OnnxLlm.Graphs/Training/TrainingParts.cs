@@ -55,7 +55,8 @@ internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape s
 
     public override Value Head(Value x, string name) => Graph.Gemm(x, Table(name), transposeB: true);    // [B*T, V]
 
-    private Value Sequences(Value x) => Graph.Reshape(x, [shape.Batch, shape.Time, x.Shape[1]]);
+    /// <summary>Rows [B*T, n] as [B, T, n].</summary>
+    protected Value Sequences(Value x) => Graph.Reshape(x, [shape.Batch, shape.Time, x.Shape[1]]);
 
     private static (Value Cos, Value Sin) Rotation(GraphBuilder g, ModelConfig config, int time)
     {

@@ -2,18 +2,31 @@ using OnnxLlm.Graphs.Models;
 
 namespace OnnxLlm.Tests.Support;
 
-/// <summary>BERT with its head for masked tokens as plain loops in double precision, one sequence at a time, with no more than the paper says.</summary>
+/// <summary>BERT with its heads for masked tokens and for labels as plain loops in double precision, one sequence at a time, with no more than the paper says.</summary>
 internal sealed class ReferenceEncoder(ModelConfig config, Func<string, double[]> weight)
 {
     /// <summary>Scores [T][V] of each place of a sequence, of which tokens with mask 0 are not seen.</summary>
-    public double[][] Logits(long[] ids, long[] mask, long type = 0)
+    public double[][] Logits(long[] ids, long[] mask, long type = 0) => [.. Hidden(ids, mask, type).Select(Scores)];
+
+    /// <summary>Scores [C] of the labels of a sequence.</summary>
+    public double[] Classes(long[] ids, long[] mask, long type = 0) =>
+        Linear([.. Linear(Hidden(ids, mask, type)[0], "bert.pooler.dense").Select(Math.Tanh)], "classifier");
+
+    private double[][] Hidden(long[] ids, long[] mask, long type)
     {
         double[][] x = [.. ids.Select((id, t) => Norm(
             Sum(Row("word_embeddings", id), Row("position_embeddings", t), Row("token_type_embeddings", type)), "bert.embeddings.LayerNorm"))];
         for (int layer = 0; layer < config.Layers; layer++) x = Block(x, mask, $"bert.encoder.layer.{layer}");
-        return [.. x.Select(Scores)];
+        return x;
 
         double[] Row(string table, long row) => weight($"bert.embeddings.{table}.weight").AsSpan((int)row * config.Width, config.Width).ToArray();
+    }
+
+    /// <summary>The negative log-likelihood of a sequence's label.</summary>
+    public double Loss(long[] ids, long label, long[] mask)
+    {
+        double[] scores = Classes(ids, mask);
+        return Math.Log(scores.Sum(Math.Exp)) - scores[label];
     }
 
     /// <summary>Sum of the negative log-likelihoods of the labels that are not −100.</summary>

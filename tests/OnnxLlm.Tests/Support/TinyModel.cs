@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Models;
@@ -32,10 +33,10 @@ internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weigh
         return new(config, n => weights[n]);
     }
 
-    /// <summary>An encoder, whose gains and biases are random too: fresh ones would hide where a bias goes.</summary>
-    public static TinyModel Bert(int vocabulary = 61, int positions = 24)
+    /// <summary>An encoder, whose gains and biases are random too: fresh ones would hide where a bias goes. With labels it is a classifier.</summary>
+    public static TinyModel Bert(int vocabulary = 61, int positions = 24, params ImmutableArray<string> labels)
     {
-        var config = ModelConfig.Preset("bert-base") with { VocabularySize = vocabulary, Width = 32, Layers = 2, Heads = 4, KeyValueHeads = 4, FeedForward = 48, MaxPositions = positions };
+        var config = ModelConfig.Preset("bert-base") with { VocabularySize = vocabulary, Width = 32, Layers = 2, Heads = 4, KeyValueHeads = 4, FeedForward = 48, MaxPositions = positions, Labels = labels };
         var model = Random(config, seed: 4);
         return model with { Weight = name => name.EndsWith(".bias", StringComparison.Ordinal) || name.EndsWith("LayerNorm.weight", StringComparison.Ordinal) ? Shaken(name, model.Weight(name)) : model.Weight(name) };
     }
