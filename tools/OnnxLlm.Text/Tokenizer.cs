@@ -90,6 +90,10 @@ public sealed class Tokenizer
     /// <summary>The ids of a text as a model reads it: behind the token that begins a sequence, where this tokenizer's models expect one.</summary>
     public int[] EncodePrompt(string text) => Special is { AddsBos: true, Bos: { } bos } ? [bos, .. Encode(text)] : Encode(text);
 
+    /// <summary>The ids of a text as a classifier reads it: behind the token that begins a sequence, or else the one between documents. At that token it gives its answer.</summary>
+    /// <exception cref="TextException">This tokenizer has neither.</exception>
+    public int[] EncodeClassified(string text) => [Special.Bos ?? Special.Eos ?? throw new TextException("the tokenizer has no token that begins a sequence, and none between documents"), .. Encode(text)];
+
     /// <summary>The text of token ids; bytes that are not valid UTF-8 become U+FFFD.</summary>
     public string Decode(ReadOnlySpan<int> ids, bool skipSpecial = true) => Encoding.UTF8.GetString(DecodeBytes(ids, skipSpecial));
 

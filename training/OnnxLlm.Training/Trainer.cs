@@ -24,10 +24,11 @@ internal enum Outcome
 }
 
 /// <summary>What a trainer works with. Owned by whoever made it.</summary>
+/// <param name="Validation">Null where there is nothing to validate on.</param>
 internal sealed record TrainerParts(
     ITrainingEngine Engine,
     TokenDataset Data,
-    ValidationSet Validation,
+    ValidationSet? Validation,
     CheckpointStore Checkpoints,
     MetricsLog Metrics,
     IProgressView View,
@@ -132,15 +133,19 @@ internal sealed partial class Trainer
     /// <summary>Measures the fixed validation set; a stop request abandons the measurement.</summary>
     private void Validate(CancellationToken stop)
     {
-        var (begun, losses) = (_parts.Clock.GetTimestamp(), new LossStatistics());
-        foreach (var batch in _parts.Validation.MicroBatches())
+        if (_parts.Validation is not { } set) return;
+        var (begun, losses, answers) = (_parts.Clock.GetTimestamp(), new LossStatistics(), new AnswerStatistics());
+        foreach (var batch in set.MicroBatches())
         {
             if (stop.IsCancellationRequested) return;
             losses.Add(EvaluateWithin(batch), batch.Labels);
+            answers.Add(_parts.Engine.Predictions, batch.Labels);
         }
-        _state = _state.Validated(Finite.OrNull(losses.Mean), _config.Stability.MinDelta);
+        _state = _state.Validated(Finite.OrNull(losses.Mean), _config.Stability.MinDelta, answers.Accuracy);
         var result = new ValidationMetrics(_state.Step, _state.ValidationLoss, Finite.OrNull(losses.StandardError), losses.Tokens)
         {
+            ValidationAccuracy = answers.Accuracy,
+            MajorityAccuracy = answers.Majority,
             Seconds = _parts.Clock.GetElapsedTime(begun).TotalSeconds,
         };
         _parts.Metrics.Append(result);

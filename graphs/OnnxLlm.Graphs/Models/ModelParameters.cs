@@ -10,5 +10,8 @@ public static class ModelParameters
     public static ImmutableArray<ParameterInfo> Of(ModelConfig config) =>
         [.. TrainingGraphs.LogitsGraph(config.Validated(), new(Batch: 1, Time: 1)).Parameters.Select(TrainingGraphs.Describe)];
 
+    /// <summary>Whether a parameter is of the part that turns an encoder into a classifier, which no other training gives.</summary>
+    public static bool IsClassificationHead(string name) => name.StartsWith("bert.pooler.", StringComparison.Ordinal) || name.StartsWith("classifier.", StringComparison.Ordinal);
+
     public static long Count(ModelConfig config) => Of(config).Sum(p => p.Count);
 }

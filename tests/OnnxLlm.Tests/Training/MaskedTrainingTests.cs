@@ -81,7 +81,7 @@ public sealed class MaskedTrainingTests : MaskedRuns
     }
 
     [Theory]
-    [InlineData("objective=causal-lm", "objective: a bert model is trained by masked-lm")]
+    [InlineData("objective=causal-lm", "objective: a bert model is trained by masked-lm or classification")]
     [InlineData("masking.rate=0", "masking.rate: must be above 0 and below 1, got 0")]
     [InlineData("masking.random=0.3", "masking.random: must be 0 or more, and with masking.mask at most 1, got 0.3")]
     [InlineData("samples={\"every\":5,\"prompts\":[\"a\"]}", "samples.every: a bert model continues no text, so there are no samples of it")]

@@ -1,8 +1,9 @@
 namespace OnnxLlm.Text.Corpora;
 
 /// <summary>The lines of a file as bytes, so that what is not UTF-8 is seen rather than silently replaced.</summary>
-internal static class ByteLines
+public static class ByteLines
 {
+    /// <summary>Line by line, without their ends.</summary>
     public static IEnumerable<byte[]> Read(string path)
     {
         using var stream = File.OpenRead(path);

@@ -42,6 +42,9 @@ internal sealed record TrainingState
     /// <summary>Validation loss at exactly this step, where it was measured.</summary>
     public double? ValidationLoss { get; init; }
 
+    /// <summary>Share of right labels at exactly this step, where it was measured.</summary>
+    public double? ValidationAccuracy { get; init; }
+
     /// <summary>Times that the run went back to a checkpoint because of a loss spike.</summary>
     public int Rollbacks { get; init; }
 
@@ -83,12 +86,13 @@ internal sealed record TrainingState
         Advanced(sequences, tokens) with { Skipped = Skipped + 1, SkippedInRow = SkippedInRow + (inRow ? 1 : 0) };
 
     /// <summary>The state after a validation; a loss is better when it is lower than the best by more than <paramref name="minDelta"/>.</summary>
-    public TrainingState Validated(double? loss, double minDelta)
+    public TrainingState Validated(double? loss, double minDelta, double? accuracy = null)
     {
         var better = loss is { } value && !(value >= BestValidationLoss - minDelta);
         return this with
         {
             ValidationLoss = loss,
+            ValidationAccuracy = accuracy,
             BestValidationLoss = better ? loss : BestValidationLoss,
             ValidationsWithoutGain = better ? 0 : ValidationsWithoutGain + 1,
         };
@@ -108,5 +112,6 @@ internal sealed record TrainingState
         Position = Position + sequences,
         Tokens = Tokens + tokens,
         ValidationLoss = null,
+        ValidationAccuracy = null,
     };
 }

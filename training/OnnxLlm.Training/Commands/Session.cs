@@ -54,5 +54,9 @@ internal static class Session
 
     private static string Finished(Checkpoint? best, RunFolder folder) => best is null
         ? $"Finished; checkpoints are in {folder.Checkpoints}"
-        : $"Finished; best checkpoint: {best.Path}, validation loss {Numbers.Loss(best.State.ValidationLoss)}, perplexity {Numbers.Text(Math.Exp(best.State.ValidationLoss!.Value), "0.00")}";
+        : $"Finished; best checkpoint: {best.Path}, validation loss {Numbers.Loss(best.State.ValidationLoss)}, {Quality(best.State)}";
+
+    private static string Quality(TrainingState state) => state.ValidationAccuracy is { } accuracy
+        ? $"accuracy {Numbers.Share(accuracy)}"
+        : $"perplexity {Numbers.Text(Math.Exp(state.ValidationLoss!.Value), "0.00")}";
 }

@@ -98,8 +98,10 @@ internal static class ConfigRules
 
     private static IEnumerable<string> Objectives(RunConfig c)
     {
-        if (c.Model.IsEncoder != (c.Objective == Objective.MaskedLm))
-            yield return $"objective: a {c.Model.ModelType} model is trained by {(c.Model.IsEncoder ? "masked-lm" : "causal-lm")}";
+        if (c.Model.IsEncoder == (c.Objective == Objective.CausalLm))
+            yield return $"objective: a {c.Model.ModelType} model is trained by {(c.Model.IsEncoder ? "masked-lm or classification" : "causal-lm")}";
+        if (c.Model.IsClassifier && c.Objective == Objective.MaskedLm) yield return "objective: a model with labels is trained by classification";
+        if (c is { Objective: Objective.Classification, Stages.IsEmpty: false }) yield return "stages: a text with a label is read whole";
         if (c.Model.IsEncoder && c.Samples.Every > 0) yield return $"samples.every: a {c.Model.ModelType} model continues no text, so there are no samples of it";
     }
 

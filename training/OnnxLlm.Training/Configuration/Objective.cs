@@ -12,4 +12,7 @@ public enum Objective
     /// <summary>To find the tokens that are hidden: encoders.</summary>
     [JsonStringEnumMemberName("masked-lm")]
     MaskedLm,
+
+    /// <summary>To give each text its label: encoders.</summary>
+    Classification,
 }

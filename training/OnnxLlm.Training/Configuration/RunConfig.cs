@@ -12,7 +12,7 @@ public sealed record RunConfig
     /// <summary>The architecture, with the names of Hugging Face's <c>config.json</c>.</summary>
     public required ModelConfig Model { get; init; }
 
-    /// <summary>Folder of token shards, as written by <c>tools corpus</c>.</summary>
+    /// <summary>Folder of token shards, as written by <c>tools corpus</c>; for the objective classification of <c>train.jsonl</c> and, where there is one, <c>valid.jsonl</c>.</summary>
     public required string Data { get; init; }
 
     /// <summary>Tokens per sequence; the model's context where absent.</summary>
@@ -27,6 +27,8 @@ public sealed record RunConfig
     public Objective Objective { get; init; }
 
     public MaskingConfig Masking { get; init; } = new();
+
+    public ClassificationConfig Classification { get; init; } = new();
 
     /// <summary>What runs the graphs; the trainer does not know.</summary>
     public EngineKind Engine { get; init; } = EngineKind.Onnx;
@@ -76,7 +78,7 @@ public sealed record RunConfig
     /// <summary>Steps between validations; 0 validates only at the end.</summary>
     public int EvaluateEvery { get; init; } = 100;
 
-    /// <summary>Size of the fixed validation set, in tokens that the model reads.</summary>
+    /// <summary>Size of the fixed validation set, in tokens that the model reads; of texts with labels all are measured.</summary>
     public int EvaluateTokens { get; init; } = 65536;
 
     /// <summary>Steps between checkpoints; 0 writes only the last one.</summary>

@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 
 namespace OnnxLlm.Training.Data;
 
-/// <summary>One run of the step graph: ids and labels of shape [B, T], row by row.</summary>
+/// <summary>One run of the step graph: ids and labels of shape [B, T], row by row; one label a row where it is the whole sequence's.</summary>
 internal sealed record MicroBatch(long[] InputIds, long[] Labels, int ValidTokens)
 {
     /// <summary>1 for a token, 0 for what fills a row up; only encoders look at it.</summary>

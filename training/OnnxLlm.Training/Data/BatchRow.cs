@@ -1,6 +1,6 @@
 namespace OnnxLlm.Training.Data;
 
-/// <summary>One sequence of a batch, to be filled: T ids, T labels, and T ones for tokens.</summary>
+/// <summary>One sequence of a batch, to be filled: T ids, T labels or one, and T ones for tokens.</summary>
 internal readonly ref struct BatchRow(Span<long> inputIds, Span<long> labels, Span<long> attentionMask)
 {
     /// <summary>The label that the loss ignores.</summary>

@@ -24,8 +24,11 @@ internal interface ITrainingEngine : IDisposable
     /// </summary>
     float Update(double learningRate, long update);
 
-    /// <summary>The loss of every token of the micro-batch, row by row, 0 where the label is ignored; valid until the next call.</summary>
+    /// <summary>The loss of every label of the micro-batch, row by row, 0 where it is ignored; valid until the next call.</summary>
     ReadOnlySpan<float> Evaluate(MicroBatch batch);
+
+    /// <summary>The likeliest label of each sequence of the micro-batch that was evaluated last; none where the model is no classifier.</summary>
+    ReadOnlySpan<long> Predictions => [];
 
     /// <summary>The shape of the pieces in which micro-batches are run; null where the engine knows only whole ones.</summary>
     TrainingShape? Pieces => null;

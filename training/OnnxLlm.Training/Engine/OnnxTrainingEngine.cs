@@ -23,6 +23,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     private readonly MirroredTensor _lossScale, _reset, _loss, _learningRate, _updateCount, _inverseLossScale, _gradientNorm;
     private readonly float[] _tokenLosses;
+    private readonly long[] _predictions;
 
     private readonly ImmutableArray<ParameterInfo> _parameters;
     private readonly AuxiliarySession? _activations;
@@ -36,10 +37,10 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         (_learningRate, _gradientNorm, _inverseLossScale) = (Scalar(ElementType.Float), Scalar(ElementType.Float), Scalar(ElementType.Float));
         _updateCount = Scalar(ElementType.Int64);
         _reset = new MirroredTensor(settings.Device, ElementType.Bool, 1);
-        _tokenLosses = new float[shape.Batch * shape.Time];
         _optimizer = offload is null ? OptimizerSessions.Whole(graphs, settings, Buffer) : OptimizerSessions.InParts(offload.Parts, settings, Buffer, Tensors.Release);
         _step = new PieceSession(graphs.Step, shape, settings, graphs.StepInPlace, Buffer);
         _evaluation = new PieceSession(graphs.Evaluation, shape, settings, [], Buffer);
+        (_tokenLosses, _predictions) = (new float[_evaluation.Labels], new long[_evaluation.Predicts ? _evaluation.Labels : 0]);
         _activations = Auxiliary(auxiliary?.Activations, settings);
         _sampling = Auxiliary(auxiliary?.Sampling, settings);
     }
@@ -84,10 +85,13 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         for (var piece = 0; piece < _evaluation.Pieces(batch); piece++)
         {
             _evaluation.Run(batch, piece);
-            _evaluation.TokenLosses.CopyTo(_tokenLosses.AsSpan(piece * _evaluation.Tokens));
+            _evaluation.TokenLosses.CopyTo(_tokenLosses.AsSpan(piece * _evaluation.Labels));
+            if (_evaluation.Predicts) _evaluation.Predictions.CopyTo(_predictions.AsSpan(piece * _evaluation.Labels));
         }
         return _tokenLosses;
     }
+
+    public ReadOnlySpan<long> Predictions => _predictions;
 
     /// <summary>Sequences are cut for training only: a validation always sees them whole. The old sessions go first, so that both never need memory at once.</summary>
     public void Reshape(TrainingShape pieces)

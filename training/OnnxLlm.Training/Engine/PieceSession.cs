@@ -7,7 +7,7 @@ using OnnxLlm.Training.Data;
 namespace OnnxLlm.Training.Engine;
 
 /// <summary>
-/// A graph over [B, T] tokens, bound to the tensors of an engine. A micro-batch of more tokens is run in pieces: as fewer sequences at a time,
+/// A graph over [B, T] tokens, with a label for each or one for each sequence, bound to the tensors of an engine. A micro-batch of more tokens is run in pieces: as fewer sequences at a time,
 /// as sequences cut into shorter ones, or both.
 /// </summary>
 internal sealed class PieceSession : IDisposable
@@ -16,6 +16,7 @@ internal sealed class PieceSession : IDisposable
     private readonly MirroredTensor _labels;
     private readonly MirroredTensor _attentionMask;
     private readonly MirroredTensor _tokenLosses;
+    private readonly MirroredTensor _predictions;
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
     private readonly bool _masks;
@@ -24,10 +25,14 @@ internal sealed class PieceSession : IDisposable
     public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
     {
         (Shape, _masks) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"));
+        var labels = graph.Inputs.Single(input => input.Name == "labels").Shape;
+        Labels = (int)labels.ElementCount;
+        Predicts = graph.Outputs.Any(output => output.Name == "predictions");
         _inputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
-        _labels = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
+        _labels = new MirroredTensor(settings.Device, ElementType.Int64, labels.ToArray());
         _attentionMask = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
-        _tokenLosses = new MirroredTensor(settings.Device, ElementType.Float, Tokens);
+        _tokenLosses = new MirroredTensor(settings.Device, ElementType.Float, Labels);
+        _predictions = new MirroredTensor(settings.Device, ElementType.Int64, Labels);
         _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
         _bound = Binding.Of(_session, inPlace, name => name switch
         {
@@ -35,6 +40,7 @@ internal sealed class PieceSession : IDisposable
             "labels" => _labels.OnDevice,
             "attention_mask" => _attentionMask.OnDevice,
             "token_losses" => _tokenLosses.OnDevice,
+            "predictions" => _predictions.OnDevice,
             _ => tensor(name),
         });
     }
@@ -43,6 +49,12 @@ internal sealed class PieceSession : IDisposable
 
     /// <summary>Tokens of one piece.</summary>
     public int Tokens => Shape.Batch * Shape.Time;
+
+    /// <summary>Labels of one piece.</summary>
+    public int Labels { get; }
+
+    /// <summary>Whether the graph tells the likeliest labels.</summary>
+    public bool Predicts { get; }
 
     /// <summary>The most sequences of a piece, at most <paramref name="limit"/>, such that pieces make up <paramref name="all"/> sequences.</summary>
     public static int Rows(int all, int limit) => Enumerable.Range(1, Math.Clamp(limit, 1, all)).Last(rows => all % rows == 0);
@@ -54,6 +66,16 @@ internal sealed class PieceSession : IDisposable
         {
             _tokenLosses.Download();
             return _tokenLosses.Host.Span<float>();
+        }
+    }
+
+    /// <summary>The likeliest labels of the piece that was run last.</summary>
+    public ReadOnlySpan<long> Predictions
+    {
+        get
+        {
+            _predictions.Download();
+            return _predictions.Host.Span<long>();
         }
     }
 
@@ -69,12 +91,13 @@ internal sealed class PieceSession : IDisposable
 
     public void Dispose()
     {
-        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses]) owned.Dispose();
+        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses, _predictions]) owned.Dispose();
     }
 
-    private void Put(long[] values, MirroredTensor tensor, int piece)
+    private static void Put(long[] values, MirroredTensor tensor, int piece)
     {
-        values.AsSpan(piece * Tokens, Tokens).CopyTo(tensor.Host.Span<long>());
+        var part = tensor.Host.Span<long>();
+        values.AsSpan(piece * part.Length, part.Length).CopyTo(part);
         tensor.Upload();
     }
 }

@@ -43,12 +43,22 @@ internal sealed class StartingWeights : IDisposable
         return File.Exists(path) && ModelConfig.DropoutsIn(path) is { Count: > 0 } names ? $"initial_weights: '{path}' has {string.Join(", ", names)}; dropout is left out, training drops nothing." : null;
     }
 
-    /// <summary>Fails where a parameter is missing or has another shape.</summary>
+    /// <summary>The parameters that begin fresh: those of a classifier's head, where the model was trained for something else.</summary>
+    public IEnumerable<ParameterInfo> Missing(IEnumerable<ParameterInfo> parameters) => parameters.Where(IsMissing);
+
+    /// <summary>Fails where a parameter is missing, but for those of a classifier's head, or has another shape.</summary>
     public void Require(IEnumerable<ParameterInfo> parameters)
     {
-        foreach (var p in parameters)
+        foreach (var p in parameters.Where(p => !IsMissing(p)))
             if (!_file[NameOf(p)].Shape.AsSpan().SequenceEqual(p.Shape.AsSpan()))
                 throw new TrainingException($"initial_weights: {p.Name} is {TensorShape.Of(_file[NameOf(p)].Shape)} in '{_path}', the model has {TensorShape.Of(p.Shape)}.");
+    }
+
+    /// <param name="fresh">Gives what the file may lack.</param>
+    public void Fill(ParameterInfo parameter, Span<float> values, Initializer fresh)
+    {
+        if (IsMissing(parameter)) fresh.Fill(parameter, values);
+        else Fill(parameter, values);
     }
 
     public void Fill(ParameterInfo parameter, Span<float> values)
@@ -90,7 +100,10 @@ internal sealed class StartingWeights : IDisposable
         ? path
         : throw new TrainingException($"initial_weights: '{folder}' has no {PackageManifest.WeightsFile}.");
 
-    private string NameOf(ParameterInfo p) =>
-        new[] { p.Name, p.Name[(p.Name.IndexOf('.', StringComparison.Ordinal) + 1)..] }.FirstOrDefault(_file.Contains)
+    private bool IsMissing(ParameterInfo p) => ModelParameters.IsClassificationHead(p.Name) && Known(p) is null;
+
+    private string? Known(ParameterInfo p) => new[] { p.Name, p.Name[(p.Name.IndexOf('.', StringComparison.Ordinal) + 1)..] }.FirstOrDefault(_file.Contains);
+
+    private string NameOf(ParameterInfo p) => Known(p)
         ?? throw new TrainingException($"initial_weights: '{_path}' has no {p.Name}.");
 }

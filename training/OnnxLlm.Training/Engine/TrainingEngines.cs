@@ -37,6 +37,15 @@ internal static class TrainingEngines
         weights.Require(config.Setup.Parameters());
     }
 
+    /// <summary>Tells which parameters a new run begins fresh beside those of a trained model; null where there are none.</summary>
+    public static string? FreshNote(RunConfig config)
+    {
+        if (config.InitialWeights is not { } folder) return null;
+        using var weights = StartingWeights.Open(folder);
+        string[] fresh = [.. weights.Missing(config.Setup.Parameters()).Select(p => p.Name)];
+        return fresh.Length == 0 ? null : $"initial_weights: '{folder}' has no {string.Join(", ", fresh)}: they begin fresh";
+    }
+
     /// <summary>Writes the graphs that the engine runs, in the form that it runs them in.</summary>
     public static void WriteArtifacts(string folder, RunConfig config, TrainingGraphs graphs)
     {
@@ -69,7 +78,8 @@ internal static class TrainingEngines
         else if (config.InitialWeights is { } from)
         {
             using var weights = StartingWeights.Open(from);
-            engine.Tensors.Fill(weights.Fill);
+            var fresh = Fresh(config);
+            engine.Tensors.Fill((parameter, values) => weights.Fill(parameter, values, fresh));
         }
         else engine.Tensors.Initialize(Fresh(config));
         return engine;

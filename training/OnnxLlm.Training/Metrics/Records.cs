@@ -63,10 +63,20 @@ internal sealed record StepMetrics
     public double? LossScale { get; init; }
 }
 
-/// <summary>One validation: the token-weighted mean loss over the fixed set, in nats, with its standard error; absent where not finite.</summary>
+/// <summary>One validation: the mean loss over the labels of the fixed set, in nats, with its standard error; absent where not finite.</summary>
 internal sealed record ValidationMetrics(long Step, double? ValidationLoss, double? StandardError, long ValidationTokens)
 {
-    public double? ValidationPerplexity => Finite.OrNull(Math.Exp(ValidationLoss ?? double.NaN));
+    /// <summary>Absent of a classifier.</summary>
+    public double? ValidationPerplexity => ValidationAccuracy is null ? Finite.OrNull(Math.Exp(ValidationLoss ?? double.NaN)) : null;
+
+    /// <summary>Share of the texts whose likeliest label is the right one; only of a classifier.</summary>
+    public double? ValidationAccuracy { get; init; }
+
+    /// <summary>√(p(1−p)/n) of the accuracy p over n texts.</summary>
+    public double? AccuracyStandardError => ValidationAccuracy is { } p ? Math.Sqrt(p * (1 - p) / ValidationTokens) : null;
+
+    /// <summary>The accuracy that always answering the set's most frequent label would have.</summary>
+    public double? MajorityAccuracy { get; init; }
 
     /// <summary>The wall clock it took.</summary>
     public double Seconds { get; init; }

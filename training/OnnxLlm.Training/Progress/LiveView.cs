@@ -106,11 +106,14 @@ internal sealed class LiveView(IAnsiConsole console, TimeProvider clock) : IProg
         (string Name, string Value)[][] rows =
         [
             [("loss", Numbers.Loss(_step?.SmoothedLoss)), ("perplexity", Perplexity(_step?.SmoothedLoss)), ("speed", m is null ? "–" : $"{Numbers.Short(m.TokensPerSecond)} tok/s")],
-            [("validation", Numbers.Loss(_validation?.ValidationLoss)), ("perplexity", Perplexity(_validation?.ValidationLoss)), ("tokens", m is null ? "–" : Numbers.Short(m.Tokens))],
+            [("validation", Numbers.Loss(_validation?.ValidationLoss)), Quality(_validation), ("tokens", m is null ? "–" : Numbers.Short(m.Tokens))],
             [("learning rate", m is null ? "–" : Numbers.Rate(m.LearningRate)), ("gradient norm", m?.GradientNorm is { } norm ? Numbers.Text(norm, "0.00") : "–"), ("skipped", $"{m?.Skipped ?? 0}")],
         ];
         return Grid(Inside >= ThreeColumns ? rows : [.. rows.Select(row => row[..2]), .. rows.Select(row => row[2]).Chunk(2)]);
     }
+
+    private static (string Name, string Value) Quality(ValidationMetrics? validation) =>
+        validation?.ValidationAccuracy is { } accuracy ? ("accuracy", Numbers.Share(accuracy)) : ("perplexity", Perplexity(validation?.ValidationLoss));
 
     private static Grid Grid((string Name, string Value)[][] rows)
     {

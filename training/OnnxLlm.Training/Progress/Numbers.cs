@@ -21,6 +21,9 @@ internal static class Numbers
 
     public static string Loss(double? loss) => loss is { } value ? Text(value, "0.0000") : "–";
 
+    /// <summary>0.75 as "75.0 %".</summary>
+    public static string Share(double? share) => share is { } value ? Text(100 * value, "0.0") + " %" : "–";
+
     public static string Rate(double rate) => rate.ToString("0.00e-0", CultureInfo.InvariantCulture);
 
     public static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);

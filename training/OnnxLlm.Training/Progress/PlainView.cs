@@ -23,7 +23,11 @@ internal sealed class PlainView(TextWriter output) : IProgressView
     }
 
     public void Validated(ValidationMetrics result) => output.WriteLine(
-        $"step {result.Step}  validation loss {Numbers.Loss(result.ValidationLoss)} ± {Numbers.Loss(result.StandardError)}  perplexity {Numbers.Text(result.ValidationPerplexity ?? double.NaN, "0.00")}");
+        $"step {result.Step}  validation loss {Numbers.Loss(result.ValidationLoss)} ± {Numbers.Loss(result.StandardError)}  {Quality(result)}");
+
+    private static string Quality(ValidationMetrics result) => result.ValidationAccuracy is null
+        ? $"perplexity {Numbers.Text(result.ValidationPerplexity ?? double.NaN, "0.00")}"
+        : $"accuracy {Numbers.Share(result.ValidationAccuracy)} ± {Numbers.Share(result.AccuracyStandardError)}, of the most frequent label alone {Numbers.Share(result.MajorityAccuracy)}";
 
     public void Note(string line) => output.WriteLine(line);
 }

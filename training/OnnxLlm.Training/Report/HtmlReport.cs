@@ -52,8 +52,9 @@ internal static class HtmlReport
         ImmutableArray<(long, string)> marks = [.. h.Events.Where(e => ReportTables.IsAlarm(e)).Select(e => (e.Step, e.Message))];
         return
         [
-            new("Loss (nats per token)", [loss, loss.Smoothed("training", "a"), Curve.Of("validation", "b", h.Validations, v => v.Step, v => v.ValidationLoss)], marks, v => Numbers.Text(v, "0.0##")),
+            new("Loss (nats per label)", [loss, loss.Smoothed("training", "a"), Curve.Of("validation", "b", h.Validations, v => v.Step, v => v.ValidationLoss)], marks, v => Numbers.Text(v, "0.0##")),
             new("Perplexity of the validation set", [Curve.Of("validation", "b", h.Validations, v => v.Step, v => v.ValidationPerplexity)], [], Numbers.Short),
+            new("Accuracy on the validation set", [Curve.Of("accuracy", "b", h.Validations, v => v.Step, v => v.ValidationAccuracy), Curve.Of("of the most frequent label alone", "a", h.Validations, v => v.Step, v => v.MajorityAccuracy)], [], Percent),
             new("Learning rate", [Curve.Of("learning rate", "a", h.Steps, s => s.Step, s => s.LearningRate)], [], Numbers.Rate),
             new("Gradient norm, before clipping", [Curve.Of("norm", "a", h.Steps, s => s.Step, s => s.GradientNorm)], marks, v => Numbers.Text(v, "0.##")),
             new("Throughput (tokens per second)", [Curve.Of("tokens/s", "a", h.Steps, s => s.Step, s => s.TokensPerSecond)], [], Numbers.Short),

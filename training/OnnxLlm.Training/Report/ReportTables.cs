@@ -16,7 +16,7 @@ internal static class ReportTables
         (string Name, string Value, string More)[] tiles =
         [
             ("validation loss", Numbers.Loss(best?.ValidationLoss), best is null ? "not measured" : $"± {Numbers.Loss(best.StandardError)}, at step {best.Step}"),
-            ("perplexity", best?.ValidationPerplexity is { } p ? Numbers.Text(p, p < 100 ? "0.00" : "0.0") : "–", "of the best validation"),
+            Quality(best),
             ("training loss", Numbers.Loss(last?.Loss), "of the last logged step"),
             ("steps", last is null ? "0" : last.Step.ToString("#,0", CultureInfo.InvariantCulture), last is null ? "" : $"{Numbers.Short(last.Tokens)} tokens"),
             ("speed", Median(h.Steps, s => s.TokensPerSecond), $"tokens/s, {Median(h.Steps, s => s.ModelGflops)} GFLOP/s: medians"),
@@ -26,6 +26,10 @@ internal static class ReportTables
             tiles = [.. tiles, ("energy", $"{Numbers.Text(kwh, kwh < 10 ? "0.###" : "#,0")} kWh", last.Co2Grams is { } grams ? $"of the GPU, {Numbers.Text(grams / 1e3, "0.###")} kg CO2" : "of the GPU")];
         return $"<section class='tiles'>{string.Concat(tiles.Select(t => $"<div><small>{t.Name}</small><b>{t.Value}</b><small>{t.More}</small></div>"))}</section>";
     }
+
+    private static (string Name, string Value, string More) Quality(ValidationMetrics? best) => best?.ValidationAccuracy is { } accuracy
+        ? ("accuracy", Numbers.Share(accuracy), $"of the best validation; of the most frequent label alone {Numbers.Share(best.MajorityAccuracy)}")
+        : ("perplexity", best?.ValidationPerplexity is { } p ? Numbers.Text(p, p < 100 ? "0.00" : "0.0") : "–", "of the best validation");
 
     public static string Events(RunHistory h)
     {
@@ -52,10 +56,10 @@ internal static class ReportTables
         h.Layers[^1].Layers.Select(l => new[] { l.Layer, Short(l.GradientNorm), Short(l.WeightNorm), Short(l.ActivationMean), Short(l.ActivationDeviation), Short(l.ActivationMax) })) + "</section>";
 
     public static string Validations(RunHistory h) => h.Validations.Count == 0 ? "" : "<section><details><summary>All validations</summary>" + Table(
-        ["step", "loss", "standard error", "perplexity", "tokens", "seconds"],
+        ["step", "loss", "standard error", "perplexity", "accuracy", "labels", "seconds"],
         h.Validations.Select(v => new[]
         {
-            Step(v.Step), Numbers.Loss(v.ValidationLoss), Numbers.Loss(v.StandardError), Short(v.ValidationPerplexity), Step(v.ValidationTokens), Numbers.Text(v.Seconds, "0.00"),
+            Step(v.Step), Numbers.Loss(v.ValidationLoss), Numbers.Loss(v.StandardError), Short(v.ValidationPerplexity), Numbers.Share(v.ValidationAccuracy), Step(v.ValidationTokens), Numbers.Text(v.Seconds, "0.00"),
         })) + "</details></section>";
 
     public static string Facts(string title, IReadOnlyCollection<(string Name, string Value)> facts) =>

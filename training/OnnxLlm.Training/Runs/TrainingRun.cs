@@ -18,8 +18,9 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     public Outcome Start(RunConfig config, CancellationToken stop)
     {
         TrainingEngines.Require(config);
+        using var data = RunData.Open(config);
+        config = data.Config;
         TrainingEngines.RequireWeights(config);
-        using var data = new RunData(config);
         Check(config, data);
         using var held = folder.Lock();
         var graphs = GraphsOf(config);
@@ -33,6 +34,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     private static void Check(RunConfig config, RunData data)
     {
         TextSampler.Open(config, data.Record.Tokenizer);
+        if (config.Stability.Patience > 0 && data.Validation is null) throw new TrainingException($"stability.patience: counts validations, but '{config.Data}' has nothing to validate on.");
         if (Plan.Steps(config, data.Training.Windows) is not { } steps || ConfigRules.LongerThan(steps, config).FirstOrDefault() is not { } problem) return;
         throw new TrainingException($"{problem} ({config.Epochs} epochs of {data.Training.Windows} sequences in batches of {config.GlobalBatch}).");
     }
@@ -44,7 +46,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         TrainingEngines.Require(record.Config);
         TrainingManifest.Verify(folder.Artifacts);
         using var held = folder.Lock();
-        using var data = new RunData(record.Config);
+        using var data = RunData.Open(record.Config);
         if (data.Record != record.Data)
             throw new TrainingException($"The data in '{record.Config.Data}' is not what the run began with: it had {record.Data}, now it is {data.Record}.");
         var store = Store(record.Config);
@@ -63,7 +65,8 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
     private Outcome Train(RunRecord record, RunData data, TrainingGraphs graphs, Checkpoint? checkpoint, CancellationToken stop)
     {
         var config = record.Config;
-        foreach (var line in PrecisionNote.Lines(config, graphs.Step)) view.Note(line);
+        foreach (var line in PrecisionNote.Lines(config, graphs.Step).Concat(data.Notes)) view.Note(line);
+        if (checkpoint is null && TrainingEngines.FreshNote(config) is { } fresh) view.Note(fresh);
         if (config.InitialWeights is { } weights && StartingWeights.DropoutNote(weights) is { } note) view.Note(note);
         using var engine = TrainingEngines.Open(config, graphs, folder.Artifacts, checkpoint?.Path, folder.OptimizerState);
 
