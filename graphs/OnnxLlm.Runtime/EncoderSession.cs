@@ -6,11 +6,15 @@ namespace OnnxLlm.Runtime;
 
 /// <summary>A sequence for an encoder.</summary>
 /// <param name="Tokens">One at least.</param>
-/// <param name="Places">Where in it scores are wanted, rising.</param>
-public sealed record EncoderInput(ImmutableArray<int> Tokens, ImmutableArray<int> Places);
+/// <param name="Places">Where in it scores are wanted, rising; of a classifier at the first token alone.</param>
+public sealed record EncoderInput(ImmutableArray<int> Tokens, ImmutableArray<int> Places)
+{
+    /// <summary>A sequence for a classifier.</summary>
+    public static EncoderInput Classified(ImmutableArray<int> tokens) => new(tokens, [0]);
+}
 
 /// <summary>
-/// A loaded encoder that finds hidden tokens. Sequences of different lengths are read in one run, padded behind; what one of them gets does not depend on the
+/// A loaded encoder that finds hidden tokens, or gives texts their labels. Sequences of different lengths are read in one run, padded behind; what one of them gets does not depend on the
 /// others but for the last bits, as sums over more rows may be added in another order. Used by one thread.
 /// </summary>
 public sealed class EncoderSession : IDisposable
@@ -19,16 +23,18 @@ public sealed class EncoderSession : IDisposable
     private readonly BoundSession _bound;
     private readonly GrowingTensor _logits;
     private readonly long _padding;
+    private readonly bool _classifies;
 
     /// <exception cref="ModelRuntimeException">The package holds a decoder, the device is no CPU, or the model gives no numbers.</exception>
     public EncoderSession(ModelPackage package, SessionSettings settings)
     {
-        if (!package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds a decoder ({package.Config.ModelType}), which finds no hidden tokens.");
+        if (!package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds a decoder ({package.Config.ModelType}), which neither finds hidden tokens nor gives labels.");
         if (settings.Device.IsCuda) throw new ModelRuntimeException($"{package.Folder}: {package.Config.ModelType} models run on the CPU; their graphs were not written for a GPU.");
-        (MaxLength, VocabularySize, _padding) = (package.Config.MaxPositions, package.Config.VocabularySize, package.Config.PadTokenId ?? 0);
+        (MaxLength, _padding, _classifies) = (package.Config.MaxPositions, package.Config.PadTokenId ?? 0, package.Config.IsClassifier);
+        Scores = _classifies ? package.Config.Labels.Length : package.Config.VocabularySize;
         _session = new OrtSession(package.ModelPath, settings);
         _bound = _session.Bind();
-        _logits = new GrowingTensor(settings.Device, VocabularySize, long.MaxValue);
+        _logits = new GrowingTensor(settings.Device, Scores, long.MaxValue);
         try
         {
             if (Score([new([0], [0])]).ContainsAnyExceptInRange(float.MinValue, float.MaxValue)) throw new ModelRuntimeException($"{package.Folder}: the model gives scores that are not finite.");
@@ -43,10 +49,11 @@ public sealed class EncoderSession : IDisposable
     /// <summary>Tokens of a sequence, at most.</summary>
     public int MaxLength { get; }
 
-    public int VocabularySize { get; }
+    /// <summary>V or C, scores of a place: one for each token of the vocabulary, or for each label.</summary>
+    public int Scores { get; }
 
-    /// <summary>[n, V] scores of what stands at each place, sequence by sequence; valid until the next call.</summary>
-    /// <param name="inputs">With one place at least among them.</param>
+    /// <summary>[n, V] scores of what stands at each place, sequence by sequence, or [n, C] of the labels of each sequence; valid until the next call.</summary>
+    /// <param name="inputs">With one place at least among them; for a classifier each with the first alone.</param>
     public ReadOnlySpan<float> Score(IReadOnlyList<EncoderInput> inputs)
     {
         int time = inputs.Max(input => input.Tokens.Length), places = inputs.Sum(input => input.Places.Length);
@@ -54,9 +61,10 @@ public sealed class EncoderSession : IDisposable
         ids.Span<long>().Fill(_padding);
         foreach (var (row, input) in inputs.Index()) Put(input, Row(ids, row), Row(mask, row), Row(wanted, row));
         TensorBuffer logits = _logits.For(places).Host;
-        _bound.Input(MaskedLmGraph.InputIds, ids).Input(MaskedLmGraph.AttentionMask, mask).Input(MaskedLmGraph.LogitsMask, wanted)
-            .Output(MaskedLmGraph.Logits, logits.View(0, places, VocabularySize)).Run();
-        return logits.Span<float>()[..(places * VocabularySize)];
+        _bound.Input(MaskedLmGraph.InputIds, ids).Input(MaskedLmGraph.AttentionMask, mask);
+        if (!_classifies) _bound.Input(MaskedLmGraph.LogitsMask, wanted);
+        _bound.Output(MaskedLmGraph.Logits, logits.View(0, places, Scores)).Run();
+        return logits.Span<float>()[..(places * Scores)];
 
         TensorBuffer Rows() => TensorBuffer.Zeros(ElementType.Int64, inputs.Count, time);
         Span<long> Row(TensorBuffer rows, int row) => rows.Span<long>().Slice(row * time, time);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -25,11 +26,12 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError ModelNotFound(string model) => new(404, InvalidRequest, "model_not_found", "model", $"The model '{Shortened(model)}' does not exist here; GET /v1/models lists those that do.");
 
-    public static ApiError NeedsDecoder(string model) =>
-        Invalid("model", $"The model '{Shortened(model)}' is an encoder, which continues no text; it finds hidden tokens, at /v1/fill-mask.", "unsupported_model");
+    /// <summary>The model is for another task than the route.</summary>
+    /// <param name="wanted">The route's task.</param>
+    public static ApiError WrongTask(ServedModel model, string wanted) =>
+        Invalid("model", $"The model '{Shortened(model.Id)}' is {(model.Task == ModelTask.Generation ? "a decoder" : "an encoder")}, which {ModelTask.Not(wanted)}; {ModelTask.Does(model.Task)}.", "unsupported_model");
 
-    public static ApiError NeedsEncoder(string model) =>
-        Invalid("model", $"The model '{Shortened(model)}' is a decoder, which finds no hidden tokens; it continues texts.", "unsupported_model");
+    public static ApiError EmptyText() => Invalid("input", "A text of 'input' is empty; there is nothing to label.", "empty_input");
 
     public static ApiError NoMask(string mask) => Invalid("input", $"Every text of 'input' needs a place to fill: write {mask} there.", "no_mask_token");
 
@@ -54,7 +56,7 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError Draining() => new(503, "server_error", "draining", null, "The server is shutting down and takes no new work.") { RetryAfterSeconds = 5 };
 
-    public static ApiError Late() => new(504, "timeout_error", "request_timeout", null, "The answer took longer than the server allows; ask for fewer tokens.") { IsFinal = true };
+    public static ApiError Late() => new(504, "timeout_error", "request_timeout", null, "The answer took longer than the server allows; ask for less.") { IsFinal = true };
 
     public static ApiError EngineDead() => new(503, "server_error", "engine_dead", null, "The engine has failed and takes no more work.") { IsFinal = true };
 

@@ -42,6 +42,8 @@ internal static class BodySchemas
 
     public const string FillMask = """{"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"],"items":{"type":"string"}},"top_k":{"type":"integer","minimum":1,"maximum":100}}}""";
 
+    public const string Classify = """{"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"],"items":{"type":"string"}},"top_k":{"type":"integer","minimum":1}}}""";
+
     public const string Embed = """
         {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]},"encoding_format":{"enum":["float","base64"]},"dimensions":{"type":"integer"}}}
         """;

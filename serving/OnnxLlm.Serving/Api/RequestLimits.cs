@@ -38,6 +38,9 @@ internal sealed record RequestLimits
     /// <summary>Tokens told in an answer of <c>fill-mask</c>, each with the whole text: some ten megabytes of JSON.</summary>
     public int AllCandidates { get; init; } = 1 << 12;
 
+    /// <summary>Labels told in an answer of <c>classify</c>: some ten megabytes of JSON.</summary>
+    public int AllLabels { get; init; } = 1 << 17;
+
     /// <summary>Time for a client to send the head of its request.</summary>
     public TimeSpan HeadPatience { get; init; } = TimeSpan.FromSeconds(15);
 

@@ -17,8 +17,8 @@ internal sealed class EncoderEngine : IDisposable
     private readonly ServingMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Channel<IReadOnlyList<MaskedText>> _requests;
-    private readonly Queue<MaskedText> _waiting = new();
+    private readonly Channel<IReadOnlyList<EncoderText>> _requests;
+    private readonly Queue<EncoderText> _waiting = new();
     private readonly Thread _thread;
     private int _queued;
     private int _running;
@@ -27,7 +27,7 @@ internal sealed class EncoderEngine : IDisposable
     public EncoderEngine(EncoderSession session, EncoderSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
     {
         (_session, _settings, _metrics, _time, _logger) = (session, settings, metrics, time, logger);
-        _requests = Channel.CreateUnbounded<IReadOnlyList<MaskedText>>(new UnboundedChannelOptions { SingleReader = true });
+        _requests = Channel.CreateUnbounded<IReadOnlyList<EncoderText>>(new UnboundedChannelOptions { SingleReader = true });
         Health = new EngineHealth(time);
         _thread = new Thread(Loop) { IsBackground = true, Name = "encoder" };
         _thread.Start();
@@ -42,7 +42,7 @@ internal sealed class EncoderEngine : IDisposable
     public int Waiting => Volatile.Read(ref _queued);
 
     /// <summary>Queues all texts of a request, or none.</summary>
-    public Admission Submit(IReadOnlyList<MaskedText> texts)
+    public Admission Submit(IReadOnlyList<EncoderText> texts)
     {
         if (Health.IsDead) return Admission.EngineDead;
         if (Interlocked.Add(ref _queued, texts.Count) > _settings.QueueLimit)
@@ -73,7 +73,7 @@ internal sealed class EncoderEngine : IDisposable
 
     private async Task AskAsync(CancellationToken cancellation)
     {
-        var question = new MaskedText(new EncoderInput([0], [0]), 1, cancellation) { IsProbe = true };
+        var question = new EncoderText(new EncoderInput([0], [0]), 1, cancellation) { IsProbe = true };
         if (Submit([question]) != Admission.Accepted) return;
         try
         {
@@ -112,9 +112,9 @@ internal sealed class EncoderEngine : IDisposable
     }
 
     /// <summary>The longest waiting, as many as are read together; those whose requests are gone are left out.</summary>
-    private List<MaskedText> NextBatch()
+    private List<EncoderText> NextBatch()
     {
-        var (batch, longest) = (new List<MaskedText>(), 0);
+        var (batch, longest) = (new List<EncoderText>(), 0);
         while (_waiting.TryPeek(out var next) && batch.Count < _settings.Rows)
         {
             var length = Math.Max(longest, next.Input.Tokens.Length);
@@ -129,7 +129,7 @@ internal sealed class EncoderEngine : IDisposable
         return batch;
     }
 
-    private void Run(List<MaskedText> batch)
+    private void Run(List<EncoderText> batch)
     {
         if (batch.Count == 0) return;
         Volatile.Write(ref _running, batch.Count);
@@ -151,14 +151,14 @@ internal sealed class EncoderEngine : IDisposable
     }
 
     /// <summary>A text without an answer may be that text's own fault: the engine's question to the model has to tell.</summary>
-    private void Answer(List<MaskedText> batch, ReadOnlySpan<float> scores)
+    private void Answer(List<EncoderText> batch, ReadOnlySpan<float> scores)
     {
         var (offset, good) = (0, true);
         Health.Passed();
         foreach (var text in batch)
         {
-            var values = text.Input.Places.Length * _session.VocabularySize;
-            good &= text.Answer(scores.Slice(offset, values), _settings.Vocabulary) || Asked(text);
+            var values = text.Input.Places.Length * _session.Scores;
+            good &= text.Answer(scores.Slice(offset, values), _settings.Scores) || Asked(text);
             offset += values;
         }
 
@@ -166,13 +166,13 @@ internal sealed class EncoderEngine : IDisposable
     }
 
     /// <summary>That question has no answer: false too, and the model is at fault.</summary>
-    private bool Asked(MaskedText text)
+    private bool Asked(EncoderText text)
     {
         if (text.IsProbe) Health.Faulted(text.Found.Exception!);
         return text.IsProbe;
     }
 
-    private long Begin(List<MaskedText> batch)
+    private long Begin(List<EncoderText> batch)
     {
         var now = _time.GetTimestamp();
         _metrics.Executions.Add(1, "encode");
@@ -189,7 +189,7 @@ internal sealed class EncoderEngine : IDisposable
     }
 
     /// <summary>Before the answers leave, so that whoever has one finds it counted.</summary>
-    private void End(List<MaskedText> batch, long begun)
+    private void End(List<EncoderText> batch, long begun)
     {
         Volatile.Write(ref _running, 0);
         foreach (var text in batch.Where(text => !text.IsProbe))

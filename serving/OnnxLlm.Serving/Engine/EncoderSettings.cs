@@ -11,6 +11,6 @@ internal sealed record EncoderSettings
     /// <summary>Tokens read together, padding included, at most; one text is read however long it is.</summary>
     public int Tokens { get; init; } = 4096;
 
-    /// <summary>Only tokens below this are told. Models pad their vocabulary; the padding has no text.</summary>
-    public int Vocabulary { get; init; } = int.MaxValue;
+    /// <summary>Only so many of a place's scores are looked at. Models pad their vocabulary; the padding has no text.</summary>
+    public int Scores { get; init; } = int.MaxValue;
 }

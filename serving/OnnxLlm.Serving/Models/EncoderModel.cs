@@ -4,7 +4,7 @@ using OnnxLlm.Serving.Safety;
 
 namespace OnnxLlm.Serving.Models;
 
-/// <summary>A model that finds hidden tokens. Nothing is kept of its answers.</summary>
+/// <summary>A model that finds hidden tokens, or gives texts their labels. Nothing is kept of its answers.</summary>
 internal sealed class EncoderModel(ServedModel description, EncoderEngine engine, Guardrails guardrails, ServingMetrics metrics) : LoadedModel(description, guardrails, metrics)
 {
     public EncoderEngine Engine => engine;

@@ -103,7 +103,8 @@ internal static class ModelLoader
             Tokenizer = tokenizer,
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
-            Task = config.IsEncoder ? "fill-mask" : "text-generation",
+            Task = config.IsClassifier ? ModelTask.Classification : config.IsEncoder ? ModelTask.FillMask : ModelTask.Generation,
+            Labels = config.Labels,
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
             Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, device.Provider, Mode(package, options)),
             Precision = package.Precision,
@@ -119,7 +120,8 @@ internal static class ModelLoader
     private static void RequireEncoder(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
     {
         var longest = package.Config.MaxPositions;
-        if (tokenizer.Special.Mask is null) throw new ServingException($"{package.Folder}: the model finds hidden tokens, but the tokenizer has no mask token.");
+        if (package.Config.IsClassifier && tokenizer.Special is { Bos: null, Eos: null }) throw new ServingException($"{package.Folder}: the tokenizer has no token that begins a text, at which a classifier gives its answer.");
+        if (!package.Config.IsClassifier && tokenizer.Special.Mask is null) throw new ServingException($"{package.Folder}: the model finds hidden tokens, but the tokenizer has no mask token.");
         if (options.MaxLength < 1 || options.MaxLength > longest) throw new ServingException($"The length of a text must be 1 to {longest}, the model's limit; got {options.MaxLength}.");
     }
 

@@ -128,7 +128,7 @@ internal sealed class ModelRegistry : IDisposable
 
     private EncoderModel Encoder(ServedModel description, EncoderSession session, ModelEntry entry)
     {
-        var settings = new EncoderSettings { QueueLimit = _options.Engine.QueueLimit, Rows = _options.Slots, Vocabulary = description.VocabularySize };
+        var settings = new EncoderSettings { QueueLimit = _options.Engine.QueueLimit, Rows = _options.Slots, Scores = description.Scores };
         return new EncoderModel(description, new EncoderEngine(session, settings, entry.Metrics, _time, _loggers.CreateLogger<EncoderEngine>()), _guardrails, entry.Metrics);
     }
 }

@@ -28,7 +28,10 @@ internal sealed record ServedModel
     public IChatTemplate? Template { get; init; }
 
     /// <summary>What it does, in Hugging Face's words.</summary>
-    public string Task { get; init; } = "text-generation";
+    public string Task { get; init; } = ModelTask.Generation;
+
+    /// <summary>What a classifier gives texts, in the order of its scores; none of other models.</summary>
+    public ImmutableArray<string> Labels { get; init; } = [];
 
     /// <summary>Positions of prompt and answer together.</summary>
     public required int Context { get; init; }
@@ -61,6 +64,9 @@ internal sealed record ServedModel
     public TokenTexts Texts => LazyInitializer.EnsureInitialized(ref _texts, () => new TokenTexts(Tokenizer));
 
     public int VocabularySize => Tokenizer.VocabularySize;
+
+    /// <summary>What an encoder may tell of a place: a token, or a label.</summary>
+    public int Scores => Labels.IsEmpty ? VocabularySize : Labels.Length;
 
     /// <summary>The token that ends a document.</summary>
     public required int? EosToken { get; init; }

@@ -71,7 +71,7 @@ public sealed class MaskedLmGraphTests
         EncoderInput[] inputs = [Input(Rows[0], 1, 6), Input(Rows[1]), Input(Rows[2], 0)];
         float[] together = session.Score(inputs).ToArray();
         float[] alone = [.. new[] { inputs[0], inputs[2] }.SelectMany(input => session.Score([input]).ToArray())];
-        int v = session.VocabularySize;
+        int v = session.Scores;
 
         Closeness.AssertClose(together, alone, Arithmetic, "together and alone");
         Closeness.AssertClose(alone.AsSpan(v, v), Expected(Rows[0], 0).AsSpan(6 * v), Arithmetic, "the second place");
@@ -84,7 +84,7 @@ public sealed class MaskedLmGraphTests
         using TinyPackage encoder = new(Model), decoder = new(TinyModel.Named("gpt2-tiny"));
         var settings = new SessionSettings { Threads = 1 };
         Assert.EndsWith("holds an encoder (bert), which continues no text.", Refusal(() => new GenerationSession(ModelPackage.Open(encoder.Folder), 1, 8, settings)), StringComparison.Ordinal);
-        Assert.EndsWith("holds a decoder (gpt2), which finds no hidden tokens.", Refusal(() => new EncoderSession(ModelPackage.Open(decoder.Folder), settings)), StringComparison.Ordinal);
+        Assert.EndsWith("holds a decoder (gpt2), which neither finds hidden tokens nor gives labels.", Refusal(() => new EncoderSession(ModelPackage.Open(decoder.Folder), settings)), StringComparison.Ordinal);
     }
 
     [Fact]

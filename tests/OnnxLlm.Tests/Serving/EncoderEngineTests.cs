@@ -22,7 +22,7 @@ public sealed class EncoderEngineTests : IDisposable
         var metrics = new ServingMetrics();
         var session = new EncoderSession(ModelPackage.Open(_package.Folder), new SessionSettings { Threads = 1 });
         using var engine = new EncoderEngine(session, new EncoderSettings { Rows = rows, Tokens = tokens }, metrics, TimeProvider.System, NullLogger.Instance);
-        MaskedText[] texts = [.. Enumerable.Range(0, 9).Select(i => new MaskedText(new([5, 6, 7, i], [1]), 2, default))];
+        EncoderText[] texts = [.. Enumerable.Range(0, 9).Select(i => new EncoderText(new([5, 6, 7, i], [1]), 2, default))];
         Assert.Equal(Admission.Accepted, engine.Submit(texts));
         await Task.WhenAll(texts.Select(text => text.Found)).WaitAsync(TestServer.Patience);
         Assert.Equal(runs, metrics.Executions.Value("encode"));
@@ -38,13 +38,13 @@ public sealed class EncoderEngineTests : IDisposable
             new EncoderSession(ModelPackage.Open(_package.Folder), new SessionSettings { Threads = 1 }), new EncoderSettings(), metrics, TimeProvider.System, NullLogger.Instance);
         using var gone = new CancellationTokenSource();
         await gone.CancelAsync();
-        var (cancelled, read) = (new MaskedText(new([5], [0]), 1, gone.Token), new MaskedText(new([6], [0]), 1, default));
+        var (cancelled, read) = (new EncoderText(new([5], [0]), 1, gone.Token), new EncoderText(new([6], [0]), 1, default));
         engine.Submit([cancelled, read]);
         await read.Found.WaitAsync(TestServer.Patience);
         Assert.False(cancelled.Found.IsCompleted);
         Assert.Equal(1, metrics.PromptTokens.Value());
         engine.Dispose();
-        Assert.Equal(Admission.EngineDead, engine.Submit([new MaskedText(new([5], [0]), 1, default)]));
+        Assert.Equal(Admission.EngineDead, engine.Submit([new EncoderText(new([5], [0]), 1, default)]));
     }
 
     public void Dispose() => _package.Dispose();

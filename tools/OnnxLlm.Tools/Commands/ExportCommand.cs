@@ -32,7 +32,7 @@ internal static class ExportCommand
     {
         string run = parsed.GetValue(Run) ?? throw new ToolException("A model package is made of a training run: name it with --run.");
         var (manifest, checkpoint, upToDate) = new RunExport(run, parsed.GetValue(Checkpoint)!, parsed.GetRequiredValue(Out), parsed.GetValue(Tokenizer)).Write();
-        string loss = checkpoint.ValidationLoss is { } value ? string.Create(CultureInfo.InvariantCulture, $", validation loss {value:0.0000}, perplexity {Math.Exp(value):0.00}") : "";
+        string loss = checkpoint.ValidationLoss is { } value ? string.Create(CultureInfo.InvariantCulture, $", validation loss {value:0.0000}, {(checkpoint.ValidationAccuracy is { } share ? $"accuracy {100 * share:0.0} %" : $"perplexity {Math.Exp(value):0.00}")}") : "";
         return string.Create(
             CultureInfo.InvariantCulture,
             $"{(upToDate ? "up to date: " : "")}{parsed.GetRequiredValue(Out)}: {manifest.ModelType}, {manifest.ParameterCount:N0} parameters, step {checkpoint.Step}{loss}");

@@ -6,6 +6,9 @@ namespace OnnxLlm.Tools.Export;
 /// <summary>One checkpoint of a run: weights, sealed with <c>SHA256SUMS</c>, and what <c>state.json</c> says of them.</summary>
 internal sealed record CheckpointFolder(string Folder, long Step, double? ValidationLoss)
 {
+    /// <summary>Share of right labels; only of a classifier.</summary>
+    public double? ValidationAccuracy { get; init; }
+
     private const string WeightsFile = "model.safetensors", SealFile = "SHA256SUMS", StateFile = "state.json";
 
     public string Weights => Path.Combine(Folder, WeightsFile);
@@ -27,14 +30,15 @@ internal sealed record CheckpointFolder(string Folder, long Step, double? Valida
             : throw new ToolException($"{Weights} is truncated or damaged: its SHA-256 is not the one in {SealFile}. Choose another with --checkpoint.");
     }
 
+    private static double? Number(JsonElement state, string name) => state.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+
     private static CheckpointFolder Read(string folder)
     {
         string path = Path.Combine(folder, StateFile);
         try
         {
             using var json = JsonDocument.Parse(File.ReadAllBytes(path));
-            double? loss = json.RootElement.TryGetProperty("validation_loss", out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
-            return new(folder, json.RootElement.GetProperty("step").GetInt64(), loss);
+            return new(folder, json.RootElement.GetProperty("step").GetInt64(), Number(json.RootElement, "validation_loss")) { ValidationAccuracy = Number(json.RootElement, "validation_accuracy") };
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException or FileNotFoundException)
         {

@@ -12,7 +12,8 @@ internal static class LabelledData
     /// <summary>The config that comes back has the labels in its model: those that it named before, or else all of the training texts, sorted.</summary>
     public static RunData Open(RunConfig config)
     {
-        var (tokenizer, training, validation) = (OpenTokenizer(config), Read(config, "train") ?? throw new TrainingException($"data: '{config.Data}' has no train.jsonl."), Read(config, "valid"));
+        var (training, validation) = (Read(config, "train") ?? throw new TrainingException($"data: '{config.Data}' has no train.jsonl."), Read(config, "valid"));
+        var tokenizer = OpenTokenizer(config);
         config = config with { Model = config.Model with { Labels = LabelsOf(config, training) } };
         var texts = Texts(config, training, tokenizer);
         var held = validation is null ? null : Texts(config, validation, tokenizer);

@@ -4,12 +4,12 @@ using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Serving.Engine;
 
-/// <summary>A token that may stand in a place, and how likely it does.</summary>
-internal readonly record struct Candidate(int Token, double Probability);
+/// <summary>A token that may stand in a place, or the number of a label, and how likely it is.</summary>
+internal readonly record struct Candidate(int Id, double Probability);
 
-/// <summary>A text with hidden tokens, from its request to what may stand there.</summary>
+/// <summary>A text for an encoder, from its request to what may stand in its places, or to its labels.</summary>
 /// <param name="candidates">How many are told for each place.</param>
-internal sealed class MaskedText(EncoderInput input, int candidates, CancellationToken cancelled)
+internal sealed class EncoderText(EncoderInput input, int candidates, CancellationToken cancelled)
 {
     private readonly TaskCompletionSource<ImmutableArray<Candidate[]>> _found = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -24,18 +24,18 @@ internal sealed class MaskedText(EncoderInput input, int candidates, Cancellatio
     /// <summary>The engine's question to the model whether it still answers: not counted.</summary>
     public bool IsProbe { get; init; }
 
-    /// <summary>The likeliest tokens of each place, the likeliest first.</summary>
+    /// <summary>The likeliest tokens, or labels, of each place, the likeliest first.</summary>
     public Task<ImmutableArray<Candidate[]>> Found => _found.Task;
 
     /// <summary>Works out the candidates; false, and a fault for its request, where the model gave no numbers.</summary>
-    /// <param name="scores">[places, V].</param>
-    /// <param name="vocabulary">Only the first tokens of a row count.</param>
-    public bool Answer(ReadOnlySpan<float> scores, int vocabulary)
+    /// <param name="scores">[places, V], or [1, C] of labels.</param>
+    /// <param name="most">Only the first scores of a row count.</param>
+    public bool Answer(ReadOnlySpan<float> scores, int most)
     {
         var (width, found) = (scores.Length / input.Places.Length, ImmutableArray.CreateBuilder<Candidate[]>());
         for (var place = 0; place < input.Places.Length; place++)
         {
-            var row = scores.Slice(place * width, Math.Min(vocabulary, width));
+            var row = scores.Slice(place * width, Math.Min(most, width));
             if (!float.IsFinite(TensorPrimitives.Sum(row)))
             {
                 Fail(new ServingException("The model returned scores that are not finite."));

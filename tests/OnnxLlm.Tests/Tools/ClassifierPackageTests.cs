@@ -1,0 +1,34 @@
+using OnnxLlm.Runtime;
+using OnnxLlm.Tests.Training;
+using OnnxLlm.Text;
+using OnnxLlm.Tools;
+using OnnxLlm.Training;
+
+namespace OnnxLlm.Tests.Tools;
+
+/// <summary>A run of a classifier becomes a package.</summary>
+public sealed class ClassifierPackageTests : ClassificationRuns
+{
+    [Fact]
+    public void TrainedRun_Exported_GivesTextsTheirLabels()
+    {
+        Assert.Equal(Outcome.Finished, Run("run", "epochs=8"));
+        string package = Path.Combine(Folder, "package");
+        using StringWriter output = new(), error = new();
+        Assert.Equal(0, ToolsProgram.Run(["export", "--run", Path.Combine(Folder, "run"), "--out", package], output, error));
+        Assert.Equal("", error.ToString());
+        Assert.Matches(@"validation loss 0\.\d{4}, accuracy (9[7-9]|100)\.\d %", output.ToString());
+        Assert.Equal(0, ToolsProgram.Run(["inspect", "model", package], output, error));
+        Assert.Contains("labels bad, good", output.ToString(), StringComparison.Ordinal);
+
+        var opened = ModelPackage.Open(package);
+        Assert.Equal(["bad", "good"], opened.Config.Labels.AsEnumerable());
+        using var session = new EncoderSession(opened, new SessionSettings { Threads = 1 });
+        var tokenizer = Tokenizer.Load(package);
+        foreach (var (text, label) in new[] { ("there was a nice", "good"), ("poor it was", "bad"), ("fine", "good"), ("then it was the a sad", "bad") })
+        {
+            float[] scores = session.Score([EncoderInput.Classified([.. tokenizer.EncodeClassified(text)])]).ToArray();
+            Assert.Equal(label, opened.Config.Labels[Array.IndexOf(scores, scores.Max())]);
+        }
+    }
+}
