@@ -13,8 +13,8 @@ public sealed class SentimentTests : TinyRuns
 {
     private const int HeldOut = 600;
 
-    /// <summary>Mean of nine runs, of three other splits with three seeds each.</summary>
-    private const double Measured = 0.791;
+    /// <summary>Mean of nine runs, of three other splits with three seeds each; they had 76.7 to 81.0 %.</summary>
+    private const double Measured = 0.787;
 
     public SentimentTests()
     {
@@ -29,7 +29,7 @@ public sealed class SentimentTests : TinyRuns
 
     private protected override string ConfigName => "classify.json";
 
-    /// <summary>The share of 600 sentences scatters by √(p(1−p)/600), 1.7 %; four times that below the measured mean is 72.5 %, with about half of the sentences positive.</summary>
+    /// <summary>The share of 600 sentences scatters by √(p(1−p)/600), 1.7 %; four times that below the measured mean is 72.0 %; about half of the sentences are positive.</summary>
     [Fact]
     public void Sentences_AreTaughtFromNothing_AndHeldOutOnesAreToldApart()
     {
