@@ -23,7 +23,7 @@ public sealed class EncoderSession : IDisposable
     /// <exception cref="ModelRuntimeException">The package holds a decoder, the device is no CPU, or the model gives no numbers.</exception>
     public EncoderSession(ModelPackage package, SessionSettings settings)
     {
-        if (!package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds a decoder ({package.Config.ModelType}), which finds no hidden tokens.");
+        if (!package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds {package.Config.Kind} ({package.Config.ModelType}), which finds no hidden tokens.");
         if (settings.Device.IsCuda) throw new ModelRuntimeException($"{package.Folder}: {package.Config.ModelType} models run on the CPU; their graphs were not written for a GPU.");
         (MaxLength, VocabularySize, _padding) = (package.Config.MaxPositions, package.Config.VocabularySize, package.Config.PadTokenId ?? 0);
         _session = new OrtSession(package.ModelPath, settings);

@@ -11,8 +11,8 @@ namespace OnnxLlm.Runtime;
 /// <summary>A model package whose every file is the one that its manifest describes, ready to be loaded. All that is wrong with a folder is a <see cref="ModelRuntimeException"/>.</summary>
 public sealed class ModelPackage
 {
-    /// <summary>The weights of a model that is too large for one file.</summary>
-    private const string DataFile = PackageManifest.ModelFile + ".data";
+    /// <summary>The weights of a model that is too large for one file lie beside it, under its name and this.</summary>
+    private const string Data = ".data";
 
     private ModelPackage(string folder, PackageManifest manifest, ModelConfig config) => (Folder, Manifest, Config) = (folder, manifest, config);
 
@@ -23,11 +23,14 @@ public sealed class ModelPackage
 
     public ModelConfig Config { get; }
 
-    /// <summary>The generation graph.</summary>
+    /// <summary>The graph that answers; of an encoder-decoder the one that writes.</summary>
     public string ModelPath => Path.Combine(Folder, PackageManifest.ModelFile);
 
-    /// <summary>SHA-256 of the generation graph and its weights, wherever they lie: what answers depend on.</summary>
-    public string ModelHash => Manifest.Files.TryGetValue(DataFile, out string? data) ? Hash(Manifest.Files[PackageManifest.ModelFile] + data) : Manifest.Files[PackageManifest.ModelFile];
+    /// <summary>The graph that reads, of an encoder-decoder.</summary>
+    public string EncoderPath => Path.Combine(Folder, PackageManifest.EncoderFile);
+
+    /// <summary>SHA-256 of the graphs and their weights, wherever they lie: what answers depend on.</summary>
+    public string ModelHash => GraphHashes() is [var alone] ? alone : Hash(string.Concat(GraphHashes()));
 
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
     public string Precision => Manifest.Precision;
@@ -61,16 +64,28 @@ public sealed class ModelPackage
         try
         {
             PackageManifest manifest = PackageManifest.Verify(folder);
-            if (new[] { PackageManifest.ModelFile, PackageManifest.ConfigFile }.FirstOrDefault(name => !manifest.Files.ContainsKey(name)) is { } missing)
-                throw new ModelRuntimeException($"The manifest of {folder} does not list {missing}.");
-            if (File.Exists(Path.Combine(folder, DataFile)) && !manifest.Files.ContainsKey(DataFile)) throw new ModelRuntimeException($"The manifest of {folder} does not list {DataFile}, where weights lie.");
-            return new ModelPackage(folder, manifest, ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)));
+            Require(manifest, folder, PackageManifest.ModelFile, PackageManifest.ConfigFile);
+            var package = new ModelPackage(folder, manifest, ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)));
+            if (package.Config.IsEncoderDecoder) Require(manifest, folder, PackageManifest.EncoderFile);
+            return package;
         }
         catch (Exception error) when (error is GraphException or IOException or UnauthorizedAccessException)
         {
             throw new ModelRuntimeException(error.Message, error);
         }
     }
+
+    private static void Require(PackageManifest manifest, string folder, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            if (!manifest.Files.ContainsKey(name)) throw new ModelRuntimeException($"The manifest of {folder} does not list {name}.");
+            if (File.Exists(Path.Combine(folder, name + Data)) && !manifest.Files.ContainsKey(name + Data)) throw new ModelRuntimeException($"The manifest of {folder} does not list {name + Data}, where weights lie.");
+        }
+    }
+
+    private string[] GraphHashes() =>
+        [.. new[] { PackageManifest.ModelFile, PackageManifest.EncoderFile }.SelectMany(name => new[] { name, name + Data }).Where(Manifest.Files.ContainsKey).Select(name => Manifest.Files[name])];
 
     private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(text)));
 }

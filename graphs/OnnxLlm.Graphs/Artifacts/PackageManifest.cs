@@ -15,6 +15,9 @@ public sealed record PackageManifest
 {
     public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", WeightsFile = "model.safetensors";
 
+    /// <summary>The graph that reads, of an encoder-decoder; <see cref="ModelFile"/> is then the one that writes.</summary>
+    public const string EncoderFile = "encoder_model.onnx";
+
     /// <summary>The version that this code writes and reads.</summary>
     public const int CurrentFormat = 1;
 

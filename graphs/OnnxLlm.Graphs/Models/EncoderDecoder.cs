@@ -23,14 +23,12 @@ internal sealed class EncoderDecoder(ModelConfig config)
     }
 
     /// <summary>Keys and values, for each block of the decoder, of what was <paramref name="encoded"/>; each is made when it is asked for.</summary>
-    public IEnumerable<(Value Key, Value Value)> Memories<TParts>(TParts parts, Value encoded) where TParts : ModelParts, IEncoderDecoderParts
-    {
-        for (int layer = 0; layer < config.DecoderLayers; layer++)
+    public IEnumerable<(Value Key, Value Value)> Memories<TParts>(TParts parts, Value encoded) where TParts : ModelParts, IEncoderDecoderParts =>
+        Enumerable.Range(0, config.DecoderLayers).Select(layer =>
         {
             using var scope = parts.Scope($"decoder.block.{layer}");
-            yield return parts.Memory(encoded, Of("layer.1.EncDecAttention.k"), Of("layer.1.EncDecAttention.v"));
-        }
-    }
+            return parts.Memory(encoded, Of("layer.1.EncDecAttention.k"), Of("layer.1.EncDecAttention.v"));
+        });
 
     /// <summary>Scores [.., V] of the next token after each of the <paramref name="ids"/> [B, T].</summary>
     /// <param name="memories">As <see cref="Memories"/> makes them.</param>

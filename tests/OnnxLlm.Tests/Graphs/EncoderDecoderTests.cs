@@ -100,6 +100,16 @@ public sealed class EncoderDecoderTests
         }
     }
 
+    /// <summary>Although the table is looked up twice: all logits need never be in memory together.</summary>
+    [Theory]
+    [MemberData(nameof(Forms))]
+    public void Loss_IsOneWithTheOutputLayer(bool gated, bool tied)
+    {
+        var step = TrainingGraphs.Create(TinyModel.T5(gated, tied).Config, Shape, new OptimizerSettings()).Step;
+        Assert.Single(step.Nodes, node => node.Op == "LinearCrossEntropy");
+        Assert.Equal(2, step.Nodes.Count(node => node.Op == "ScatterAddRows" && node[0].Shape[0] == 61));
+    }
+
     /// <summary>A batch is filled up with rows of padding alone: they must not make anything else a NaN.</summary>
     [Fact]
     public void RowOfPaddingAlone_ChangesNoGradient()

@@ -45,8 +45,19 @@ internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weigh
     {
         var config = ModelConfig.Preset("t5-small") with
         {
-            VocabularySize = vocabulary, Width = 32, Layers = 2, DecoderLayers = 3, Heads = 4, KeyValueHeads = 4, HeadSize = 6, FeedForward = 48, MaxPositions = positions,
-            RelativeBuckets = 8, RelativeMaxDistance = 9, GatedFeedForward = gated, TiedEmbeddings = tied,
+            VocabularySize = vocabulary,
+            Width = 32,
+            Layers = 2,
+            DecoderLayers = 3,
+            Heads = 4,
+            KeyValueHeads = 4,
+            HeadSize = 6,
+            FeedForward = 48,
+            MaxPositions = positions,
+            RelativeBuckets = 8,
+            RelativeMaxDistance = 9,
+            GatedFeedForward = gated,
+            TiedEmbeddings = tied,
         };
         var initializer = new Initializer(config, seed: 5);
         var weights = ModelParameters.Of(config).ToDictionary(p => p.Name, p =>
