@@ -1,3 +1,5 @@
+using OnnxLlm.Training.Data;
+
 namespace OnnxLlm.Training.Configuration;
 
 /// <summary>What a well-formed config must still obey; each broken rule is one line that says what was expected and what was found.</summary>
@@ -45,6 +47,8 @@ internal static class ConfigRules
             ("masking.rate", c.Masking.Rate, c.Masking.Rate is > 0 and < 1, "above 0 and below 1"),
             ("masking.mask", c.Masking.Mask, c.Masking.Mask is >= 0 and <= 1, "from 0 to 1"),
             ("masking.random", c.Masking.Random, c.Masking.Random >= 0 && c.Masking.Mask + c.Masking.Random <= 1, "0 or more, and with masking.mask at most 1"),
+            ("spans.rate", c.Spans.Rate, c.Spans.Rate is > 0 and < 1, "above 0 and below 1"),
+            ("spans.length", c.Spans.Length, c.Spans.Length >= 1, "at least 1"),
             ("samples.every", c.Samples.Every, c.Samples.Every >= 0, "0 or more"),
             ("samples.tokens", c.Samples.Tokens, c.Samples.Tokens > 0, "above 0"),
             ("samples.temperature", c.Samples.Temperature, c.Samples.Temperature >= 0, "0 or more"),
@@ -98,9 +102,12 @@ internal static class ConfigRules
 
     private static IEnumerable<string> Objectives(RunConfig c)
     {
-        if (c.Model.IsEncoder != (c.Objective == Objective.MaskedLm))
-            yield return $"objective: a {c.Model.ModelType} model is trained by {(c.Model.IsEncoder ? "masked-lm" : "causal-lm")}";
-        if (c.Model.IsEncoder && c.Samples.Every > 0) yield return $"samples.every: a {c.Model.ModelType} model continues no text, so there are no samples of it";
+        Objective[] fit = c.Model.IsEncoderDecoder ? [Objective.Seq2Seq, Objective.SpanCorruption] : c.Model.IsEncoder ? [Objective.MaskedLm] : [Objective.CausalLm];
+        if (!fit.Contains(c.Objective)) yield return $"objective: a {c.Model.ModelType} model is trained by {string.Join(" or ", fit.Select(objective => StrictJson.NameOf(objective)))}";
+        if (c.Model.IsEncoderDecoder && !c.Stages.IsEmpty) yield return "stages: a text and what is written for it cannot be cut into shorter ones";
+        if (c is { Objective: Objective.Seq2Seq, Time: 1 }) yield return "sequence_length: must be above 1, or nothing fits before the end of a text";
+        if (c.Objective == Objective.SpanCorruption && c.Time < SpanSequences.Shortest) yield return $"sequence_length: must be at least {SpanSequences.Shortest}, a token, a sentinel and an end";
+        if (!c.Model.IsDecoder && c.Samples.Every > 0) yield return $"samples.every: a {c.Model.ModelType} model continues no text, so there are no samples of it";
     }
 
     private static IEnumerable<string> Context(RunConfig c)

@@ -12,4 +12,12 @@ public enum Objective
     /// <summary>To find the tokens that are hidden: encoders.</summary>
     [JsonStringEnumMemberName("masked-lm")]
     MaskedLm,
+
+    /// <summary>To write a text for another: encoder-decoders.</summary>
+    [JsonStringEnumMemberName("seq2seq")]
+    Seq2Seq,
+
+    /// <summary>To write the spans that are hidden in a text: encoder-decoders, before they learn a task.</summary>
+    [JsonStringEnumMemberName("span-corruption")]
+    SpanCorruption,
 }

@@ -1,7 +1,7 @@
 namespace OnnxLlm.Training.Data;
 
 /// <summary>The training data: the batch at a position is a pure function of (tokens, seed, position), so a position is all a resume needs.</summary>
-internal sealed class TokenDataset(TokenWindows windows, EpochOrder order, int globalBatch, int microBatch)
+internal sealed class TokenDataset(ISequenceSource windows, EpochOrder order, int globalBatch, int microBatch)
 {
     /// <summary>Sequences per epoch.</summary>
     public long Windows => windows.Count;
@@ -15,16 +15,17 @@ internal sealed class TokenDataset(TokenWindows windows, EpochOrder order, int g
         Pack(windows, microBatch, row => position + row < end ? (order[position + row], position + row) : null);
 
     /// <summary>Packs one window, drawn with a number, or a blank row into each of <paramref name="rows"/> rows.</summary>
-    public static MicroBatch Pack(TokenWindows windows, int rows, Func<int, (long Window, long Draw)?> windowOfRow)
+    public static MicroBatch Pack(ISequenceSource windows, int rows, Func<int, (long Window, long Draw)?> windowOfRow)
     {
         var time = windows.Length;
         var (inputs, labels, mask, valid) = (new long[rows * time], new long[rows * time], new long[rows * time], 0);
+        long[] decoderInputs = windows.HasTargets ? new long[rows * time] : [];
         for (var i = 0; i < rows; i++)
         {
-            var row = new BatchRow(inputs.AsSpan(i * time, time), labels.AsSpan(i * time, time), mask.AsSpan(i * time, time));
+            var row = new BatchRow(inputs.AsSpan(i * time, time), labels.AsSpan(i * time, time), mask.AsSpan(i * time, time), windows.HasTargets ? decoderInputs.AsSpan(i * time, time) : []);
             if (windowOfRow(i) is var (window, draw)) valid += windows.Fill(window, draw, row);
             else row.Blank();
         }
-        return new MicroBatch(inputs, labels, valid) { AttentionMask = mask };
+        return new MicroBatch(inputs, labels, valid) { AttentionMask = mask, DecoderInputIds = decoderInputs };
     }
 }

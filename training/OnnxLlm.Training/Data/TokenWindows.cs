@@ -7,7 +7,7 @@ internal delegate void TokenReader(long offset, Span<int> ids);
 /// Cuts a stream of tokens into windows of T. Window i reads tokens iT … (i+1)T − 1 and predicts the one after each of them, so every token but the first is
 /// a label exactly once; or, with a masking, those of them that it hides. The last window may be shorter and is filled up with ignored labels.
 /// </summary>
-internal sealed class TokenWindows(long tokens, TokenReader read, int length, TokenMasking? masking = null)
+internal sealed class TokenWindows(long tokens, TokenReader read, int length, TokenMasking? masking = null) : ISequenceSource
 {
     /// <summary>How far behind its token a label stands.</summary>
     private readonly int _ahead = masking is null ? 1 : 0;

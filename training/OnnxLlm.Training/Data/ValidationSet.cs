@@ -7,7 +7,7 @@ namespace OnnxLlm.Training.Data;
 /// The fixed set that every validation of a run measures: the first windows of the validation split, in order, without overlap
 /// (stride T: each token is predicted once, from at most T−1 tokens before it; or always the same ones are hidden). Its hash says which tokens a number was measured on.
 /// </summary>
-internal sealed class ValidationSet(TokenWindows windows, int rows, int tokens)
+internal sealed class ValidationSet(ISequenceSource windows, int rows, int tokens)
 {
     /// <summary>Windows measured: as many as hold the wanted tokens, or all there are.</summary>
     private readonly long _count = Math.Min(windows.Count, (tokens + windows.Length - 1L) / windows.Length);

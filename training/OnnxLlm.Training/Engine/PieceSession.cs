@@ -15,18 +15,20 @@ internal sealed class PieceSession : IDisposable
     private readonly MirroredTensor _inputIds;
     private readonly MirroredTensor _labels;
     private readonly MirroredTensor _attentionMask;
+    private readonly MirroredTensor _decoderInputIds;
     private readonly MirroredTensor _tokenLosses;
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
-    private readonly bool _masks;
+    private readonly bool _masks, _decodes;
 
     /// <param name="tensor">The tensor bound to an input or output; those that belong to a micro-batch are made here.</param>
     public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
     {
-        (Shape, _masks) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"));
+        (Shape, _masks, _decodes) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"), graph.Inputs.Any(input => input.Name == "decoder_input_ids"));
         _inputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _labels = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _attentionMask = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
+        _decoderInputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _tokenLosses = new MirroredTensor(settings.Device, ElementType.Float, Tokens);
         _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
         _bound = Binding.Of(_session, inPlace, name => name switch
@@ -34,6 +36,7 @@ internal sealed class PieceSession : IDisposable
             "input_ids" => _inputIds.OnDevice,
             "labels" => _labels.OnDevice,
             "attention_mask" => _attentionMask.OnDevice,
+            "decoder_input_ids" => _decoderInputIds.OnDevice,
             "token_losses" => _tokenLosses.OnDevice,
             _ => tensor(name),
         });
@@ -64,12 +67,13 @@ internal sealed class PieceSession : IDisposable
         Put(batch.InputIds, _inputIds, piece);
         Put(batch.Labels, _labels, piece);
         if (_masks) Put(batch.AttentionMask, _attentionMask, piece);
+        if (_decodes) Put(batch.DecoderInputIds, _decoderInputIds, piece);
         _bound.Run();
     }
 
     public void Dispose()
     {
-        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses]) owned.Dispose();
+        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _decoderInputIds, _tokenLosses]) owned.Dispose();
     }
 
     private void Put(long[] values, MirroredTensor tensor, int piece)
