@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Microsoft.AspNetCore.Http;
+using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
@@ -25,11 +26,14 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
 
     public static ApiError ModelNotFound(string model) => new(404, InvalidRequest, "model_not_found", "model", $"The model '{Shortened(model)}' does not exist here; GET /v1/models lists those that do.");
 
-    public static ApiError NeedsDecoder(string model) =>
-        Invalid("model", $"The model '{Shortened(model)}' is an encoder, which continues no text; it finds hidden tokens, at /v1/fill-mask.", "unsupported_model");
+    public static ApiError NeedsDecoder(LoadedModel model) => Unfit(model, "continues no text");
 
-    public static ApiError NeedsEncoder(string model) =>
-        Invalid("model", $"The model '{Shortened(model)}' is a decoder, which finds no hidden tokens; it continues texts.", "unsupported_model");
+    public static ApiError NeedsEncoder(LoadedModel model) => Unfit(model, "finds no hidden tokens");
+
+    public static ApiError NeedsEncoderDecoder(LoadedModel model) => Unfit(model, "writes no text for another");
+
+    private static ApiError Unfit(LoadedModel model, string lack) =>
+        Invalid("model", $"The model '{Shortened(model.Description.Id)}' is {model.Kind}, which {lack}; it {model.Purpose}.", "unsupported_model");
 
     public static ApiError NoMask(string mask) => Invalid("input", $"Every text of 'input' needs a place to fill: write {mask} there.", "no_mask_token");
 

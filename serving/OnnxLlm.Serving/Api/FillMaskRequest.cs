@@ -19,7 +19,7 @@ internal sealed record FillMaskRequest(ModelLease Lease, ImmutableArray<EncoderI
     /// <summary>Null where the body has a mistake, which it then knows.</summary>
     public static FillMaskRequest? Read(RequestBody body, ModelRegistry registry, RequestLimits limits)
     {
-        if (ModelField.Lease(body, registry, body.Text("model"), model => model is EncoderModel ? null : ApiError.NeedsEncoder(model.Description.Id)) is not { } lease) return null;
+        if (ModelField.Lease(body, registry, body.Text("model"), model => model is EncoderModel ? null : ApiError.NeedsEncoder(model)) is not { } lease) return null;
         var candidates = body.Integer("top_k", 1, limits.Candidates) ?? UsualCandidates;
         var request = new FillMaskRequest(lease, [.. Texts(body, limits).Select(text => Input(body, lease.Description, text))], candidates);
         if (body.Error is null && request.Inputs.Sum(input => input.Places.Length) * (long)candidates > limits.AllCandidates)

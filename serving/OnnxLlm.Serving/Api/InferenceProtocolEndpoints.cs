@@ -20,7 +20,7 @@ internal sealed class InferenceProtocolEndpoints(ModelRegistry registry)
     public Task ModelAsync(HttpContext context)
     {
         if (registry.Find(RouteText.Of(context, "model"))?.Current is not { } loaded) return NotFoundAsync(context);
-        if (loaded is not DecoderModel model) return ApiError.NeedsDecoder(loaded.Description.Id).WriteAsync(context);
+        if (loaded is not DecoderModel model) return ApiError.NeedsDecoder(loaded).WriteAsync(context);
         var vocabulary = model.Engine.ModelVocabulary;
         return JsonResponse.WriteAsync(context, new JsonObject
         {

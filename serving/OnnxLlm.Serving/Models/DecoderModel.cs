@@ -9,11 +9,15 @@ namespace OnnxLlm.Serving.Models;
 internal sealed class DecoderModel(ServedModel description, InferenceEngine engine, ResponseCache cache, Guardrails guardrails, ServingMetrics metrics, TimeProvider time)
     : LoadedModel(description, guardrails, metrics)
 {
-    private readonly EngineProbe _probe = new(engine, time);
+    private readonly EngineProbe _probe = new(engine.Health, engine.Submit, time);
 
     public InferenceEngine Engine => engine;
 
     public ResponseCache Cache => cache;
+
+    public override string Kind => "a decoder";
+
+    public override string Purpose => "continues texts";
 
     public override EngineHealth Health => engine.Health;
 

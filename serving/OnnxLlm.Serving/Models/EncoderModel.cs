@@ -9,6 +9,10 @@ internal sealed class EncoderModel(ServedModel description, EncoderEngine engine
 {
     public EncoderEngine Engine => engine;
 
+    public override string Kind => "an encoder";
+
+    public override string Purpose => "finds hidden tokens, at /v1/fill-mask";
+
     public override EngineHealth Health => engine.Health;
 
     public override int Running => engine.Running;

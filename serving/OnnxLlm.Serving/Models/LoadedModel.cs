@@ -19,6 +19,12 @@ internal abstract class LoadedModel(ServedModel description, Guardrails guardrai
 
     public ServingMetrics Metrics => metrics;
 
+    /// <summary>What it is: a decoder, an encoder, an encoder-decoder.</summary>
+    public abstract string Kind { get; }
+
+    /// <summary>What it does instead of what it does not.</summary>
+    public abstract string Purpose { get; }
+
     public abstract EngineHealth Health { get; }
 
     /// <summary>Sequences that are being worked on.</summary>
@@ -67,8 +73,8 @@ internal sealed class ModelLease(LoadedModel model) : IDisposable
     public LoadedModel Model => _model ?? throw new ServingException("The model has been given back.");
 
     /// <summary>The model as one that continues texts.</summary>
-    /// <exception cref="ServingException">It is an encoder.</exception>
-    public DecoderModel Decoder => Model as DecoderModel ?? throw new ServingException($"The model {Description.Id} is an encoder, which continues no text.");
+    /// <exception cref="ServingException">It is of another family.</exception>
+    public DecoderModel Decoder => Model as DecoderModel ?? throw new ServingException($"The model {Description.Id} is {Model.Kind}, which continues no text.");
 
     public ServedModel Description => Model.Description;
 

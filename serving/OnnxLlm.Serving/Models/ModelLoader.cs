@@ -26,7 +26,9 @@ internal static class ModelLoader
             var before = Contents(options.Model);
             var package = ModelPackage.Open(options.Model);
             var model = Describe(package, Tokenizer.Load(package.Folder), options);
-            IDisposable runner = package.Config.IsEncoder ? new EncoderSession(package, Settings(options)) : Decoder(package, model, options);
+            IDisposable runner = package.Config.IsEncoderDecoder ? new EncoderDecoderSession(package, Settings(options))
+                : package.Config.IsEncoder ? new EncoderSession(package, Settings(options))
+                : Decoder(package, model, options);
             if (Contents(options.Model) == before) return (model, runner);
             runner.Dispose();
             throw new ServingException($"{options.Model} was changed while it was loaded.");
@@ -93,7 +95,8 @@ internal static class ModelLoader
             throw new ServingException($"{package.Folder}: the tokenizer has {tokenizer.VocabularySize} tokens, the model only {config.VocabularySize}.");
         if (config.EosTokenId >= tokenizer.VocabularySize)
             throw new ServingException($"{package.Folder}: eos_token_id of config.json is {config.EosTokenId}, but the tokenizer has only {tokenizer.VocabularySize} tokens.");
-        if (config.IsEncoder) RequireEncoder(package, tokenizer, options);
+        if (!config.IsDecoder) RequireLength(config.MaxPositions, options);
+        if (config.IsEncoder && tokenizer.Special.Mask is null) throw new ServingException($"{package.Folder}: the model finds hidden tokens, but the tokenizer has no mask token.");
         var template = ChatTemplates.Find(options.ChatTemplate, tokenizer);
         return new ServedModel
         {
@@ -103,7 +106,7 @@ internal static class ModelLoader
             Tokenizer = tokenizer,
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
-            Task = config.IsEncoder ? "fill-mask" : "text-generation",
+            Task = config.IsEncoderDecoder ? "text2text-generation" : config.IsEncoder ? "fill-mask" : "text-generation",
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
             Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, device.Provider, Mode(package, options)),
             Precision = package.Precision,
@@ -116,10 +119,8 @@ internal static class ModelLoader
         };
     }
 
-    private static void RequireEncoder(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
+    private static void RequireLength(int longest, ServerOptions options)
     {
-        var longest = package.Config.MaxPositions;
-        if (tokenizer.Special.Mask is null) throw new ServingException($"{package.Folder}: the model finds hidden tokens, but the tokenizer has no mask token.");
         if (options.MaxLength < 1 || options.MaxLength > longest) throw new ServingException($"The length of a text must be 1 to {longest}, the model's limit; got {options.MaxLength}.");
     }
 
