@@ -102,7 +102,7 @@ public sealed class EncoderDecoderSessionTests
     {
         using TinyPackage both = new(Model), encoder = new(TinyModel.Bert()), decoder = new(TinyModel.Named("gpt2-tiny"));
         Assert.EndsWith("holds an encoder-decoder (t5), which continues no text.", Refusal(() => new GenerationSession(ModelPackage.Open(both.Folder), 1, 8, Settings)), StringComparison.Ordinal);
-        Assert.EndsWith("holds an encoder-decoder (t5), which finds no hidden tokens.", Refusal(() => new EncoderSession(ModelPackage.Open(both.Folder), Settings)), StringComparison.Ordinal);
+        Assert.EndsWith("holds an encoder-decoder (t5), which neither finds hidden tokens nor gives labels.", Refusal(() => new EncoderSession(ModelPackage.Open(both.Folder), Settings)), StringComparison.Ordinal);
         Assert.EndsWith("holds an encoder (bert), which writes no text for another.", Refusal(() => new EncoderDecoderSession(ModelPackage.Open(encoder.Folder), Settings)), StringComparison.Ordinal);
         Assert.EndsWith("holds a decoder (gpt2), which writes no text for another.", Refusal(() => new EncoderDecoderSession(ModelPackage.Open(decoder.Folder), Settings)), StringComparison.Ordinal);
     }
