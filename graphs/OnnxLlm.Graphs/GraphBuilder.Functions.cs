@@ -33,6 +33,13 @@ public sealed partial class GraphBuilder
     public Value MaskedAttention(Value q, Value k, Value v, Value mask, int heads) =>
         Functions.MaskedAttention.Forward.Call(this, [q, k, v, mask], ("heads", heads))[0];
 
+    /// <summary>
+    /// Attention of q [B, T, H*K] over k and v [B, S, H*K] whose scores are not scaled but have a bias added, [B, H, T, S] or what broadcasts to it;
+    /// <see cref="Functions.BiasedAttention.Hidden"/> there hides a key.
+    /// </summary>
+    public Value BiasedAttention(Value q, Value k, Value v, Value bias, int heads) =>
+        Functions.BiasedAttention.Forward.Call(this, [q, k, v, bias], ("heads", heads))[0];
+
     /// <summary>scale · Σ of the negative log-likelihoods of labels [N] under logits [N, V], a scalar; rows with label −100 do not count.</summary>
     public Value SoftmaxCrossEntropy(Value logits, Value labels, Value scale) =>
         Functions.SoftmaxCrossEntropy.Forward.Call(this, [logits, labels, scale])[0];

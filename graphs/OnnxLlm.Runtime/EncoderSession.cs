@@ -28,7 +28,7 @@ public sealed class EncoderSession : IDisposable
     /// <exception cref="ModelRuntimeException">The package holds a decoder, the device is no CPU, or the model gives no numbers.</exception>
     public EncoderSession(ModelPackage package, SessionSettings settings)
     {
-        if (!package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds a decoder ({package.Config.ModelType}), which neither finds hidden tokens nor gives labels.");
+        if (!package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds {package.Config.Kind} ({package.Config.ModelType}), which neither finds hidden tokens nor gives labels.");
         if (settings.Device.IsCuda) throw new ModelRuntimeException($"{package.Folder}: {package.Config.ModelType} models run on the CPU; their graphs were not written for a GPU.");
         (MaxLength, _padding, _classifies) = (package.Config.MaxPositions, package.Config.PadTokenId ?? 0, package.Config.IsClassifier);
         Scores = _classifies ? package.Config.Labels.Length : package.Config.VocabularySize;

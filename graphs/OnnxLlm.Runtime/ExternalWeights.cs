@@ -21,7 +21,7 @@ internal sealed class ExternalWeights : IDisposable
     /// <summary>Those of a model on the CPU; null where all of it is in one file.</summary>
     public static ExternalWeights? Read(string model, SessionSettings settings)
     {
-        if (settings.Device.IsCuda || !File.Exists(model + ".data")) return null;
+        if (settings.Device.IsCuda || !File.Exists(model + OnnxFile.DataSuffix)) return null;
         try
         {
             var (graph, tensors) = OnnxFile.ReadGraph(model);

@@ -26,7 +26,7 @@ public sealed class GenerationSession : IDisposable
     /// <param name="settings">How the session runs.</param>
     public GenerationSession(ModelPackage package, int slots, int maxLength, SessionSettings settings)
     {
-        if (package.Config.IsEncoder) throw new ModelRuntimeException($"{package.Folder} holds an encoder ({package.Config.ModelType}), which continues no text.");
+        if (!package.Config.IsDecoder) throw new ModelRuntimeException($"{package.Folder} holds {package.Config.Kind} ({package.Config.ModelType}), which continues no text.");
         if (slots < 1) throw new ModelRuntimeException($"At least 1 slot is needed, got {slots}.");
         if (maxLength < 1 || maxLength > package.Config.MaxPositions)
             throw new ModelRuntimeException($"The length of a slot must be 1 to {package.Config.MaxPositions}, the model's limit; got {maxLength}.");

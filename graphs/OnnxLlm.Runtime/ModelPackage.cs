@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Runtime.Devices;
 
 namespace OnnxLlm.Runtime;
@@ -18,10 +19,13 @@ public sealed class ModelPackage
 
     public ModelConfig Config { get; }
 
-    /// <summary>The generation graph.</summary>
+    /// <summary>The graph that answers; of an encoder-decoder the one that writes.</summary>
     public string ModelPath => Path.Combine(Folder, PackageManifest.ModelFile);
 
-    /// <summary>SHA-256 of the generation graph and its weights, wherever they lie: what answers depend on.</summary>
+    /// <summary>The graph that reads, of an encoder-decoder.</summary>
+    public string EncoderPath => Path.Combine(Folder, PackageManifest.EncoderFile);
+
+    /// <summary>SHA-256 of the graphs and their weights, wherever they lie: what answers depend on.</summary>
     public string ModelHash => Manifest.ModelHash!;
 
     /// <summary>Number format of the weights: <c>float32</c> or <c>int8</c>.</summary>
@@ -56,14 +60,24 @@ public sealed class ModelPackage
         try
         {
             PackageManifest manifest = PackageManifest.Verify(folder);
-            if (new[] { PackageManifest.ModelFile, PackageManifest.ConfigFile }.FirstOrDefault(name => !manifest.Files.ContainsKey(name)) is { } missing)
-                throw new ModelRuntimeException($"The manifest of {folder} does not list {missing}.");
-            if (File.Exists(Path.Combine(folder, PackageManifest.DataFile)) && !manifest.Files.ContainsKey(PackageManifest.DataFile)) throw new ModelRuntimeException($"The manifest of {folder} does not list {PackageManifest.DataFile}, where weights lie.");
-            return new ModelPackage(folder, manifest, ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)));
+            Require(manifest, folder, PackageManifest.ModelFile, PackageManifest.ConfigFile);
+            var package = new ModelPackage(folder, manifest, ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile)));
+            if (package.Config.IsEncoderDecoder) Require(manifest, folder, PackageManifest.EncoderFile);
+            return package;
         }
         catch (Exception error) when (error is GraphException or IOException or UnauthorizedAccessException)
         {
             throw new ModelRuntimeException(error.Message, error);
+        }
+    }
+
+    private static void Require(PackageManifest manifest, string folder, params ReadOnlySpan<string> names)
+    {
+        foreach (string name in names)
+        {
+            string data = name + OnnxFile.DataSuffix;
+            if (!manifest.Files.ContainsKey(name)) throw new ModelRuntimeException($"The manifest of {folder} does not list {name}.");
+            if (File.Exists(Path.Combine(folder, data)) && !manifest.Files.ContainsKey(data)) throw new ModelRuntimeException($"The manifest of {folder} does not list {data}, where weights lie.");
         }
     }
 }

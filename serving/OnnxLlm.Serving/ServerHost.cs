@@ -56,7 +56,7 @@ internal static class ServerHost
         services.AddSingleton(CreateKeys).AddSingleton<ModerationEndpoint>().AddSingleton<Drain>().AddSingleton<ModelRegistry>();
         services.AddSingleton(s => s.GetRequiredService<ModelRegistry>().Default.Metrics).AddHostedService<ModelWatch>().AddHostedService<TraceExport>();
         services.AddSingleton<GenerationEndpoint>().AddSingleton<ResponsesEndpoint>().AddSingleton<ModelEndpoints>().AddSingleton<HealthEndpoints>().AddSingleton<AdminEndpoints>();
-        services.AddSingleton<JsonBody>().AddSingleton<GenerationReader>().AddSingleton<AnswerRoute>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<EncoderRoute>().AddSingleton<FillMaskEndpoint>().AddSingleton<ClassifyEndpoint>().AddSingleton<InferEndpoint>();
+        services.AddSingleton<JsonBody>().AddSingleton<GenerationReader>().AddSingleton<AnswerRoute>().AddSingleton<TokenizerEndpoints>().AddSingleton<InferenceProtocolEndpoints>().AddSingleton<GenerateEndpoint>().AddSingleton<EmbeddingsEndpoint>().AddSingleton<EncoderRoute>().AddSingleton<FillMaskEndpoint>().AddSingleton<ClassifyEndpoint>().AddSingleton<Seq2SeqEndpoint>().AddSingleton<InferEndpoint>();
         services.AddSingleton<PlaygroundEndpoints>().AddSingleton<DrainingLifetime>().AddSingleton<IHostLifetime>(s => s.GetRequiredService<DrainingLifetime>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
     }

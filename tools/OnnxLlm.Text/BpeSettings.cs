@@ -20,6 +20,9 @@ public sealed record BpeSettings
     /// <summary>The token that stands for one to be found, for encoders.</summary>
     public const string MaskToken = "<mask>";
 
+    /// <summary>The tokens that stand for spans to be found, for encoder-decoders, as many as are wanted: T5's spellings.</summary>
+    public static IEnumerable<string> Sentinels => Enumerable.Range(0, int.MaxValue).Select(number => FormattableString.Invariant($"<extra_id_{number}>"));
+
     public string? ChatTemplate { get; init; }
 
     /// <summary>0 is one per core. The result is the same for any number.</summary>

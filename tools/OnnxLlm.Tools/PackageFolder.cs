@@ -9,7 +9,7 @@ internal static class PackageFolder
 {
     /// <summary>The manifest of a package whose model continues texts, once every file is what it says.</summary>
     /// <param name="command">What is asked of the model.</param>
-    /// <exception cref="ToolException">It holds an encoder.</exception>
+    /// <exception cref="ToolException">It does not.</exception>
     public static PackageManifest RequireDecoder(string folder, string command)
     {
         var manifest = PackageManifest.Verify(folder);
@@ -20,7 +20,7 @@ internal static class PackageFolder
     /// <inheritdoc cref="RequireDecoder(string, string)"/>
     public static void RequireDecoder(ModelConfig config, string folder, string command)
     {
-        if (config.IsEncoder) throw new ToolException($"{folder} holds an encoder ({config.ModelType}); {command} is for decoders, which continue texts.");
+        if (!config.IsDecoder) throw new ToolException($"{folder} holds {config.Kind} ({config.ModelType}); {command} is for decoders, which continue texts.");
     }
 
     /// <summary>Its manifest; null where there is none, or a damaged one, so that it is written anew.</summary>

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using OnnxLlm.Graphs.Onnx;
 
 namespace OnnxLlm.Graphs.Artifacts;
 
@@ -16,7 +17,10 @@ public sealed record PackageSource(string Run, long Step);
 /// </summary>
 public sealed record PackageManifest
 {
-    public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", DataFile = ModelFile + ".data" /* weights that have a file of their own */, WeightsFile = "model.safetensors";
+    public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", DataFile = ModelFile + OnnxFile.DataSuffix /* weights that have a file of their own */, WeightsFile = "model.safetensors";
+
+    /// <summary>The graph that reads, of an encoder-decoder; <see cref="ModelFile"/> is then the one that writes.</summary>
+    public const string EncoderFile = "encoder_model.onnx";
 
     /// <summary>The version that this code writes and reads.</summary>
     public const int CurrentFormat = 1;
@@ -39,9 +43,14 @@ public sealed record PackageManifest
     /// <summary>Lower-case SHA-256 of every file of the folder but this one, by file name.</summary>
     public ImmutableSortedDictionary<string, string> Files { get; init; } = ImmutableSortedDictionary.Create<string, string>(StringComparer.Ordinal);
 
-    /// <summary>SHA-256 of the generation graph and its weights, wherever they lie: what answers depend on. Null where the graph is not listed.</summary>
+    /// <summary>SHA-256 of the graphs and their weights, wherever they lie: what answers depend on. Null where no graph is listed.</summary>
     [JsonIgnore]
-    public string? ModelHash => Files.TryGetValue(DataFile, out string? data) ? Hash(Files.GetValueOrDefault(ModelFile) + data) : Files.GetValueOrDefault(ModelFile);
+    public string? ModelHash => GraphHashes() switch
+    {
+        [] => null,
+        [var alone] => alone,
+        var several => Hash(string.Concat(several)),
+    };
 
     /// <summary>Reads the manifest; the files it lists are not looked at.</summary>
     public static PackageManifest Read(string folder) => ManifestFile.Read<PackageManifest>(folder, "a model package", m => m.Format, CurrentFormat);
@@ -61,6 +70,9 @@ public sealed record PackageManifest
         ManifestFile.Write(folder, hashed);
         return hashed;
     }
+
+    private string[] GraphHashes() =>
+        [.. new[] { ModelFile, EncoderFile }.SelectMany(name => new[] { name, name + OnnxFile.DataSuffix }).Where(Files.ContainsKey).Select(name => Files[name])];
 
     private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(text)));
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using OnnxLlm.Graphs.EncoderDecoders;
 using OnnxLlm.Graphs.Encoders;
 using OnnxLlm.Graphs.Generation;
 using OnnxLlm.Graphs.Models;
@@ -39,10 +40,10 @@ public static class PackageWriter
     {
         var config = contents.Config.Validated();
         WriteJson(partial, PackageManifest.ConfigFile, config.ToJson());
-        if (!config.IsEncoder) WriteGeneration(partial, config);
+        if (config.IsDecoder) WriteGeneration(partial, config);
         CopyTokenizer(contents.TokenizerFolder, partial);
         contents.WriteSafetensors(Path.Combine(partial, PackageManifest.WeightsFile));
-        OnnxFile.Write(Graph(config, contents.Weights), Path.Combine(partial, PackageManifest.ModelFile));
+        WriteGraphs(partial, config, contents.Weights);
         return new PackageManifest { ModelType = config.ModelType, ParameterCount = ModelParameters.Count(config), Source = contents.Source };
     });
 
@@ -52,17 +53,24 @@ public static class PackageWriter
     public static PackageManifest Replace(string folder, Func<string, PackageManifest> write) =>
         ReplacedFolder.Write(folder, "a model package", partial => write(partial).Seal(partial));
 
-    private static ModelProto Graph(ModelConfig config, WeightSource weights) =>
-        config.IsClassifier ? ClassificationGraph.Export(config, weights)
-        : config.IsEncoder ? MaskedLmGraph.Export(config, weights)
-        : GenerationGraph.Export(config, weights);
-
     /// <summary>For those who answer by continuing texts.</summary>
     private static void WriteGeneration(string folder, ModelConfig config)
     {
         WriteJson(folder, "generation_config.json", GenAiConfig.Defaults(config));
         WriteJson(folder, "genai_config.json", GenAiConfig.Of(config));
     }
+
+    private static void WriteGraphs(string folder, ModelConfig config, WeightSource weights)
+    {
+        if (config.IsEncoderDecoder) OnnxFile.Write(EncoderGraph.Export(config, weights), Path.Combine(folder, PackageManifest.EncoderFile));
+        OnnxFile.Write(Graph(config, weights), Path.Combine(folder, PackageManifest.ModelFile));
+    }
+
+    private static ModelProto Graph(ModelConfig config, WeightSource weights) =>
+        config.IsEncoderDecoder ? DecoderGraph.Export(config, weights)
+        : config.IsClassifier ? ClassificationGraph.Export(config, weights)
+        : config.IsEncoder ? MaskedLmGraph.Export(config, weights)
+        : GenerationGraph.Export(config, weights);
 
     private static void CopyTokenizer(string from, string to)
     {

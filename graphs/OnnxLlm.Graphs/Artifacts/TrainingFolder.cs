@@ -31,7 +31,7 @@ public static class TrainingFolder
     /// <param name="learningRates">Rates of the steps 1, 2, …, to be built in, the last one for all later steps; none: the program sets the rate.</param>
     public static TrainingManifest WriteOrtTraining(string folder, TrainingSetup setup, WeightSource weights, params ReadOnlySpan<float> learningRates)
     {
-        if (setup.Model.IsEncoder) throw new GraphException($"Graphs for ORT Training are of decoders; a {setup.Model.ModelType} model is trained by the engine onnx.");
+        if (!setup.Model.IsDecoder) throw new GraphException($"Graphs for ORT Training are of decoders; a {setup.Model.ModelType} model is trained by the engine onnx.");
         RequireOrtTraining(setup.Optimizer);
         var (parameters, trainable) = (setup.Parameters(), setup.Trainable());
         var optimizer = OrtOptimizer.Create(setup.Optimizer, [.. learningRates]);

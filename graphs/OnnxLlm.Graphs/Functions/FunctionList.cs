@@ -14,7 +14,7 @@ public static class FunctionList
         SwiGlu.Forward, SwiGlu.Backward, SwiGlu.BackwardWithValue, SwiGlu.Packed,
         RotaryEmbedding.Forward, ScatterAddRows.Forward,
         CausalAttention.Forward, CausalAttention.Backward, PackedAttention.Forward, PackedAttention.Backward,
-        MaskedAttention.Forward, MaskedAttention.Backward,
+        MaskedAttention.Forward, MaskedAttention.Backward, BiasedAttention.Forward, BiasedAttention.Backward,
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
         LinearCrossEntropy.Forward, LinearCrossEntropy.TokenLoss,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,

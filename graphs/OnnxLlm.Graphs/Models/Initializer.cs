@@ -49,9 +49,20 @@ public sealed class Initializer(ModelConfig config, long seed, InitializerKind k
     private double Deviation(ParameterInfo parameter)
     {
         if (kind == InitializerKind.Xavier) return Math.Sqrt(2.0 / (parameter.Shape[0] + parameter.Shape[1]));
+        if (config.IsEncoderDecoder) return config.InitializerRange * T5Deviation(parameter);
         bool residual = ResidualProjections.Any(parameter.Name.EndsWith);
         return config.InitializerRange / (residual ? Math.Sqrt(2.0 * config.Layers) : 1);
     }
+
+    /// <summary>As T5 begins (Hugging Face's <c>_init_weights</c>): scores are not scaled, so queries begin small; the embedding begins large, as its products are divided by √D.</summary>
+    private double T5Deviation(ParameterInfo parameter) => parameter.Name.Split('.') is [.., var part, "weight"] ? part switch
+    {
+        "shared" or "lm_head" => 1,
+        "q" => Math.Pow((double)config.Width * config.HeadSize, -0.5),
+        "o" => Math.Pow(config.QueryWidth, -0.5),
+        "wo" => Math.Pow(config.FeedForward, -0.5),
+        _ => Math.Pow(config.Width, -0.5),
+    } : throw new GraphException($"'{parameter.Name}' is no parameter of a T5.");
 
     /// <summary>Box and Muller's transform: two uniform numbers become two normal ones.</summary>
     private void Normal(ParameterInfo parameter, Span<float> values)

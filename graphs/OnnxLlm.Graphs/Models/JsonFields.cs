@@ -13,6 +13,8 @@ internal sealed class JsonFields(JsonElement json)
 
     public List<string> Mistakes { get; } = [];
 
+    public bool Has(string name) => Find(name) is not null;
+
     /// <summary>A required text; null, with a mistake noted, where it is missing.</summary>
     public string? Text(string name)
     {

@@ -11,8 +11,11 @@ public enum ModelFamily
     Llama,
     Qwen2,
 
-    /// <summary>An encoder: every token sees the whole sequence. The others are decoders.</summary>
+    /// <summary>An encoder: every token sees the whole sequence. Those above are decoders.</summary>
     Bert,
+
+    /// <summary>An encoder that reads one text, and a decoder that writes another while it looks at what was read.</summary>
+    T5,
 }
 
 /// <summary>
@@ -29,8 +32,11 @@ public sealed record ModelConfig
     /// <summary>D, elements of the residual stream.</summary>
     public required int Width { get; init; }
 
-    /// <summary>L, blocks of attention and feed-forward.</summary>
+    /// <summary>L, blocks of attention and feed-forward; of an encoder-decoder those of the encoder.</summary>
     public required int Layers { get; init; }
+
+    /// <summary>Blocks of an encoder-decoder's decoder; 0 in other families.</summary>
+    public int DecoderLayers { get; init; }
 
     /// <summary>H, query heads.</summary>
     public required int Heads { get; init; }
@@ -41,8 +47,17 @@ public sealed record ModelConfig
     /// <summary>F, hidden elements of the feed-forward part.</summary>
     public required int FeedForward { get; init; }
 
-    /// <summary>The longest sequence, prompt and answer together.</summary>
+    /// <summary>The feed-forward part of a T5 is gated: GELU of one product times another. Otherwise it has one product and ReLU.</summary>
+    public bool GatedFeedForward { get; init; }
+
+    /// <summary>The longest sequence, prompt and answer together; of an encoder-decoder the longest of each.</summary>
     public required int MaxPositions { get; init; }
+
+    /// <summary>Classes of distances that T5's attention tells apart; 0 in other families.</summary>
+    public int RelativeBuckets { get; init; }
+
+    /// <summary>From this distance on all are of one class.</summary>
+    public int RelativeMaxDistance { get; init; }
 
     /// <summary>Kinds of segments that tokens may belong to; 0 in families without them.</summary>
     public int TypeVocabularySize { get; init; }
@@ -55,21 +70,27 @@ public sealed record ModelConfig
     /// <summary>The output head is the embedding table.</summary>
     public bool TiedEmbeddings { get; init; }
 
-    /// <summary>Standard deviation of fresh weights.</summary>
+    /// <summary>Standard deviation of fresh weights; of a T5, which has one for each kind of matrix, the factor of all of them.</summary>
     public double InitializerRange { get; init; } = 0.02;
 
     public int? BosTokenId { get; init; }
 
     public int? EosTokenId { get; init; }
 
-    /// <summary>Fills up rows of a batch; only encoders name it.</summary>
+    /// <summary>Fills up rows of a batch; decoders do not name it.</summary>
     public int? PadTokenId { get; init; }
+
+    /// <summary>What an encoder-decoder's answer begins with.</summary>
+    public int? DecoderStartTokenId { get; init; }
 
     /// <summary>C, what an encoder tells texts apart by, in the order of its scores; none where it finds hidden tokens.</summary>
     public ImmutableArray<string> Labels { get; init; } = [];
 
-    /// <summary>K, elements of one head.</summary>
-    public int HeadSize => Width / Heads;
+    /// <summary>K, elements of one head: D/H, but for families that name it.</summary>
+    public int HeadSize { get => field > 0 ? field : Width / Heads; init; }
+
+    /// <summary>H·K, elements of all queries of one position.</summary>
+    public int QueryWidth => Heads * HeadSize;
 
     /// <summary>G·K, elements of all keys of one position.</summary>
     public int KeyValueWidth => KeyValueHeads * HeadSize;
@@ -83,7 +104,16 @@ public sealed record ModelConfig
     /// <summary>An encoder that gives each text a label, Hugging Face's <c>BertForSequenceClassification</c>.</summary>
     public bool IsClassifier => !Labels.IsEmpty;
 
-    /// <summary>The name of the family in files: <c>gpt2</c>, <c>llama</c>, <c>qwen2</c>, <c>bert</c>.</summary>
+    /// <summary>One text is read whole and another is written.</summary>
+    public bool IsEncoderDecoder => Family == ModelFamily.T5;
+
+    /// <summary>Texts are continued.</summary>
+    public bool IsDecoder => !IsEncoder && !IsEncoderDecoder;
+
+    /// <summary>What it is in a sentence: a decoder, an encoder, an encoder-decoder.</summary>
+    public string Kind => IsEncoderDecoder ? "an encoder-decoder" : IsEncoder ? "an encoder" : "a decoder";
+
+    /// <summary>The name of the family in files: <c>gpt2</c>, <c>llama</c>, <c>qwen2</c>, <c>bert</c>, <c>t5</c>.</summary>
     public string ModelType => ModelConfigJson.TypeOf(Family);
 
     /// <summary>
@@ -124,6 +154,15 @@ public sealed record ModelConfig
     /// <summary>The contents of <c>config.json</c>, accepted by <see cref="Parse(JsonObject, bool)"/> in strict mode too.</summary>
     public JsonObject ToJson() => ModelConfigJson.Write(this);
 
+    /// <summary>With the special tokens of a tokenizer where none are named. The answers of an encoder-decoder then begin with its padding, as T5's do.</summary>
+    public ModelConfig WithTokens(int? bos, int? eos, int? pad) => this with
+    {
+        BosTokenId = BosTokenId ?? bos,
+        EosTokenId = EosTokenId ?? eos,
+        PadTokenId = PadTokenId ?? (IsDecoder ? null : pad),
+        DecoderStartTokenId = DecoderStartTokenId ?? (IsEncoderDecoder ? PadTokenId ?? pad : null),
+    };
+
     /// <summary>Returns this configuration, or throws <see cref="GraphException"/> with everything that is wrong with it.</summary>
     public ModelConfig Validated()
     {
@@ -136,7 +175,8 @@ public sealed record ModelConfig
         var names = ModelConfigJson.NamesOf(Family);
         foreach (var (name, value) in names.Sizes(this))
             if (value < 1) yield return $"'{name}' must be at least 1, got {value}.";
-        if (Heads > 0 && Width % Heads != 0) yield return $"'{names.Heads}' {Heads} must divide '{names.Width}' {Width}.";
+        if (IsEncoderDecoder) foreach (string mistake in T5ConfigJson.Mistakes(this)) yield return mistake;
+        else if (Heads > 0 && Width % Heads != 0) yield return $"'{names.Heads}' {Heads} must divide '{names.Width}' {Width}.";
         else if (IsRotary && Heads > 0 && HeadSize % 2 != 0)
             yield return $"The size of a head, {Width} / {Heads} = {HeadSize}, must be even for rotary positions.";
         if (KeyValueHeads > 0 && Heads % KeyValueHeads != 0) yield return $"'{names.KeyValueHeads}' {KeyValueHeads} must divide '{names.Heads}' {Heads}.";

@@ -10,7 +10,8 @@ internal sealed record ConfigNames(
     public (string Name, int Value)[] Sizes(ModelConfig c) =>
     [
         ("vocab_size", c.VocabularySize), (Width, c.Width), (Layers, c.Layers), (Heads, c.Heads), (KeyValueHeads, c.KeyValueHeads),
-        (FeedForward, c.FeedForward), (MaxPositions, c.MaxPositions), .. c.IsEncoder ? [(ModelConfigJson.TypeVocabulary, c.TypeVocabularySize)] : ReadOnlySpan<(string, int)>.Empty,
+        (FeedForward, c.FeedForward), (MaxPositions, c.MaxPositions), .. c.IsEncoderDecoder ? T5ConfigJson.Sizes(c) : [],
+        .. c.IsEncoder ? [(ModelConfigJson.TypeVocabulary, c.TypeVocabularySize)] : ReadOnlySpan<(string, int)>.Empty,
     ];
 }
 
@@ -30,7 +31,7 @@ internal static class ModelConfigJson
     private static readonly (ModelFamily Family, string Type, string Architecture)[] Families =
     [
         (ModelFamily.Gpt2, "gpt2", "GPT2LMHeadModel"), (ModelFamily.Llama, "llama", "LlamaForCausalLM"), (ModelFamily.Qwen2, "qwen2", "Qwen2ForCausalLM"),
-        (ModelFamily.Bert, "bert", "BertForMaskedLM"),
+        (ModelFamily.Bert, "bert", "BertForMaskedLM"), (ModelFamily.T5, "t5", "T5ForConditionalGeneration"),
     ];
 
     private const string Classifier = "BertForSequenceClassification";
@@ -41,6 +42,7 @@ internal static class ModelConfigJson
     {
         ModelFamily.Gpt2 => Gpt2,
         ModelFamily.Bert => Bert,
+        ModelFamily.T5 => T5ConfigJson.Names,
         _ => Llama,
     };
 
@@ -66,13 +68,14 @@ internal static class ModelConfigJson
         var names = NamesOf(c.Family);
         var json = new JsonObject { ["architectures"] = new JsonArray(c.IsClassifier ? Classifier : Families.First(f => f.Family == c.Family).Architecture), ["model_type"] = c.ModelType };
         foreach (var (name, value) in names.Sizes(c)) json[name] = value;
-        json[names.Activation] = ActivationOf(c.Family);
+        if (!c.IsEncoderDecoder) json[names.Activation] = ActivationOf(c.Family);
         json[names.NormEpsilon] = c.NormEpsilon;
         if (c.IsRotary) json["rope_theta"] = c.RopeTheta;
         else foreach (string dropout in DropoutsOf(c.Family)) json[dropout] = 0.0;    // Hugging Face's default is another
         if (c.IsEncoder) json["pad_token_id"] = c.PadTokenId;
         if (c.IsClassifier) ModelLabels.Write(c.Labels, json);
-        json["initializer_range"] = c.InitializerRange;
+        if (c.IsEncoderDecoder) T5ConfigJson.Write(c, json);
+        else json["initializer_range"] = c.InitializerRange;
         json["bos_token_id"] = c.BosTokenId;
         json["eos_token_id"] = c.EosTokenId;
         json["tie_word_embeddings"] = c.TiedEmbeddings;
@@ -86,6 +89,7 @@ internal static class ModelConfigJson
     {
         ModelFamily.Gpt2 => ["attn_pdrop", "embd_pdrop", "resid_pdrop"],
         ModelFamily.Bert => ["hidden_dropout_prob", "attention_probs_dropout_prob"],
+        ModelFamily.T5 => ["dropout_rate"],
         _ => ["attention_dropout"],
     };
 
@@ -122,6 +126,7 @@ internal static class ModelConfigJson
 
     private static ModelConfig Read(JsonFields fields, ModelFamily family)
     {
+        if (family == ModelFamily.T5) return ReadT5(fields);
         var names = NamesOf(family);
         int width = fields.Int(names.Width), heads = fields.Int(names.Heads);
         RefuseUnsupported(fields, family, names, headSize: heads > 0 ? width / heads : 0);
@@ -148,11 +153,16 @@ internal static class ModelConfigJson
         };
     }
 
+    private static ModelConfig ReadT5(JsonFields fields)
+    {
+        IgnoreDetails(fields, ModelFamily.T5);
+        return T5ConfigJson.Read(fields);
+    }
+
     /// <summary>Settings of the families that change the arithmetic and that we do not have: better refused than silently wrong.</summary>
     private static void RefuseUnsupported(JsonFields fields, ModelFamily family, ConfigNames names, int headSize)
     {
-        fields.Ignore("architectures", "torch_dtype", "dtype", "transformers_version");
-        fields.Ignore(DropoutsOf(family));
+        IgnoreDetails(fields, family);
         fields.Only(names.Activation, ActivationOf(family));
         if (family == ModelFamily.Bert)
         {
@@ -176,5 +186,12 @@ internal static class ModelConfigJson
         fields.Only("use_sliding_window", false);
         fields.Only("rope_scaling", null);
         fields.Only("head_dim", headSize);
+    }
+
+    /// <summary>What changes nothing here; dropout is looked at apart.</summary>
+    private static void IgnoreDetails(JsonFields fields, ModelFamily family)
+    {
+        fields.Ignore("architectures", "torch_dtype", "dtype", "transformers_version");
+        fields.Ignore(DropoutsOf(family));
     }
 }

@@ -4,12 +4,16 @@ namespace OnnxLlm.Graphs.Models;
 internal sealed record Projection(string Name, int Outputs, bool Bias = false);
 
 /// <summary>
-/// The parts that <see cref="Decoder"/> and <see cref="Encoder"/> are made of, each under the name of its parameters. Training and answering compute some of them differently:
+/// The parts that <see cref="Decoder"/>, <see cref="Encoder"/> and <see cref="EncoderDecoder"/> are made of, each under the name of its parameters. Training and answering compute some of them differently:
 /// the first needs gradients, the second runs on operators that every ONNX Runtime has, and a decoder then remembers keys and values.
 /// </summary>
 internal abstract class ModelParts(GraphBuilder graph, ModelConfig config)
 {
     private readonly Dictionary<string, Value> _parameters = [];
+
+    /// <summary>Other parts of the same graph, whose parameters are also these parts' where they have the same names.</summary>
+    public ModelParts Sharing { init => _parameters = value._parameters; }
+
     private string _module = "";
 
     public GraphBuilder Graph { get; } = graph;
@@ -49,6 +53,8 @@ internal abstract class ModelParts(GraphBuilder graph, ModelConfig config)
 
     public abstract Value Gelu(Value x);
 
+    public Value Relu(Value x) => Graph.Relu(x);
+
     /// <summary>silu(h·gate) · (h·up).</summary>
     public abstract Value SwiGlu(Value h, Projection gate, Projection up);
 
@@ -71,7 +77,7 @@ internal abstract class ModelParts(GraphBuilder graph, ModelConfig config)
     /// <summary>Queries, keys and values from one tensor that holds them side by side.</summary>
     protected (Value Q, Value K, Value V) Separate(Value qkv)
     {
-        var parts = Graph.Split(qkv, -1, Config.Width, Config.KeyValueWidth, Config.KeyValueWidth);
+        var parts = Graph.Split(qkv, -1, Config.QueryWidth, Config.KeyValueWidth, Config.KeyValueWidth);
         return (parts[0], parts[1], parts[2]);
     }
 

@@ -29,6 +29,11 @@ public static class ModelPresets
             BosTokenId = 128_000,
             EosTokenId = 128_001,
         },
+        ["t5-small"] = T5(layers: 6, width: 512, heads: 8, feedForward: 2048),
+        ["t5-base"] = T5(12, 768, 12, 3072),
+        ["t5-large"] = T5(24, 1024, 16, 4096),
+        ["t5-v1.1-small"] = T5(8, 512, 6, 1024) with { GatedFeedForward = true, TiedEmbeddings = false },
+        ["t5-v1.1-base"] = T5(12, 768, 12, 2048) with { GatedFeedForward = true, TiedEmbeddings = false },
         ["tinyllama-1.1b"] = Llama(22, 2048, 32, 4, 5632, 2048),
         ["qwen2-0.5b"] = Llama(24, 896, 14, 2, 4864, 131_072) with
         {
@@ -77,6 +82,29 @@ public static class ModelPresets
         NormEpsilon = 1e-12,
         TiedEmbeddings = true,
         PadTokenId = 0,
+    };
+
+    /// <summary>Raffel et al. 2020; v1.1 has a gated feed-forward part and a head of its own (Shazeer 2020).</summary>
+    private static ModelConfig T5(int layers, int width, int heads, int feedForward) => new()
+    {
+        Family = ModelFamily.T5,
+        VocabularySize = 32_128,
+        Width = width,
+        Layers = layers,
+        DecoderLayers = layers,
+        Heads = heads,
+        KeyValueHeads = heads,
+        HeadSize = 64,
+        FeedForward = feedForward,
+        MaxPositions = 512,
+        RelativeBuckets = 32,
+        RelativeMaxDistance = 128,
+        NormEpsilon = 1e-6,
+        TiedEmbeddings = true,
+        InitializerRange = 1,
+        EosTokenId = 1,
+        PadTokenId = 0,
+        DecoderStartTokenId = 0,
     };
 
     private static ModelConfig Llama(int layers, int width, int heads, int keyValueHeads, int feedForward, int positions) => new()

@@ -10,6 +10,9 @@ public sealed record ExternalTensor(string Name, ElementType Type, ImmutableArra
 /// <summary>Reads and writes ONNX files. Tensors move to a second file, <c>NAME.data</c>, when the model would pass protobuf's limit of 2 GiB.</summary>
 public static class OnnxFile
 {
+    /// <summary>Behind the name of a model's file, the name of that second one.</summary>
+    public const string DataSuffix = ".data";
+
     /// <summary>Initializers beyond this many bytes go to the external file; below the hard limit of 2^31, so that the graph itself still fits.</summary>
     public const long ExternalThreshold = 1_900_000_000;
 
@@ -21,7 +24,7 @@ public static class OnnxFile
     /// <summary>Writes to a temporary file first, so that a reader never sees half a model.</summary>
     public static void Write(ModelProto model, string path, long externalThreshold = ExternalThreshold)
     {
-        if (model.Graph.Initializer.Sum(t => (long)t.RawData.Length) > externalThreshold) model = MoveOut(model, path + ".data");
+        if (model.Graph.Initializer.Sum(t => (long)t.RawData.Length) > externalThreshold) model = MoveOut(model, path + DataSuffix);
         string temporary = path + ".tmp";
         using (var stream = File.Create(temporary))
         {

@@ -4,7 +4,8 @@ using OnnxLlm.Graphs.Models;
 
 namespace OnnxLlm.Graphs.Training;
 
-/// <summary>An auxiliary graph that looks at the output of every block: parameters and <c>input_ids</c> int64 [B, T] (with <c>attention_mask</c> in an encoder) → three vectors of [L].</summary>
+/// <summary>An auxiliary graph that looks at the output of every block: parameters and <c>input_ids</c> int64 [B, T] (with what else the family's graphs take) → three vectors of [L].
+/// Of an encoder-decoder's blocks of one number it looks at the decoder's.</summary>
 public static partial class ActivationGraph
 {
     public const string Mean = "activation_mean", Deviation = "activation_deviation", Max = "activation_max";

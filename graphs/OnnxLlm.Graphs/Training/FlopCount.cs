@@ -22,6 +22,7 @@ public static class FlopCount
         "LinearTokenLoss" => 2 * Elements(node[1], extent) * extent(node[0].Shape[0]),
         // Queries with keys, and weights with values: two multiply-adds of each element of the output for every pair of tokens.
         "MaskedAttention" => 4 * Elements(node.Output, extent) * extent(node.Output.Shape[1]),
+        "BiasedAttention" => 4 * Elements(node.Output, extent) * extent(node[1].Shape[1]),
         "CausalAttention" or "PackedAttention" or "CachedAttention" or "RotaryCachedAttention" or "Attention" =>
             4 * Elements(node.Output, extent) / extent(node.Output.Shape[1]) * pairs(extent(node.Output.Shape[1])),
         _ => 0,

@@ -53,9 +53,9 @@ internal static class LinearLosses
 
     /// <summary>What takes the place of the accumulation: nothing, or the addition of the embedding's rows to what is accumulated already.</summary>
     private static Node? Last(Match match) => match.Embedding is not { } rows ? null
-        : ScatterAddRows.Forward.Replacing(rows, [match.WeightGradient.Output, rows[1], rows[2]], match.Accumulation.Outputs, Attributes.None);
+        : ScatterAddRows.Forward.Replacing(rows, rows.Inputs, match.Accumulation.Outputs, Attributes.None);
 
-    /// <param name="Embedding">The addition of the embedding's gradient to that of the weight, where they are one.</param>
+    /// <param name="Embedding">The addition of the embedding's gradient to that of the weight, where they are one; the last of them where it is looked up several times.</param>
     /// <param name="Accumulation">Of the weight's gradient, in its buffer.</param>
     private sealed record Match(Node Loss, Node Logits, Node InputGradient, Node WeightGradient, Node? Embedding, Node Accumulation)
     {
@@ -65,10 +65,10 @@ internal static class LinearLosses
             if (IsOutput(graph, dlogits) || readers[dlogits].ToArray() is not { Length: 2 } products) return null;
             var dx = products.FirstOrDefault(n => IsProduct(n, 0, 0) && n[0] == dlogits && n[1] == logits[1]);
             var dweight = products.FirstOrDefault(n => IsProduct(n, 1, 0) && n[0] == dlogits && n[1] == logits[0]);
-            if (dx is null || dweight is null || Only(dweight) is not { } next) return null;
-            var embedding = next.Function == ScatterAddRows.Forward && next[0] == dweight.Output ? next : null;
-            var sum = embedding is null ? next : Only(embedding);
-            return sum?.Function == Accumulate.Forward && sum[1] == (embedding ?? dweight).Output ? new(loss, logits, dx, dweight, embedding, sum) : null;
+            if (dx is null || dweight is null) return null;
+            var (embedding, last, sum) = ((Node?)null, dweight, Only(dweight));
+            while (sum?.Function == ScatterAddRows.Forward && sum[0] == last.Output) (embedding, last, sum) = (sum, sum, Only(sum));
+            return sum?.Function == Accumulate.Forward && sum[1] == last.Output ? new(loss, logits, dx, dweight, embedding, sum) : null;
 
             Node? Only(Node n) => !IsOutput(graph, n.Output) && readers[n.Output].ToArray() is [var reader] ? reader : null;
         }

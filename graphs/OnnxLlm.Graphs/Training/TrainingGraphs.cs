@@ -5,7 +5,8 @@ using OnnxLlm.Graphs.Models;
 namespace OnnxLlm.Graphs.Training;
 
 /// <summary>
-/// The three graphs that train a model, plain ONNX for any runtime. Those of an encoder also take <c>attention_mask</c> int64 [B, T], 1 for a token and 0 for padding.
+/// The three graphs that train a model, plain ONNX for any runtime. Those of an encoder also take <c>attention_mask</c> int64 [B, T], 1 for a token and 0 for padding;
+/// those of an encoder-decoder that and <c>decoder_input_ids</c> int64 [B, T], what its decoder reads.
 /// A classifier has one label for a sequence: its <c>labels</c> and <c>token_losses</c> are [B], and its evaluation also gives <c>predictions</c> int64 [B], the likeliest labels.
 /// <para>Step: parameters, gradient buffers, <c>input_ids</c> and <c>labels</c> int64 [B, T] (labels shifted, or masked, by the data; −100 does not count),
 /// <c>loss_scale</c> [] (1 / valid tokens of the whole batch), <c>lazy_reset_grad</c> bool [1] → <c>loss</c> [] and the accumulated gradients.</para>

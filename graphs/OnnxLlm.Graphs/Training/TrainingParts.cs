@@ -10,13 +10,15 @@ internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape s
 {
     private readonly (Value Cos, Value Sin)? _rotation = config.IsRotary ? Rotation(g, config, shape.Time) : null;
 
+    protected TrainingShape Shape { get; } = shape;
+
     public override Value LearnedPositions(string name)
     {
         var all = Parameter($"{name}.weight", [Config.MaxPositions, Config.Width]);
-        return shape.Time == Config.MaxPositions ? all : Graph.Slice(all, 0, 0, shape.Time);    // [T, D]
+        return Shape.Time == Config.MaxPositions ? all : Graph.Slice(all, 0, 0, Shape.Time);    // [T, D]
     }
 
-    public override Value Rows(Value x) => Graph.Reshape(x, [shape.Rows, Config.Width]);    // [B*T, D]
+    public override Value Rows(Value x) => Graph.Reshape(x, [Shape.Rows, x.Shape[x.Rank - 1]]);    // [B*T, D]
 
     public override Value Linear(Value x, Projection projection)
     {
@@ -55,8 +57,8 @@ internal class TrainingParts(GraphBuilder g, ModelConfig config, TrainingShape s
 
     public override Value Head(Value x, string name) => Graph.Gemm(x, Table(name), transposeB: true);    // [B*T, V]
 
-    /// <summary>Rows [B*T, n] as [B, T, n].</summary>
-    protected Value Sequences(Value x) => Graph.Reshape(x, [shape.Batch, shape.Time, x.Shape[1]]);
+    /// <summary>Rows [B*T, n] as [B, T, n]; undoes <see cref="Rows"/>.</summary>
+    protected Value Sequences(Value x) => Graph.Reshape(x, [Shape.Batch, Shape.Time, x.Shape[1]]);
 
     private static (Value Cos, Value Sin) Rotation(GraphBuilder g, ModelConfig config, int time)
     {

@@ -34,7 +34,7 @@ internal sealed class AnswerRoute(GenerationReader reader, ServerOptions options
         Describe(context, answer);
         try
         {
-            await write(InTime(answer, limit.Token), held).ConfigureAwait(false);
+            await write(TimedAnswer.Within(options.RequestTimeout, answer, limit.Token), held).ConfigureAwait(false);
         }
         catch (Exception fault)
         {
@@ -50,11 +50,6 @@ internal sealed class AnswerRoute(GenerationReader reader, ServerOptions options
 
         return null;
     }
-
-    /// <summary>Without a limit, which is the usual, nothing lies between a token and its client.</summary>
-    private Answer InTime(Answer answer, CancellationToken late) => options.RequestTimeout == Timeout.InfiniteTimeSpan
-        ? answer
-        : new TimedAnswer(answer, late) { Seed = answer.Seed, Choices = answer.Choices, CacheState = answer.CacheState };
 
     private static void Describe(HttpContext context, Answer answer)
     {

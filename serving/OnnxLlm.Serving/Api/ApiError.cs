@@ -29,9 +29,9 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
     /// <summary>The model is for another task than the route.</summary>
     /// <param name="wanted">The route's task.</param>
     public static ApiError WrongTask(ServedModel model, string wanted) =>
-        Invalid("model", $"The model '{Shortened(model.Id)}' is {(model.Task == ModelTask.Generation ? "a decoder" : "an encoder")}, which {ModelTask.Not(wanted)}; {ModelTask.Does(model.Task)}.", "unsupported_model");
+        Invalid("model", $"The model '{Shortened(model.Id)}' is {ModelTask.Kind(model.Task)}, which {ModelTask.Not(wanted)}; {ModelTask.Does(model.Task)}.", "unsupported_model");
 
-    public static ApiError EmptyText() => Invalid("input", "A text of 'input' is empty; there is nothing to label.", "empty_input");
+    public static ApiError EmptyText() => Invalid("input", "A text of 'input' is empty; there is nothing to read.", "empty_input");
 
     public static ApiError NoMask(string mask) => Invalid("input", $"Every text of 'input' needs a place to fill: write {mask} there.", "no_mask_token");
 

@@ -44,6 +44,12 @@ internal static class BodySchemas
 
     public const string Classify = """{"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"],"items":{"type":"string"}},"top_k":{"type":"integer","minimum":1}}}""";
 
+    public const string Seq2Seq = """
+        {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"],"items":{"type":"string"}},"max_tokens":{"type":"integer","minimum":1},
+        "temperature":{"type":"number","minimum":0,"maximum":2},"top_p":{"type":"number","minimum":0,"maximum":1},"top_k":{"type":"integer"},"min_p":{"type":"number","minimum":0,"maximum":1},
+        "seed":{"type":"integer"},"stop":{"type":["string","array"]}}}
+        """;
+
     public const string Embed = """
         {"type":"object","required":["model","input"],"properties":{"model":{"type":"string"},"input":{"type":["string","array"]},"encoding_format":{"enum":["float","base64"]},"dimensions":{"type":"integer"}}}
         """;

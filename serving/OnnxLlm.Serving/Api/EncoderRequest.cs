@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text.Json;
 using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Models;
 
@@ -21,8 +20,8 @@ internal sealed record EncoderRequest(ModelLease Lease, ImmutableArray<EncoderIn
     /// <param name="input">Reads a text; notes in the body what is wrong with it.</param>
     public static EncoderRequest? Read(RequestBody body, ModelRegistry registry, RequestLimits limits, string task, int candidates, int most, Func<ServedModel, string, EncoderInput> input)
     {
-        if (ModelField.Lease(body, registry, body.Text("model"), model => model.Description.Task == task ? null : ApiError.WrongTask(model.Description, task)) is not { } lease) return null;
-        var request = new EncoderRequest(lease, [.. Texts(body, limits).Select(text => InContext(body, lease.Description, input(lease.Description, text)))], candidates);
+        if (ModelField.Lease(body, registry, body.Text("model"), task) is not { } lease) return null;
+        var request = new EncoderRequest(lease, [.. TextsField.Read(body, limits).Select(text => InContext(body, lease.Description, input(lease.Description, text)))], candidates);
         if (request.Told > most) body.Refuse("top_k", $"An answer tells at most {most} candidates for all places together; send less text, or lower 'top_k'.");
         if (body.Error is null) return request;
         request.Dispose();
@@ -37,12 +36,5 @@ internal sealed record EncoderRequest(ModelLease Lease, ImmutableArray<EncoderIn
     {
         if (input.Tokens.Length > model.Context) body.Refuse(ApiError.ContextLength($"A text of 'input' has {input.Tokens.Length} tokens; the model reads at most {model.Context}."));
         return input;
-    }
-
-    private static List<string> Texts(RequestBody body, RequestLimits limits)
-    {
-        var elements = body.List("input", limits.Sequences);
-        if (elements.Count == 0 || elements.Any(element => element.ValueKind != JsonValueKind.String)) body.Refuse("input", "'input' must be a string or an array of strings, one at least.");
-        return body.Error is null ? [.. elements.Select(element => body.Text("input", element) ?? "")] : [];
     }
 }

@@ -25,7 +25,7 @@ internal sealed class GenerationReader(ModelRegistry registry, JsonBody json, Se
     private ReadRequest? Read(RequestBody body, string? model, ReadPrompts read)
     {
         if (model is not null) GenerateParser.Lift(body);
-        if (ModelField.Lease(body, registry, model ?? body.Text("model"), loaded => loaded is DecoderModel ? null : ApiError.WrongTask(loaded.Description, ModelTask.Generation)) is not { } lease) return null;
+        if (ModelField.Lease(body, registry, model ?? body.Text("model"), ModelTask.Generation) is not { } lease) return null;
         var request = Read(body, lease.Description, read);
         if (body.Error is null) return new ReadRequest(request, lease);
         lease.Dispose();

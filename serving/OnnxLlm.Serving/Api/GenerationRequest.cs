@@ -73,9 +73,13 @@ internal sealed record GenerationRequest
     [JsonIgnore]
     public int PromptTokens => Prompts.Sum(prompt => prompt.Length);
 
+    /// <summary>An encoder reads the prompt, which takes no positions of the answer.</summary>
+    [JsonIgnore]
+    public bool IsReadApart { get; init; }
+
     /// <summary>The longest answer to a prompt.</summary>
     /// <param name="context">Positions a sequence may have.</param>
-    public int AnswerTokens(ImmutableArray<int> prompt, int context) => Math.Min(MaxTokens, context - prompt.Length);
+    public int AnswerTokens(ImmutableArray<int> prompt, int context) => Math.Min(MaxTokens, IsReadApart ? context : context - prompt.Length);
 
     /// <summary>What does not fit together, or not into this server; null if all is well.</summary>
     public ApiError? Misfit(int context, RequestLimits limits)

@@ -41,6 +41,7 @@ internal static class Routes
         app.MapPost($"{version}/embeddings", app.Service<EmbeddingsEndpoint>().EmbedAsync).WithMetadata(new Metered()).Says("A vector for each text.", BodySchemas.Embed);
         app.MapPost($"{version}/fill-mask", app.Service<FillMaskEndpoint>().FillAsync).WithMetadata(new Metered()).Says("What may stand in the place of each mask, by an encoder.", BodySchemas.FillMask);
         app.MapPost($"{version}/classify", app.Service<ClassifyEndpoint>().ClassifyAsync).WithMetadata(new Metered()).Says("The label of each text, by an encoder.", BodySchemas.Classify);
+        app.MapPost($"{version}/seq2seq", app.Service<Seq2SeqEndpoint>().WriteAsync).WithMetadata(new Metered()).Says("A text for each text, by an encoder-decoder.", BodySchemas.Seq2Seq);
         app.MapPost($"{version}/tokenize", tokenizer.TokenizeAsync).Says("The tokens of a text or a conversation.", BodySchemas.Tokenize);
         app.MapPost($"{version}/detokenize", tokenizer.DetokenizeAsync).Says("The text of tokens.", BodySchemas.Detokenize);
         app.MapPost($"{version}/moderations", app.Service<ModerationEndpoint>().AnswerAsync).Says("What the content filter finds in texts.", BodySchemas.Moderate);

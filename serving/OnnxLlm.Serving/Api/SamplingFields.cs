@@ -6,8 +6,9 @@ using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>Reads the fields that both generation routes share.</summary>
-internal sealed class SamplingFields(RequestBody body, ServedModel model, RequestLimits limits, Func<long> nextSeed)
+/// <summary>Reads the fields that all routes share whose answers are sampled.</summary>
+/// <param name="usualTemperature">Where the body names none.</param>
+internal sealed class SamplingFields(RequestBody body, ServedModel model, RequestLimits limits, Func<long> nextSeed, double usualTemperature = 1)
 {
     /// <summary>Everything but the prompts.</summary>
     public GenerationRequest Read()
@@ -37,7 +38,7 @@ internal sealed class SamplingFields(RequestBody body, ServedModel model, Reques
 
     private SamplingSettings Sampling() => new()
     {
-        Temperature = body.Number("temperature", 0, 2) ?? 1,
+        Temperature = body.Number("temperature", 0, 2) ?? usualTemperature,
         TopP = body.Number("top_p", 0, 1) ?? 1,
         TopK = Math.Max(0, body.Integer("top_k", -1, int.MaxValue) ?? 0),
         MinP = body.Number("min_p", 0, 1) ?? 0,

@@ -7,6 +7,13 @@ namespace OnnxLlm.Serving.Api;
 /// <param name="late">Set when the time is over.</param>
 internal sealed class TimedAnswer(Answer answer, CancellationToken late) : Answer
 {
+    /// <summary>Without a limit, which is the usual, nothing lies between a token and its client.</summary>
+    /// <param name="limit">The time.</param>
+    /// <param name="late">Set when it is over.</param>
+    public static Answer Within(TimeSpan limit, Answer answer, CancellationToken late) => limit == Timeout.InfiniteTimeSpan
+        ? answer
+        : new TimedAnswer(answer, late) { Seed = answer.Seed, Choices = answer.Choices, CacheState = answer.CacheState };
+
     public override IEnumerable<FinishReason> Finishes => answer.Finishes;
 
     public override IEnumerable<SequenceTimes> Times => answer.Times;

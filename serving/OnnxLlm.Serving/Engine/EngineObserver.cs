@@ -6,6 +6,7 @@ namespace OnnxLlm.Serving.Engine;
 internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
 {
     private readonly CounterCell _decodes = metrics.Executions.Of("decode");
+    private readonly CounterCell _encodes = metrics.Executions.Of("encode");
     private readonly CounterCell _prefills = metrics.Executions.Of("prefill");
 
     public void Arrived(Sequence sequence) => sequence.Times.Arrived = time.GetTimestamp();
@@ -21,7 +22,27 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
 
         if (plan.Prefill is not { } chunk) return;
         _prefills.Add(1);
-        if (chunk.Start == chunk.Sequence.Shared) Admitted(chunk.Sequence);
+        if (chunk.Start != chunk.Sequence.Shared) return;
+        Admitted(chunk.Sequence);
+        if (chunk.Sequence.IsProbe) return;
+        metrics.PrefixQueries.Add(chunk.Sequence.Prompt.Length);
+        metrics.PrefixHits.Add(chunk.Sequence.Shared);
+    }
+
+    /// <summary>Texts that an encoder reads together.</summary>
+    public void Encoding(IReadOnlyList<Sequence> sequences)
+    {
+        _encodes.Add(1);
+        metrics.IterationTokens.Observe(sequences.Sum(sequence => sequence.Prompt.Length));
+        foreach (var sequence in sequences) Admitted(sequence);
+    }
+
+    /// <summary>Answers that get their next token together.</summary>
+    public void Decoding(int sequences)
+    {
+        metrics.BatchSize.Observe(sequences);
+        metrics.IterationTokens.Observe(sequences);
+        _decodes.Add(1);
     }
 
     public void Preempted(long sequences)
@@ -79,8 +100,6 @@ internal sealed class EngineObserver(ServingMetrics metrics, TimeProvider time)
         sequence.Times.Admitted = time.GetTimestamp();
         if (sequence.IsProbe) return;
         metrics.QueueTime.Observe(Seconds(sequence.Times.Arrived, sequence.Times.Admitted));
-        metrics.PrefixQueries.Add(sequence.Prompt.Length);
-        metrics.PrefixHits.Add(sequence.Shared);
         if (sequence.IsSibling) return;
         metrics.PromptTokens.Add(sequence.Prompt.Length);
         metrics.RequestPromptTokens.Observe(sequence.Prompt.Length);

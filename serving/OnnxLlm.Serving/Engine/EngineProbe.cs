@@ -6,15 +6,17 @@ namespace OnnxLlm.Serving.Engine;
 /// Asks the model for one token, through the engine like any request, to learn whether it still answers.
 /// A recent forward pass, whoever asked for it, is answer enough; so the model is bothered at most every 30 s, and only when idle.
 /// </summary>
-internal sealed class EngineProbe(InferenceEngine engine, TimeProvider time)
+/// <param name="health">Of the engine.</param>
+/// <param name="submit">Hands it a request.</param>
+internal sealed class EngineProbe(EngineHealth health, Func<IReadOnlyList<Sequence>, Admission> submit, TimeProvider time)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
     /// <summary>True if the model's last forward pass, perhaps made now, succeeded.</summary>
     public async Task<bool> IsReadyAsync(CancellationToken cancellation = default)
     {
-        if (!engine.Health.IsKnown) await AskAsync(cancellation).ConfigureAwait(false);
-        return engine.Health.IsKnown && engine.Health.IsHealthy;
+        if (!health.IsKnown) await AskAsync(cancellation).ConfigureAwait(false);
+        return health.IsKnown && health.IsHealthy;
     }
 
     /// <summary>Asks, however lately that was done. Returns when there is an answer, or none within some time.</summary>
@@ -22,7 +24,7 @@ internal sealed class EngineProbe(InferenceEngine engine, TimeProvider time)
     {
         var output = Channel.CreateUnbounded<SequenceEvent>();
         var question = new Sequence { Prompt = [0], MaxTokens = 1, Sampling = new() { Temperature = 0 }, Output = output.Writer, IsProbe = true, Cancelled = cancellation };
-        if (engine.Submit([question]) != Admission.Accepted) return;
+        if (submit([question]) != Admission.Accepted) return;
         try
         {
             SequenceEvent answer;

@@ -9,7 +9,7 @@ namespace OnnxLlm.Serving.Models;
 internal sealed class DecoderModel(ServedModel description, InferenceEngine engine, ResponseCache cache, Guardrails guardrails, ServingMetrics metrics, TimeProvider time)
     : LoadedModel(description, guardrails, metrics)
 {
-    private readonly EngineProbe _probe = new(engine, time);
+    private readonly EngineProbe _probe = new(engine.Health, engine.Submit, time);
 
     public InferenceEngine Engine => engine;
 

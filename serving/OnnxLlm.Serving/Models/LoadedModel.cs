@@ -67,8 +67,8 @@ internal sealed class ModelLease(LoadedModel model) : IDisposable
     public LoadedModel Model => _model ?? throw new ServingException("The model has been given back.");
 
     /// <summary>The model as one that continues texts.</summary>
-    /// <exception cref="ServingException">It is an encoder.</exception>
-    public DecoderModel Decoder => Model as DecoderModel ?? throw new ServingException($"The model {Description.Id} is an encoder, which continues no text.");
+    /// <exception cref="ServingException">It is of another family.</exception>
+    public DecoderModel Decoder => Model as DecoderModel ?? throw new ServingException($"The model {Description.Id} is {ModelTask.Kind(Description.Task)}, which {ModelTask.Not(ModelTask.Generation)}.");
 
     public ServedModel Description => Model.Description;
 

@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Models;
 using OnnxLlm.Runtime;
 using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.Kernels;
@@ -26,7 +27,9 @@ internal static class ModelLoader
             var before = Contents(options.Model);
             var package = ModelPackage.Open(options.Model);
             var model = Describe(package, Tokenizer.Load(package.Folder), options);
-            IDisposable runner = package.Config.IsEncoder ? new EncoderSession(package, Settings(options)) : Decoder(package, model, options);
+            IDisposable runner = package.Config.IsEncoderDecoder ? new EncoderDecoderSession(package, Settings(options))
+                : package.Config.IsEncoder ? new EncoderSession(package, Settings(options))
+                : Decoder(package, model, options);
             if (Contents(options.Model) == before) return (model, runner);
             runner.Dispose();
             throw new ServingException($"{options.Model} was changed while it was loaded.");
@@ -93,7 +96,8 @@ internal static class ModelLoader
             throw new ServingException($"{package.Folder}: the tokenizer has {tokenizer.VocabularySize} tokens, the model only {config.VocabularySize}.");
         if (config.EosTokenId >= tokenizer.VocabularySize)
             throw new ServingException($"{package.Folder}: eos_token_id of config.json is {config.EosTokenId}, but the tokenizer has only {tokenizer.VocabularySize} tokens.");
-        if (config.IsEncoder) RequireEncoder(package, tokenizer, options);
+        if (!config.IsDecoder) RequireLength(config.MaxPositions, options);
+        if (config.IsEncoder) RequireTokens(package, tokenizer);
         var template = ChatTemplates.Find(options.ChatTemplate, tokenizer);
         return new ServedModel
         {
@@ -103,7 +107,7 @@ internal static class ModelLoader
             Tokenizer = tokenizer,
             Template = template,
             Context = options.MaxLength ?? config.MaxPositions,
-            Task = config.IsClassifier ? ModelTask.Classification : config.IsEncoder ? ModelTask.FillMask : ModelTask.Generation,
+            Task = TaskOf(config),
             Labels = config.Labels,
             EosToken = config.EosTokenId ?? tokenizer.Special.Eos,
             Fingerprint = Fingerprint(package.ModelHash, tokenizer.Hash, template?.Name ?? "", OrtSession.RuntimeVersion, KernelList.Version, device.Provider, Mode(package, options)),
@@ -117,12 +121,21 @@ internal static class ModelLoader
         };
     }
 
-    private static void RequireEncoder(ModelPackage package, Tokenizer tokenizer, ServerOptions options)
+    private static string TaskOf(ModelConfig config) =>
+        config.IsEncoderDecoder ? ModelTask.Seq2Seq
+        : config.IsClassifier ? ModelTask.Classification
+        : config.IsEncoder ? ModelTask.FillMask
+        : ModelTask.Generation;
+
+    private static void RequireLength(int longest, ServerOptions options)
     {
-        var longest = package.Config.MaxPositions;
+        if (options.MaxLength < 1 || options.MaxLength > longest) throw new ServingException($"The length of a text must be 1 to {longest}, the model's limit; got {options.MaxLength}.");
+    }
+
+    private static void RequireTokens(ModelPackage package, Tokenizer tokenizer)
+    {
         if (package.Config.IsClassifier && tokenizer.Special is { Bos: null, Eos: null }) throw new ServingException($"{package.Folder}: the tokenizer has no token that begins a text, at which a classifier gives its answer.");
         if (!package.Config.IsClassifier && tokenizer.Special.Mask is null) throw new ServingException($"{package.Folder}: the model finds hidden tokens, but the tokenizer has no mask token.");
-        if (options.MaxLength < 1 || options.MaxLength > longest) throw new ServingException($"The length of a text must be 1 to {longest}, the model's limit; got {options.MaxLength}.");
     }
 
     private static string Mode(ModelPackage package, ServerOptions options) => $"{(package.RunsQuantized(Settings(options)) ? "quantized" : "float")} {options.Dtype}".TrimEnd();

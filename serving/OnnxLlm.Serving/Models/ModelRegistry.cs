@@ -117,7 +117,12 @@ internal sealed class ModelRegistry : IDisposable
             _logger.LogWarning("{Model} was measured to answer {Speedup:F2} times as fast quantized as unquantized on {Provider}: the float model is faster here, and on a GPU its weights are used as floats.", entry.Id, description.QuantizationSpeedup, description.Provider);
         if (description is { Card: { } card, Quantization: not null, QuantizationSpeedup: null })
             _logger.LogWarning("{Model} is quantized and was never measured on {Card}, where floats may be faster: 'tools speed --model <folder> --device cuda' measures it and lets the server choose.", entry.Id, card);
-        return runner is EncoderSession session ? Encoder(description, session, entry) : Decoder(description, (IModelRunner)runner, entry);
+        return runner switch
+        {
+            EncoderDecoderSession session => EncoderDecoder(description, session, entry),
+            EncoderSession session => Encoder(description, session, entry),
+            _ => Decoder(description, (IModelRunner)runner, entry),
+        };
     }
 
     private DecoderModel Decoder(ServedModel description, IModelRunner runner, ModelEntry entry)
@@ -130,5 +135,11 @@ internal sealed class ModelRegistry : IDisposable
     {
         var settings = new EncoderSettings { QueueLimit = _options.Engine.QueueLimit, Rows = _options.Slots, Scores = description.Scores };
         return new EncoderModel(description, new EncoderEngine(session, settings, entry.Metrics, _time, _loggers.CreateLogger<EncoderEngine>()), _guardrails, entry.Metrics);
+    }
+
+    private EncoderDecoderModel EncoderDecoder(ServedModel description, EncoderDecoderSession session, ModelEntry entry)
+    {
+        var settings = _options.Engine with { Vocabulary = description.VocabularySize };
+        return new EncoderDecoderModel(description, new EncoderDecoderEngine(session, _options.Slots, settings, entry.Metrics, _time, _loggers.CreateLogger<EncoderDecoderEngine>()), _guardrails, entry.Metrics, _time);
     }
 }

@@ -69,6 +69,36 @@ public sealed class ModelConfigTests
         Assert.Equal(ModelConfig.Preset("bert-base"), ModelConfig.Parse(json, strict: false));
     }
 
+    /// <summary>As it lies beside the weights of t5-small, but for the prefixes of its tasks.</summary>
+    [Fact]
+    public void HuggingFaceFile_OfT5_IsThePreset()
+    {
+        var json = (JsonObject)JsonNode.Parse("""
+            {"architectures":["T5ForConditionalGeneration"],"d_ff":2048,"d_kv":64,"d_model":512,"decoder_start_token_id":0,"dropout_rate":0.1,"eos_token_id":1,"initializer_factor":1.0,
+             "is_encoder_decoder":true,"layer_norm_epsilon":1e-06,"model_type":"t5","n_positions":512,"num_heads":8,"num_layers":6,"output_past":true,"pad_token_id":0,
+             "relative_attention_num_buckets":32,"task_specific_params":{"summarization":{"prefix":"summarize: "}},"vocab_size":32128}
+            """)!;
+        Assert.Equal(ModelConfig.Preset("t5-small"), ModelConfig.Parse(json, strict: false));
+        json["feed_forward_proj"] = "gated-gelu";
+        json["tie_word_embeddings"] = false;
+        json["num_decoder_layers"] = 2;
+        Assert.Equal(ModelConfig.Preset("t5-small") with { GatedFeedForward = true, TiedEmbeddings = false, DecoderLayers = 2 }, ModelConfig.Parse(json, strict: false));
+    }
+
+    [Theory]
+    [InlineData("feed_forward_proj", "\"gated-silu\"", "'feed_forward_proj' \"gated-silu\" is not supported, only \"relu\" and \"gated-gelu\".")]
+    [InlineData("is_encoder_decoder", "false", "'is_encoder_decoder' false is not supported, only true.")]
+    [InlineData("relative_attention_num_buckets", "7", "'relative_attention_num_buckets' must be even and at least 4, got 7.")]
+    [InlineData("relative_attention_max_distance", "16", "'relative_attention_max_distance' 16 must be more than half of 'relative_attention_num_buckets' 32.")]
+    [InlineData("decoder_start_token_id", "32128", "'decoder_start_token_id' 32128 is outside the vocabulary of 32128.")]
+    [InlineData("num_decoder_layers", "0", "'num_decoder_layers' must be at least 1, got 0.")]
+    public void Setting_OfT5ThatDoesNotFit_IsRefused(string name, string value, string told)
+    {
+        var json = ModelConfig.Preset("t5-small").ToJson();
+        json[name] = JsonNode.Parse(value);
+        Assert.Contains(told, Assert.Throws<GraphException>(() => ModelConfig.Parse(json, strict: false)).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("hidden_act", "\"gelu_new\"")]
     [InlineData("position_embedding_type", "\"relative_key\"")]
@@ -96,6 +126,7 @@ public sealed class ModelConfigTests
     [InlineData("llama-7b", "attention_dropout")]
     [InlineData("bert-base", "hidden_dropout_prob")]
     [InlineData("bert-base", "attention_probs_dropout_prob")]
+    [InlineData("t5-small", "dropout_rate")]
     public void Dropout_IsRefusedStrictly_AndIgnoredOtherwise(string preset, string name)
     {
         var json = ModelConfig.Preset(preset).ToJson();

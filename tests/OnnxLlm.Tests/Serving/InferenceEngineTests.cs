@@ -136,7 +136,7 @@ public sealed class InferenceEngineTests
     public async Task Probe_AnsweredWithoutNumbers_IsAFault()
     {
         using var engine = Engine(new FixedModel([float.NaN, 1]));
-        Assert.False(await new EngineProbe(engine, TimeProvider.System).IsReadyAsync());
+        Assert.False(await new EngineProbe(engine.Health, engine.Submit, TimeProvider.System).IsReadyAsync());
         Assert.Contains("finite", engine.Health.LastFault!.Message, StringComparison.Ordinal);
     }
 
@@ -223,7 +223,7 @@ public sealed class InferenceEngineTests
         var time = new ManualTime();
         var model = new NoiseModel();
         using var engine = Engine(model, time: time);
-        var probe = new EngineProbe(engine, time);
+        var probe = new EngineProbe(engine.Health, engine.Submit, time);
         Assert.True(await probe.IsReadyAsync());
         Assert.True(await probe.IsReadyAsync());
         Assert.Equal(1, model.PrefillPasses);

@@ -41,6 +41,35 @@ internal sealed record TinyModel(ModelConfig Config, Func<string, float[]> Weigh
         return model with { Weight = name => name.EndsWith(".bias", StringComparison.Ordinal) || name.EndsWith("LayerNorm.weight", StringComparison.Ordinal) ? Shaken(name, model.Weight(name)) : model.Weight(name) };
     }
 
+    /// <summary>An encoder-decoder whose sides differ in depth and whose heads together are not as wide as the residual stream; gains are random too.</summary>
+    public static TinyModel T5(bool gated = false, bool tied = true, int vocabulary = 61, int positions = 24)
+    {
+        var config = ModelConfig.Preset("t5-small") with
+        {
+            VocabularySize = vocabulary,
+            Width = 32,
+            Layers = 2,
+            DecoderLayers = 3,
+            Heads = 4,
+            KeyValueHeads = 4,
+            HeadSize = 6,
+            FeedForward = 48,
+            MaxPositions = positions,
+            RelativeBuckets = 8,
+            RelativeMaxDistance = 9,
+            GatedFeedForward = gated,
+            TiedEmbeddings = tied,
+        };
+        var initializer = new Initializer(config, seed: 5);
+        var weights = ModelParameters.Of(config).ToDictionary(p => p.Name, p =>
+        {
+            float[] values = new float[p.Count];
+            initializer.Fill(p, values);
+            return p.Shape.Length == 1 ? Shaken(p.Name, values) : values;
+        });
+        return new(config, n => weights[n]);
+    }
+
     private static float[] Shaken(string name, float[] values)
     {
         var random = new Random(name.Sum(c => c));

@@ -41,6 +41,9 @@ internal sealed class TrainingRun : IDisposable
     /// <summary>What an encoder's steps see from now on.</summary>
     public void See(long[] mask) => mask.CopyTo(_buffers["attention_mask"].Span<long>());
 
+    /// <summary>What an encoder-decoder's decoder reads from now on.</summary>
+    public void Write(long[] ids) => ids.CopyTo(_buffers["decoder_input_ids"].Span<long>());
+
     public void Initialize(Initializer initializer)
     {
         foreach (var p in Graphs.Parameters) initializer.Fill(p, this[p.Name]);

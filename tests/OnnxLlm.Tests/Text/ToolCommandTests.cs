@@ -50,6 +50,9 @@ public sealed class ToolCommandTests : IDisposable
             Assert.Equal(0, Run(["tokenizer", "train", "--corpus", _folder.File("c"), "--vocab", "300", "--out", folder, .. mask]).Code);
             Assert.Equal(mask.Length == 1 ? 4 : (int?)null, Tokenizer.Load(folder).Special.Mask);
         }
+
+        Assert.Equal(0, Run("tokenizer", "train", "--corpus", _folder.File("c"), "--vocab", "300", "--out", _folder.File("spans"), "--mask", "--sentinels", "3").Code);
+        Assert.Equal([5, 6, 7], BpeSettings.Sentinels.Take(3).Select(spelling => Tokenizer.Load(_folder.File("spans")).Special.Ids[spelling]));
     }
 
     [Fact]

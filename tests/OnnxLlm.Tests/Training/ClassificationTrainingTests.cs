@@ -97,7 +97,7 @@ public sealed class ClassificationTrainingTests : ClassificationRuns
 
     [Theory]
     [InlineData("{\"text\":\"a\"", ":3: is not valid JSON")]
-    [InlineData("[\"a\",\"b\"]", ":3: is not a JSON object with a \"text\" and a \"label\"")]
+    [InlineData("[\"a\",\"b\"]", ":3: is not a JSON object with a string \"text\" and a string \"label\"")]
     [InlineData("{\"label\":\"good\"}", ":3: has no string \"text\"")]
     [InlineData("{\"text\":\"a\",\"label\":1}", ":3: has no string \"label\"")]
     [InlineData("{\"text\":\"\",\"label\":\"good\"}", ":3: its \"text\" is empty")]

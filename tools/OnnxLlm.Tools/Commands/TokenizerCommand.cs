@@ -15,16 +15,20 @@ internal static class TokenizerCommand
         var size = new Option<int>("--vocab") { Description = "Number of tokens, special ones included.", DefaultValueFactory = _ => 4096 };
         var folder = new Option<string>("--out") { Description = "Folder to write the tokenizer to.", Required = true };
         var mask = new Option<bool>("--mask") { Description = $"Add the special token {BpeSettings.MaskToken}, for encoders." };
+        var sentinels = new Option<int>("--sentinels") { Description = "Add so many special tokens <extra_id_0>, <extra_id_1>, …, for encoder-decoders that learn from plain text." };
         var threads = new Option<int>("--threads") { Description = "0 is one per core; the result is the same for any number." };
         var force = new Option<bool>("--force") { Description = "Train it even if it is up to date." };
-        var command = new Command("train", "Train a byte-level BPE tokenizer on the training documents of a corpus.") { corpus, size, folder, mask, threads, force };
+        var command = new Command("train", "Train a byte-level BPE tokenizer on the training documents of a corpus.") { corpus, size, folder, mask, sentinels, threads, force };
         command.SetAction(parsed => Train(Corpus.Open(parsed.GetRequiredValue(corpus)),
-            Settings(parsed.GetValue(mask), new() { VocabularySize = parsed.GetValue(size), Threads = parsed.GetValue(threads) }),
+            Settings(parsed.GetValue(mask), parsed.GetValue(sentinels), new() { VocabularySize = parsed.GetValue(size), Threads = parsed.GetValue(threads) }),
             parsed.GetRequiredValue(folder), parsed.GetValue(force), parsed.InvocationConfiguration.Output));
         return command;
     }
 
-    private static BpeSettings Settings(bool mask, BpeSettings settings) => mask ? settings with { SpecialTokens = [.. settings.SpecialTokens, BpeSettings.MaskToken] } : settings;
+    private static BpeSettings Settings(bool mask, int sentinels, BpeSettings settings) => settings with
+    {
+        SpecialTokens = [.. settings.SpecialTokens, .. mask ? [BpeSettings.MaskToken] : ReadOnlySpan<string>.Empty, .. BpeSettings.Sentinels.Take(sentinels)],
+    };
 
     private static void Train(Corpus corpus, BpeSettings settings, string folder, bool force, TextWriter output)
     {

@@ -29,7 +29,7 @@ internal sealed record RunExport(string Run, string Checkpoint, string Target, s
         using var weights = Safetensors.Open(checkpoint.Weights);
         return PackageWriter.Write(Target, new PackageContents
         {
-            Config = WithSpecialTokens(run.Model, Text.Tokenizer.Load(folder)),
+            Config = WithSpecialTokens(run.Model, Text.Tokenizer.Load(folder).Special),
             Weights = name => new(weights[name].Type, TensorShape.Of(weights[name].Shape), weights.Memory(name)),
             WriteSafetensors = path => File.Copy(checkpoint.Weights, path),
             TokenizerFolder = folder,
@@ -48,11 +48,5 @@ internal sealed record RunExport(string Run, string Checkpoint, string Target, s
     }
 
     /// <summary>Where training did not name them, the ends of texts are those that the tokenizer marks.</summary>
-    private static ModelConfig WithSpecialTokens(ModelConfig config, Tokenizer tokenizer) =>
-        config with
-        {
-            BosTokenId = config.BosTokenId ?? tokenizer.Special.Bos,
-            EosTokenId = config.EosTokenId ?? tokenizer.Special.Eos,
-            PadTokenId = config.PadTokenId ?? (config.IsEncoder ? tokenizer.Special.Pad : null),
-        };
+    private static ModelConfig WithSpecialTokens(ModelConfig config, SpecialTokens special) => config.WithTokens(special.Bos, special.Eos, special.Pad);
 }

@@ -24,6 +24,10 @@ internal static class FunctionCases
         new("MaskedAttention", "one head, nothing masked", [[2, 3, 4], [2, 3, 4], [2, 3, 4]], (g, x) => g.MaskedAttention(x[0], x[1], x[2], GradientCases.Ints(g, [2, 3], 1, 1, 1, 1, 1, 1), 1)),
         new("MaskedAttention", "two heads, padding behind and before", [[2, 4, 6], [2, 4, 6], [2, 4, 6]], (g, x) => g.MaskedAttention(x[0], x[1], x[2], GradientCases.Ints(g, [2, 4], 1, 1, 0, 0, 0, 1, 1, 1), 2)),
         new("MaskedAttention", "symbolic", [["B", "T", 4]], (g, x) => g.MaskedAttention(x[0], x[0] * 0.5, x[0] * -1, Seen(x[0]), 2)),
+        new("BiasedAttention", "one head, a bias for each score", [[2, 3, 4], [2, 3, 4], [2, 3, 4], [2, 1, 3, 3]], (g, x) => g.BiasedAttention(x[0], x[1], x[2], x[3], 1)),
+        new("BiasedAttention", "two heads, more keys than queries, one bias for all sequences", [[2, 2, 6], [2, 5, 6], [2, 5, 6], [1, 2, 2, 5]], (g, x) => g.BiasedAttention(x[0], x[1], x[2], x[3], 2)),
+        new("BiasedAttention", "two heads, keys hidden", [[2, 3, 6], [2, 4, 6], [2, 4, 6]], (g, x) => g.BiasedAttention(x[0], x[1], x[2], HiddenKeys(x[0], [2, 4], 1, 1, 0, 0, 0, 1, 1, 1), 2)),
+        new("BiasedAttention", "symbolic", [["B", "T", 4], [1, 2, 1, 1]], (g, x) => g.BiasedAttention(x[0], x[0] * 0.5, x[0] * -1, x[1], 2)),
         new("SoftmaxCrossEntropy", "every row counts", [[3, 4]], (g, x) => CrossEntropy(g, x[0], 1, 0, 3)),
         new("SoftmaxCrossEntropy", "some rows ignored", [[4, 5]], (g, x) => CrossEntropy(g, x[0], -100, 4, 0, -100)),
         new("SoftmaxCrossEntropy", "all rows ignored", [[2, 3]], (g, x) => CrossEntropy(g, x[0], -100, -100)),
@@ -43,6 +47,13 @@ internal static class FunctionCases
 
     /// <summary>A mask of ones for [B, T, ..] of any extents.</summary>
     private static Value Seen(Value x) => x.Graph.Cast(x.Graph.Equal(x.Graph.ReduceSum(x, false, 2), x.Graph.ReduceSum(x, false, 2)), ElementType.Int64);
+
+    /// <summary>A bias [B, 1, 1, S] that hides the keys [B, S] that are not seen.</summary>
+    internal static Value HiddenKeys(Value like, TensorShape keys, params long[] seen)
+    {
+        var g = like.Graph;
+        return g.Cast(g.Unsqueeze(g.Unsqueeze(1 - GradientCases.Ints(g, keys, seen), 1), 1), like.Type) * -1e30;
+    }
 
     private static Value CrossEntropy(GraphBuilder g, Value logits, params long[] labels) =>
         g.SoftmaxCrossEntropy(logits, g.Int64s(labels), g.Scalar(0.5, logits));

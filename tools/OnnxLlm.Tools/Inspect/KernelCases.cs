@@ -58,6 +58,9 @@ internal static class KernelCases
             var output = Masked(x[1..], s.H)[0];
             return Call("MaskedAttentionGrad", [.. x, Padded(x[0]), output], ("heads", s.H));
         })),
+        .. AttentionSizes.Where(s => s.H == s.G).Select(s => new KernelCase("BiasedAttention", Name(s), Biased(s), s.T * s.K, (_, x) => Call("BiasedAttention", x, ("heads", s.H)))),
+        .. AttentionSizes.Where(s => s.H == s.G).Select(s => new KernelCase("BiasedAttentionGrad", Name(s), [[s.B, s.T, s.H * s.K], .. Biased(s)], s.T * s.K, (_, x) =>
+            Call("BiasedAttentionGrad", [.. x, Call("BiasedAttention", x[1..], ("heads", s.H))[0]], ("heads", s.H)))),
         .. Rows("ScatterAddRows", (n, d) => [[9, d], [n, d]], x => [x[0], Ids(x[1], 9), x[1]]),
         .. Rows("SoftmaxCrossEntropy", (n, v) => [[n, v]], x => [x[0], Labels(x[0], 3), x[0].Graph.Scalar(0.25, x[0])]),
         Loss("SoftmaxCrossEntropy", "all rows ignored", ignoredEvery: 1),
@@ -199,6 +202,13 @@ internal static class KernelCases
 
     /// <summary>The runtime has the body's operators in single precision only.</summary>
     private static KernelCase InSingle(KernelCase test) => test with { Reference = ElementType.Float };
+
+    /// <summary>A bias of all sequences for one third more keys than queries.</summary>
+    private static ImmutableArray<TensorShape> Biased((long B, long T, long H, long G, long K) s)
+    {
+        TensorShape keys = [s.B, s.T + s.T / 3, s.H * s.K];
+        return [[s.B, s.T, s.H * s.K], keys, keys, [1, s.H, s.T, s.T + s.T / 3]];
+    }
 
     private static ImmutableArray<Value> Masked(Value[] qkv, long heads) => Call("MaskedAttention", [.. qkv, Padded(qkv[0])], ("heads", heads));
 

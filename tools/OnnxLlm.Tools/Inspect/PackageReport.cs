@@ -16,7 +16,7 @@ internal static class PackageReport
         string origin = manifest.Source is { } source ? $", run {source.Run}, step {source.Step}" : "";
         Line($"{folder}: {manifest.ModelType}, {manifest.ParameterCount:N0} parameters, {manifest.Precision}{origin}");
         Line($"  layers {config.Layers}, width {config.Width}, heads {config.Heads} over {config.KeyValueHeads}, feed-forward {config.FeedForward}, tied {Yes(config.TiedEmbeddings)}");
-        Line($"  vocabulary {config.VocabularySize}, context {config.MaxPositions}, {(config.IsEncoder ? "an encoder, " : "")}{(config.IsClassifier ? $"labels {string.Join(", ", config.Labels)}, " : "")}begins with {Token(config.BosTokenId)}, ends with {Token(config.EosTokenId)}");
+        Line($"  vocabulary {config.VocabularySize}, context {config.MaxPositions}, {(config.IsDecoder ? "" : $"{config.Kind}, ")}{(config.IsClassifier ? $"labels {string.Join(", ", config.Labels)}, " : "")}begins with {Token(config.DecoderStartTokenId ?? config.BosTokenId)}, ends with {Token(config.EosTokenId)}");
         Line($"  {graph.Node.Count} nodes: {string.Join(", ", graph.Node.CountBy(n => n.OpType).OrderByDescending(p => p.Value).ThenBy(p => p.Key, StringComparer.Ordinal).Select(p => $"{p.Value} {p.Key}"))}");
         foreach (var (name, hash) in manifest.Files) Line($"  {new FileInfo(Path.Combine(folder, name)).Length,12:N0} bytes  {hash[..12]}  {name}");
 

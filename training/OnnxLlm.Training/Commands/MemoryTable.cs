@@ -16,7 +16,7 @@ internal static class MemoryTable
         return ExitCodes.Finished;
     }
 
-    public static MemoryPlan PlanOf(RunConfig config) => config is { Engine: EngineKind.Onnx, Kernels: true, Place.IsCuda: false, Model.IsEncoder: false }
+    public static MemoryPlan PlanOf(RunConfig config) => config is { Engine: EngineKind.Onnx, Kernels: true, Place.IsCuda: false, Model.IsDecoder: true }
         ? MemoryPlan.Of(RunOf(config))
         : throw new TrainingException("The plan of memory is for decoders on engine onnx with kernels on the CPU; of other runs it would be wrong.");
 

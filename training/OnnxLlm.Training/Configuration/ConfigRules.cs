@@ -1,3 +1,6 @@
+using OnnxLlm.Graphs.Models;
+using OnnxLlm.Training.Data;
+
 namespace OnnxLlm.Training.Configuration;
 
 /// <summary>What a well-formed config must still obey; each broken rule is one line that says what was expected and what was found.</summary>
@@ -45,6 +48,8 @@ internal static class ConfigRules
             ("masking.rate", c.Masking.Rate, c.Masking.Rate is > 0 and < 1, "above 0 and below 1"),
             ("masking.mask", c.Masking.Mask, c.Masking.Mask is >= 0 and <= 1, "from 0 to 1"),
             ("masking.random", c.Masking.Random, c.Masking.Random >= 0 && c.Masking.Mask + c.Masking.Random <= 1, "0 or more, and with masking.mask at most 1"),
+            ("spans.rate", c.Spans.Rate, c.Spans.Rate is > 0 and < 1, "above 0 and below 1"),
+            ("spans.length", c.Spans.Length, c.Spans.Length >= 1, "at least 1"),
             ("samples.every", c.Samples.Every, c.Samples.Every >= 0, "0 or more"),
             ("samples.tokens", c.Samples.Tokens, c.Samples.Tokens > 0, "above 0"),
             ("samples.temperature", c.Samples.Temperature, c.Samples.Temperature >= 0, "0 or more"),
@@ -98,12 +103,19 @@ internal static class ConfigRules
 
     private static IEnumerable<string> Objectives(RunConfig c)
     {
-        if (c.Model.IsEncoder == (c.Objective == Objective.CausalLm))
-            yield return $"objective: a {c.Model.ModelType} model is trained by {(c.Model.IsEncoder ? "masked-lm or classification" : "causal-lm")}";
+        if (!Fit(c.Model).Contains(c.Objective)) yield return $"objective: a {c.Model.ModelType} model is trained by {string.Join(" or ", Fit(c.Model).Select(objective => StrictJson.NameOf(objective)))}";
         if (c.Model.IsClassifier && c.Objective == Objective.MaskedLm) yield return "objective: a model with labels is trained by classification";
         if (c is { Objective: Objective.Classification, Stages.IsEmpty: false }) yield return "stages: a text with a label is read whole";
-        if (c.Model.IsEncoder && c.Samples.Every > 0) yield return $"samples.every: a {c.Model.ModelType} model continues no text, so there are no samples of it";
+        if (c.Model.IsEncoderDecoder && !c.Stages.IsEmpty) yield return "stages: a text and what is written for it cannot be cut into shorter ones";
+        if (c is { Objective: Objective.Seq2Seq, Time: 1 }) yield return "sequence_length: must be above 1, or nothing fits before the end of a text";
+        if (c.Objective == Objective.SpanCorruption && c.Time < SpanSequences.Shortest) yield return $"sequence_length: must be at least {SpanSequences.Shortest}, a token, a sentinel and an end";
+        if (!c.Model.IsDecoder && c.Samples.Every > 0) yield return $"samples.every: a {c.Model.ModelType} model continues no text, so there are no samples of it";
     }
+
+    private static Objective[] Fit(ModelConfig model) =>
+        model.IsEncoderDecoder ? [Objective.Seq2Seq, Objective.SpanCorruption]
+        : model.IsEncoder ? [Objective.MaskedLm, Objective.Classification]
+        : [Objective.CausalLm];
 
     private static IEnumerable<string> Context(RunConfig c)
     {

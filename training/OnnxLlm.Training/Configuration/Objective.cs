@@ -15,4 +15,12 @@ public enum Objective
 
     /// <summary>To give each text its label: encoders.</summary>
     Classification,
+
+    /// <summary>To write a text for another: encoder-decoders.</summary>
+    [JsonStringEnumMemberName("seq2seq")]
+    Seq2Seq,
+
+    /// <summary>To write the spans that are hidden in a text: encoder-decoders, before they learn a task.</summary>
+    [JsonStringEnumMemberName("span-corruption")]
+    SpanCorruption,
 }

@@ -12,7 +12,7 @@ public sealed record RunConfig
     /// <summary>The architecture, with the names of Hugging Face's <c>config.json</c>.</summary>
     public required ModelConfig Model { get; init; }
 
-    /// <summary>Folder of token shards, as written by <c>tools corpus</c>; for the objective classification of <c>train.jsonl</c> and, where there is one, <c>valid.jsonl</c>.</summary>
+    /// <summary>Folder of token shards, as written by <c>tools corpus</c>; for the objectives classification and seq2seq of <c>train.jsonl</c> and, where there is one, <c>valid.jsonl</c>.</summary>
     public required string Data { get; init; }
 
     /// <summary>Tokens per sequence; the model's context where absent.</summary>
@@ -29,6 +29,10 @@ public sealed record RunConfig
     public MaskingConfig Masking { get; init; } = new();
 
     public ClassificationConfig Classification { get; init; } = new();
+
+    public PairsConfig Pairs { get; init; } = new();
+
+    public SpansConfig Spans { get; init; } = new();
 
     /// <summary>What runs the graphs; the trainer does not know.</summary>
     public EngineKind Engine { get; init; } = EngineKind.Onnx;

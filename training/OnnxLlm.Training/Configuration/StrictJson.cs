@@ -80,7 +80,7 @@ internal static class StrictJson
     }
 
     /// <summary>An enum's value as JSON writes it.</summary>
-    private static string NameOf(object value) => JsonSerializer.SerializeToNode(value, Options)!.GetValue<string>();
+    public static string NameOf(object value) => JsonSerializer.SerializeToNode(value, Options)!.GetValue<string>();
 
     private static string OneOf(string[] names, string got) =>
         $"{got} is none of {string.Join(", ", names)}" + (NearestName.Of(got.Trim('"'), names) is { } nearest ? $"; did you mean '{nearest}'?" : "");

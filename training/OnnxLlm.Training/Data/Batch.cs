@@ -9,6 +9,12 @@ internal sealed record MicroBatch(long[] InputIds, long[] Labels, int ValidToken
 {
     /// <summary>1 for a token, 0 for what fills a row up; only encoders look at it.</summary>
     public long[] AttentionMask { get; init; } = [];
+
+    /// <summary>What the decoder of an encoder-decoder reads; empty for other models.</summary>
+    public long[] DecoderInputIds { get; init; } = [];
+
+    /// <summary>Tokens that the model reads.</summary>
+    public long Tokens => AttentionMask.Sum() + (DecoderInputIds.Length > 0 ? ValidTokens : 0);
 }
 
 /// <summary>One optimizer step's data. The loss is the mean over <see cref="ValidTokens"/>, however they fall into micro-batches.</summary>
@@ -18,7 +24,7 @@ internal sealed record GlobalBatch(long Position, ImmutableArray<MicroBatch> Mic
     public long ValidTokens { get; } = MicroBatches.Sum(m => (long)m.ValidTokens);
 
     /// <summary>Tokens that the model reads. Where each of them has a label, as many as <see cref="ValidTokens"/>.</summary>
-    public long Tokens { get; } = MicroBatches.Sum(m => m.AttentionMask.Sum());
+    public long Tokens { get; } = MicroBatches.Sum(m => m.Tokens);
 
     /// <summary>The first 16 hexadecimal digits of the SHA-256 over its ids, to find the same batch again.</summary>
     public string Hash()

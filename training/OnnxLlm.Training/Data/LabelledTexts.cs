@@ -4,16 +4,16 @@ using OnnxLlm.Text;
 namespace OnnxLlm.Training.Data;
 
 /// <summary>Texts that each have a label: one text is one sequence, filled up behind. Of one that is too long the end is left out.</summary>
-internal sealed class LabelledTexts : ISequences
+internal sealed class LabelledTexts : ITextSequences
 {
     private readonly ImmutableArray<(int[] Tokens, int Label)> _texts;
 
     /// <param name="lines">Texts whose labels are among the following.</param>
     /// <param name="length">T.</param>
-    public LabelledTexts(IEnumerable<LabelledLine> lines, ImmutableArray<string> labels, Tokenizer tokenizer, int length)
+    public LabelledTexts(IEnumerable<TextPair> lines, ImmutableArray<string> labels, Tokenizer tokenizer, int length)
     {
         Length = length;
-        _texts = [.. lines.Select(line => (Cut(tokenizer.EncodeClassified(line.Text)), labels.IndexOf(line.Label)))];
+        _texts = [.. lines.Select(line => (Cut(tokenizer.EncodeClassified(line.Input)), labels.IndexOf(line.Target)))];
     }
 
     public int Length { get; }

@@ -19,12 +19,13 @@ internal sealed class TokenDataset(ISequences windows, EpochOrder order, int glo
     {
         var (time, each) = (windows.Length, windows.Labels);
         var (inputs, labels, mask, valid) = (new long[rows * time], new long[rows * each], new long[rows * time], 0);
+        long[] decoderInputs = windows.HasTargets ? new long[rows * time] : [];
         for (var i = 0; i < rows; i++)
         {
-            var row = new BatchRow(inputs.AsSpan(i * time, time), labels.AsSpan(i * each, each), mask.AsSpan(i * time, time));
+            var row = new BatchRow(inputs.AsSpan(i * time, time), labels.AsSpan(i * each, each), mask.AsSpan(i * time, time), windows.HasTargets ? decoderInputs.AsSpan(i * time, time) : []);
             if (windowOfRow(i) is var (window, draw)) valid += windows.Fill(window, draw, row);
             else row.Blank();
         }
-        return new MicroBatch(inputs, labels, valid) { AttentionMask = mask };
+        return new MicroBatch(inputs, labels, valid) { AttentionMask = mask, DecoderInputIds = decoderInputs };
     }
 }

@@ -122,6 +122,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         if (_activations is null) return norms;
         batch.InputIds.CopyTo(_activations["input_ids"].Span<long>());
         if (_activations.Has("attention_mask")) batch.AttentionMask.CopyTo(_activations["attention_mask"].Span<long>());
+        if (_activations.Has("decoder_input_ids")) batch.DecoderInputIds.CopyTo(_activations["decoder_input_ids"].Span<long>());
         _activations.Run();
         float[] Of(string name) => _activations[name].Span<float>().ToArray();
         return norms.With(new ActivationMoments(Of(ActivationGraph.Mean), Of(ActivationGraph.Deviation), Of(ActivationGraph.Max)));

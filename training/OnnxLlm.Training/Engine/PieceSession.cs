@@ -15,22 +15,24 @@ internal sealed class PieceSession : IDisposable
     private readonly MirroredTensor _inputIds;
     private readonly MirroredTensor _labels;
     private readonly MirroredTensor _attentionMask;
+    private readonly MirroredTensor _decoderInputIds;
     private readonly MirroredTensor _tokenLosses;
     private readonly MirroredTensor _predictions;
     private readonly OrtSession _session;
     private readonly BoundSession _bound;
-    private readonly bool _masks;
+    private readonly bool _masks, _decodes;
 
     /// <param name="tensor">The tensor bound to an input or output; those that belong to a micro-batch are made here.</param>
     public PieceSession(Graph graph, TrainingShape shape, SessionSettings settings, IEnumerable<(string Input, string Output)> inPlace, Func<string, TensorBuffer> tensor)
     {
-        (Shape, _masks) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"));
+        (Shape, _masks, _decodes) = (shape, graph.Inputs.Any(input => input.Name == "attention_mask"), graph.Inputs.Any(input => input.Name == "decoder_input_ids"));
         var labels = graph.Inputs.Single(input => input.Name == "labels").Shape;
         Labels = (int)labels.ElementCount;
         Predicts = graph.Outputs.Any(output => output.Name == "predictions");
         _inputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _labels = new MirroredTensor(settings.Device, ElementType.Int64, labels.ToArray());
         _attentionMask = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
+        _decoderInputIds = new MirroredTensor(settings.Device, ElementType.Int64, shape.Batch, shape.Time);
         _tokenLosses = new MirroredTensor(settings.Device, ElementType.Float, Labels);
         _predictions = new MirroredTensor(settings.Device, ElementType.Int64, Labels);
         _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
@@ -39,6 +41,7 @@ internal sealed class PieceSession : IDisposable
             "input_ids" => _inputIds.OnDevice,
             "labels" => _labels.OnDevice,
             "attention_mask" => _attentionMask.OnDevice,
+            "decoder_input_ids" => _decoderInputIds.OnDevice,
             "token_losses" => _tokenLosses.OnDevice,
             "predictions" => _predictions.OnDevice,
             _ => tensor(name),
@@ -86,12 +89,13 @@ internal sealed class PieceSession : IDisposable
         Put(batch.InputIds, _inputIds, piece);
         Put(batch.Labels, _labels, piece);
         if (_masks) Put(batch.AttentionMask, _attentionMask, piece);
+        if (_decodes) Put(batch.DecoderInputIds, _decoderInputIds, piece);
         _bound.Run();
     }
 
     public void Dispose()
     {
-        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _tokenLosses, _predictions]) owned.Dispose();
+        foreach (IDisposable owned in (IDisposable[])[_bound, _session, _inputIds, _labels, _attentionMask, _decoderInputIds, _tokenLosses, _predictions]) owned.Dispose();
     }
 
     private static void Put(long[] values, MirroredTensor tensor, int piece)

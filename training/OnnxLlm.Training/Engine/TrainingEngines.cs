@@ -18,9 +18,9 @@ internal static class TrainingEngines
     {
         config.Place.Require();
         if (config.Place.IsCuda && config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for the cpu; on a GPU the state stays on the device.");
-        if (config.Place.IsCuda && config.Model.IsEncoder) throw new TrainingException($"device: {config.Model.ModelType} models train on the cpu; their graphs were not written for a GPU.");
+        if (config.Place.IsCuda && !config.Model.IsDecoder) throw new TrainingException($"device: {config.Model.ModelType} models train on the cpu; their graphs were not written for a GPU.");
         if (config.Engine != EngineKind.OrtTraining) return;
-        if (config.Model.IsEncoder) throw new TrainingException($"engine: ort-training trains decoders here; for a {config.Model.ModelType} model use engine onnx.");
+        if (!config.Model.IsDecoder) throw new TrainingException($"engine: ort-training trains decoders here; for a {config.Model.ModelType} model use engine onnx.");
         if (config.Place.IsCuda) throw new TrainingException("device: engine ort-training runs on the cpu here; for a GPU use engine onnx.");
         if (config.Precision != Precision.Fp32 || config.ActivationCheckpointing != ActivationCheckpointing.None)
             throw new TrainingException("precision and activation_checkpointing are for engine onnx; ort-training computes in float32 and keeps everything.");

@@ -24,7 +24,15 @@ internal sealed record RunData : IDisposable
     public ImmutableArray<IDisposable> Owned { get; init; } = [];
 
     /// <exception cref="TrainingException">The data is missing, too short, or not for the model.</exception>
-    public static RunData Open(RunConfig config) => config.Objective == Objective.Classification ? LabelledData.Open(config) : ShardData.Open(config);
+    public static RunData Open(RunConfig config) => config.Objective switch
+    {
+        Objective.Classification => LabelledData.Open(config),
+        Objective.Seq2Seq => PairData.Open(config),
+        _ => ShardData.Open(config),
+    };
+
+    /// <summary>Batches in the order of the run's seed.</summary>
+    public static TokenDataset Batches(RunConfig config, ISequences sequences) => new(sequences, new EpochOrder(sequences.Count, config.Seed), config.GlobalBatch, config.MicroBatch);
 
     public void Dispose()
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using OnnxLlm.Text;
 using OnnxLlm.Training.Configuration;
 using OnnxLlm.Training.Data;
@@ -18,7 +19,7 @@ internal static class ShardData
         return new RunData
         {
             Config = config,
-            Training = new TokenDataset(windows, new EpochOrder(windows.Count, config.Seed), config.GlobalBatch, config.MicroBatch),
+            Training = RunData.Batches(config, windows),
             Validation = set,
             Record = new DataRecord(training.Length, validation.Length, training.Hash, training.TokenizerHash, set.Hash()),
             Owned = [training, validation],
@@ -35,8 +36,17 @@ internal static class ShardData
         return shards;
     }
 
-    private static TokenWindows Windows(TokenShards shards, RunConfig config, long seed) =>
-        new(shards.Length, shards.Read, config.Time, config.Objective == Objective.MaskedLm ? Masking(config, shards.TokenizerHash, seed) : null);
+    private static ISequences Windows(TokenShards shards, RunConfig config, long seed) => config.Objective == Objective.SpanCorruption
+        ? Spans(shards, config, seed)
+        : new TokenWindows(shards.Length, shards.Read, config.Time, config.Objective == Objective.MaskedLm ? Masking(config, shards.TokenizerHash, seed) : null);
+
+    private static SpanSequences Spans(TokenShards shards, RunConfig config, long seed)
+    {
+        var tokenizer = DataTokenizer.OpenKnown(config, "spans", config.Spans.Tokenizer, shards.TokenizerHash);
+        ImmutableArray<int> sentinels = [.. BpeSettings.Sentinels.TakeWhile(tokenizer.Special.Ids.ContainsKey).Select(spelling => tokenizer.Special.Ids[spelling])];
+        if (sentinels.IsEmpty) throw new TrainingException("spans: the tokenizer has no sentinels; train one with: tokenizer train --sentinels 100");
+        return new SpanSequences(shards.Length, shards.Read, config.Time, config.Spans, sentinels, DataTokenizer.WithEnds(config, "spans", tokenizer), seed);
+    }
 
     private static TokenMasking Masking(RunConfig config, string tokenizerHash, long seed)
     {

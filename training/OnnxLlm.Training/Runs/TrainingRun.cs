@@ -77,7 +77,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         {
             Gpu = GpuMonitor.Open(config.Place) is { } gpu ? gpu.Read : null,
             Sampler = TextSampler.Open(config, record.Data.Tokenizer),
-            FlopsPerToken = FlopCount.PerToken(graphs.Evaluation, (long)config.MicroBatch * config.Time),
+            FlopsPerToken = FlopCount.PerToken(graphs.Evaluation, (long)config.MicroBatch * config.Time * (config.Model.IsEncoderDecoder ? 2 : 1)),
         };
         foreach (var step in MetricsLog.Steps(folder.Metrics)) parts.Health.Observe(step);
         var trainer = new Trainer(config, parts, state);
