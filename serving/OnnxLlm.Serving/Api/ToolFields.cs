@@ -63,7 +63,7 @@ internal sealed class ToolFields(RequestBody body, RequestLimits limits)
         var (schema, isStrict) = (function.Element("parameters"), function.Flag("strict") == true);
         if (schema is { ValueKind: not JsonValueKind.Object }) return Refuse($"{path}.function.parameters", "must be a JSON schema.");
         if (isStrict && schema is { } given && !IsOfObjects(given)) return Refuse($"{path}.function.parameters", "must be a schema of type object.");
-        return new Tool(name, json.GetRawText(), Parameters(schema, isStrict));
+        return RequestBody.Unicode(json.GetRawText) is { } raw ? new Tool(name, raw, Parameters(schema, isStrict)) : Refuse(path, "is not valid Unicode.");
     }
 
     /// <summary>

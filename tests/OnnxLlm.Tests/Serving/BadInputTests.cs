@@ -46,12 +46,20 @@ public sealed class BadInputTests
     [InlineData("{\"model\":\"org/toy\",\"\u00ff\":1,\"prompt\":3}", "invalid_value", "prompt")]
     [InlineData("{\"model\":\"org/toy\",\"prompt\":\"x\",\"guided_json\":{\"title\":\"\u00ff\"}}", "invalid_value", "guided_json")]
     [InlineData("\u00ff\u00fe{\"model\":\"org/toy\"}", "invalid_json", null)]
-    public async Task Body_ThatIsNoUtf8_Is400WithAnError(string latin, string code, string? param)
+    public Task Body_ThatIsNoUtf8_Is400WithAnError(string latin, string code, string? param) => AssertRefusedAsync("/v1/completions", latin, code, param);
+
+    [Theory]
+    [InlineData("{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"p\u00ff\":{}}}")]
+    [InlineData("{\"name\":\"f\",\"description\":\"\u00ff\"}")]
+    public Task Tool_ThatIsNoUtf8_Is400WithAnError(string latin) => AssertRefusedAsync(
+        "/v1/chat/completions", $"{{\"model\":\"org/toy\",\"messages\":[{{\"role\":\"user\",\"content\":\"x\"}}],\"tools\":[{{\"type\":\"function\",\"function\":{latin}}}]}}", "invalid_value", "tools[0]");
+
+    private static async Task AssertRefusedAsync(string route, string latin, string code, string? param)
     {
         await using var server = await TestServer.StartAsync();
         using var content = new ByteArrayContent(Encoding.Latin1.GetBytes(latin));
         content.Headers.ContentType = new("application/json");
-        using var response = await server.Http.PostAsync("/v1/completions", content);
+        using var response = await server.Http.PostAsync(route, content);
         Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
         var error = JsonNode.Parse(await response.Content.ReadAsByteArrayAsync())!["error"]!;
         Assert.Equal(("invalid_request_error", code, param), ((string?)error["type"], (string?)error["code"], (string?)error["param"]));
