@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Metrics;
 
@@ -14,26 +13,23 @@ internal sealed class EncoderDecoderEngine : IDisposable
     private const int TokensTogether = 4096;
 
     private readonly EncoderDecoderSession _session;
-    private readonly EngineSettings _settings;
     private readonly EngineObserver _observer;
     private readonly Delivery _delivery;
     private readonly Sampler _sampler;
     private readonly ILogger _logger;
-    private readonly Channel<IReadOnlyList<Sequence>> _requests;
-    private readonly Queue<Sequence> _waiting = new();
+    private readonly WaitingRoom<Sequence> _waiting;
     private readonly List<Sequence> _rows = [];
     private readonly Thread _thread;
     private readonly int _slots, _vocabulary;
-    private int _queued;
     private int _running;
     private bool _stopping;
 
     /// <param name="slots">Answers that are written together, at most.</param>
     public EncoderDecoderEngine(EncoderDecoderSession session, int slots, EngineSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
     {
-        (_session, _slots, _settings, _logger, _vocabulary) = (session, slots, settings, logger, Math.Min(settings.Vocabulary, session.VocabularySize));
+        (_session, _slots, _logger, _vocabulary) = (session, slots, logger, Math.Min(settings.Vocabulary, session.VocabularySize));
         (_observer, _delivery, _sampler) = (new EngineObserver(metrics, time), new Delivery(time, settings.DeliveryPace), new Sampler(_vocabulary));
-        _requests = Channel.CreateUnbounded<IReadOnlyList<Sequence>>(new UnboundedChannelOptions { SingleReader = true });
+        _waiting = new(settings.QueueLimit);
         Health = new EngineHealth(time);
         _thread = new Thread(Loop) { IsBackground = true, Name = "encoder-decoder" };
         _thread.Start();
@@ -45,32 +41,20 @@ internal sealed class EncoderDecoderEngine : IDisposable
     public int Running => Volatile.Read(ref _running);
 
     /// <summary>Texts that wait.</summary>
-    public int Waiting => Volatile.Read(ref _queued);
+    public int Waiting => _waiting.Count;
 
     /// <summary>Queues all sequences of a request, or none.</summary>
-    public Admission Submit(IReadOnlyList<Sequence> sequences)
+    public Admission Submit(IReadOnlyList<Sequence> sequences) => Health.IsDead ? Admission.EngineDead : _waiting.Enter(sequences, sequence =>
     {
-        if (Health.IsDead) return Admission.EngineDead;
-        if (Interlocked.Add(ref _queued, sequences.Count) > _settings.QueueLimit)
-        {
-            Interlocked.Add(ref _queued, -sequences.Count);
-            return Admission.QueueFull;
-        }
-
-        foreach (var sequence in sequences)
-        {
-            _observer.Arrived(sequence);
-            sequence.Origin = ExecutionContext.Capture();
-        }
-
-        return _requests.Writer.TryWrite(sequences) ? Admission.Accepted : Admission.EngineDead;
-    }
+        _observer.Arrived(sequence);
+        sequence.Origin = ExecutionContext.Capture();
+    });
 
     /// <summary>Abandons what runs and waits for the loop to end.</summary>
     public void Dispose()
     {
         Volatile.Write(ref _stopping, true);
-        _requests.Writer.TryComplete();
+        _waiting.Close();
         _thread.Join();
         _session.Dispose();
     }
@@ -85,22 +69,16 @@ internal sealed class EncoderDecoderEngine : IDisposable
     /// <summary>Takes in what has arrived; without work it waits. False when the engine is to end.</summary>
     private bool Receive()
     {
-        if (_rows.Count == 0 && _waiting.Count == 0)
+        if (_rows.Count == 0 && _waiting.IsEmpty)
         {
             _delivery.Flush();
             Health.Beat(idle: true);
-            _requests.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult();
+            _waiting.WaitForArrivals();
         }
 
         Health.Beat(idle: false);
-        TakeIn();
+        _waiting.TakeIn();
         return !Volatile.Read(ref _stopping) && !Health.IsDead;
-    }
-
-    private void TakeIn()
-    {
-        while (_requests.Reader.TryRead(out var sequences))
-            foreach (var sequence in sequences) _waiting.Enqueue(sequence);
     }
 
     private void Step()
@@ -130,24 +108,13 @@ internal sealed class EncoderDecoderEngine : IDisposable
         }
     }
 
-    /// <summary>The longest waiting, as many as there is room for; those whose requests are gone are left out.</summary>
+    /// <summary>As many of those that wait as there is room for.</summary>
     private void Read()
     {
-        var (first, longest) = (_rows.Count, 0);
-        while (_rows.Count < _slots && _waiting.TryPeek(out var next))
-        {
-            var length = Math.Max(longest, next.Prompt.Length);
-            if (longest > 0 && (_rows.Count - first + 1) * length > TokensTogether) break;
-            _waiting.Dequeue();
-            Interlocked.Decrement(ref _queued);
-            if (next.Cancelled.IsCancellationRequested) continue;
-            _rows.Add(next);
-            longest = length;
-        }
-
-        if (_rows.Count == first) return;
+        var sequences = _waiting.Take(_slots - _rows.Count, TokensTogether, sequence => sequence.Prompt.Length, sequence => sequence.Cancelled.IsCancellationRequested);
+        if (sequences.Count == 0) return;
+        _rows.AddRange(sequences);
         Volatile.Write(ref _running, _rows.Count);
-        var sequences = _rows[first..];
         _observer.Encoding(sequences);
         _session.Add([.. sequences.Select(sequence => sequence.Prompt)]);
     }
@@ -220,11 +187,8 @@ internal sealed class EncoderDecoderEngine : IDisposable
 
     private void Close()
     {
-        _requests.Writer.TryComplete();
-        TakeIn();
-        Drop([.. _rows, .. _waiting], new ServingException(Health.IsDead ? "The engine has failed and takes no more work." : "The server is stopping."));
+        Drop([.. _rows, .. _waiting.Empty()], new ServingException(Health.IsDead ? "The engine has failed and takes no more work." : "The server is stopping."));
         Volatile.Write(ref _running, 0);
-        Volatile.Write(ref _queued, 0);
     }
 
     private void Drop(IReadOnlyList<Sequence> sequences, Exception fault)

@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using OnnxLlm.Runtime;
 using OnnxLlm.Serving.Metrics;
 
@@ -17,17 +16,15 @@ internal sealed class EncoderEngine : IDisposable
     private readonly ServingMetrics _metrics;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
-    private readonly Channel<IReadOnlyList<EncoderText>> _requests;
-    private readonly Queue<EncoderText> _waiting = new();
+    private readonly WaitingRoom<EncoderText> _waiting;
     private readonly Thread _thread;
-    private int _queued;
     private int _running;
     private bool _stopping;
 
     public EncoderEngine(EncoderSession session, EncoderSettings settings, ServingMetrics metrics, TimeProvider time, ILogger logger)
     {
         (_session, _settings, _metrics, _time, _logger) = (session, settings, metrics, time, logger);
-        _requests = Channel.CreateUnbounded<IReadOnlyList<EncoderText>>(new UnboundedChannelOptions { SingleReader = true });
+        _waiting = new(settings.QueueLimit);
         Health = new EngineHealth(time);
         _thread = new Thread(Loop) { IsBackground = true, Name = "encoder" };
         _thread.Start();
@@ -39,21 +36,11 @@ internal sealed class EncoderEngine : IDisposable
     public int Running => Volatile.Read(ref _running);
 
     /// <summary>Texts that wait.</summary>
-    public int Waiting => Volatile.Read(ref _queued);
+    public int Waiting => _waiting.Count;
 
     /// <summary>Queues all texts of a request, or none.</summary>
-    public Admission Submit(IReadOnlyList<EncoderText> texts)
-    {
-        if (Health.IsDead) return Admission.EngineDead;
-        if (Interlocked.Add(ref _queued, texts.Count) > _settings.QueueLimit)
-        {
-            Interlocked.Add(ref _queued, -texts.Count);
-            return Admission.QueueFull;
-        }
-
-        foreach (var text in texts) text.Arrived = _time.GetTimestamp();
-        return _requests.Writer.TryWrite(texts) ? Admission.Accepted : Admission.EngineDead;
-    }
+    public Admission Submit(IReadOnlyList<EncoderText> texts) =>
+        Health.IsDead ? Admission.EngineDead : _waiting.Enter(texts, text => text.Arrived = _time.GetTimestamp());
 
     /// <summary>True if the last run, perhaps made now, succeeded. A recent one, whoever asked for it, is answer enough.</summary>
     public async Task<bool> IsReadyAsync(CancellationToken cancellation)
@@ -66,7 +53,7 @@ internal sealed class EncoderEngine : IDisposable
     public void Dispose()
     {
         Volatile.Write(ref _stopping, true);
-        _requests.Writer.TryComplete();
+        _waiting.Close();
         _thread.Join();
         _session.Dispose();
     }
@@ -87,46 +74,22 @@ internal sealed class EncoderEngine : IDisposable
 
     private void Loop()
     {
-        while (Receive()) Run(NextBatch());
+        while (Receive()) Run(_waiting.Take(_settings.Rows, _settings.Tokens, text => text.Input.Tokens.Length, text => text.IsCancelled));
         Close();
     }
 
     /// <summary>Takes in what has arrived; without work it waits. False when the engine is to end.</summary>
     private bool Receive()
     {
-        if (_waiting.Count == 0)
+        if (_waiting.IsEmpty)
         {
             Health.Beat(idle: true);
-            _requests.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult();
+            _waiting.WaitForArrivals();
         }
 
         Health.Beat(idle: false);
-        TakeIn();
+        _waiting.TakeIn();
         return !Volatile.Read(ref _stopping) && !Health.IsDead;
-    }
-
-    private void TakeIn()
-    {
-        while (_requests.Reader.TryRead(out var texts))
-            foreach (var text in texts) _waiting.Enqueue(text);
-    }
-
-    /// <summary>The longest waiting, as many as are read together; those whose requests are gone are left out.</summary>
-    private List<EncoderText> NextBatch()
-    {
-        var (batch, longest) = (new List<EncoderText>(), 0);
-        while (_waiting.TryPeek(out var next) && batch.Count < _settings.Rows)
-        {
-            var length = Math.Max(longest, next.Input.Tokens.Length);
-            if (batch.Count > 0 && (batch.Count + 1) * length > _settings.Tokens) break;
-            _waiting.Dequeue();
-            Interlocked.Decrement(ref _queued);
-            if (next.IsCancelled) continue;
-            batch.Add(next);
-            longest = length;
-        }
-
-        return batch;
     }
 
     private void Run(List<EncoderText> batch)
@@ -201,10 +164,7 @@ internal sealed class EncoderEngine : IDisposable
 
     private void Close()
     {
-        _requests.Writer.TryComplete();
-        TakeIn();
         var fault = new ServingException(Health.IsDead ? "The engine has failed and takes no more work." : "The server is stopping.");
-        foreach (var text in _waiting) text.Fail(fault);
-        Volatile.Write(ref _queued, 0);
+        foreach (var text in _waiting.Empty()) text.Fail(fault);
     }
 }
