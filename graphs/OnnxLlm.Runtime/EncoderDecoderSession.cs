@@ -134,14 +134,20 @@ public sealed class EncoderDecoderSession : IDisposable
         int rows = first + texts.Count, longest = _lengths.Concat(texts.Select(text => text.Length)).Max();
         _mask.Fit(first, rows, longest);
         foreach (var (_, past) in _past) past.Fit(first, rows, _written.Append(0).Max() + 1);
+        for (int row = first; row < rows; row++)
+            foreach (var (_, past) in _past) past.Clear(row);
         foreach (var (i, (_, kept)) in _memory.Index())
         {
             kept.Fit(first, rows, longest);
-            foreach (var (row, text) in texts.Index()) kept.Write(first + row, memory[i].Rows(row, 1).View(0, text.Length * _width));
+            foreach (var (row, text) in texts.Index())
+            {
+                kept.Clear(first + row);
+                kept.Write(first + row, memory[i].Rows(row, 1).View(0, text.Length * _width));
+            }
         }
         foreach (var (row, text) in texts.Index())
         {
-            _mask.Rows(rows).Rows(first + row, 1).Span<long>().Clear();
+            _mask.Clear(first + row);
             _mask.Write(first + row, mask.Rows(row, 1).View(0, text.Length));
             _lengths.Add(text.Length);
             _written.Add(0);

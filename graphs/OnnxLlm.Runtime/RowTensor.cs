@@ -5,7 +5,7 @@ namespace OnnxLlm.Runtime;
 
 /// <summary>
 /// Rows that begin and end at different times, each of so many tokens: [rows, length, width] in the host's memory. It is as long as the longest row needs, rounded up, and is laid out
-/// anew where that changes; what is behind a row's tokens are finite numbers that nobody looks at.
+/// anew where that changes. What is behind a row's tokens has a weight of 0, but must be a number all the same, or the sum is none: a row begins with zeros.
 /// </summary>
 internal sealed class RowTensor(ElementType type, long width) : IDisposable
 {
@@ -31,6 +31,9 @@ internal sealed class RowTensor(ElementType type, long width) : IDisposable
         _buffer = fresh;
         return true;
     }
+
+    /// <summary>Makes a row zeros, whatever another left there.</summary>
+    public void Clear(int row) => _buffer!.Rows(row, 1).RawBytes().Clear();
 
     /// <summary>Writes the beginning of a row.</summary>
     /// <param name="tokens">[n, width] or [n · width].</param>

@@ -17,7 +17,10 @@ public sealed record PackageSource(string Run, long Step);
 /// </summary>
 public sealed record PackageManifest
 {
-    public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", DataFile = ModelFile + OnnxFile.DataSuffix /* weights that have a file of their own */, WeightsFile = "model.safetensors";
+    public const string FileName = ManifestFile.Name, ConfigFile = "config.json", ModelFile = "model.onnx", WeightsFile = "model.safetensors";
+
+    /// <summary>The weights of <see cref="ModelFile"/> where they have a file of their own.</summary>
+    public const string DataFile = ModelFile + OnnxFile.DataSuffix;
 
     /// <summary>The graph that reads, of an encoder-decoder; <see cref="ModelFile"/> is then the one that writes.</summary>
     public const string EncoderFile = "encoder_model.onnx";

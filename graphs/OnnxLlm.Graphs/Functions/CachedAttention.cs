@@ -55,15 +55,15 @@ public static class CachedAttention
     private static Value[] Attend(GraphBuilder g, IReadOnlyList<Value> inputs, int rotation, int scales) =>
     [
         .. g.Emit(
-        "GroupQueryAttention",
-        Arguments(inputs, rotation, scales),
-        [(inputs[0].Type, ["B", "S", "H*K"]), (inputs[1].Type, ["B", "G", "present", "K"]), (inputs[1].Type, ["B", "G", "present", "K"])],
-        new Attributes(
-        [
-            (Heads, AttributeValue.Reference(Heads, 1)), (KeyValueHeads, AttributeValue.Reference(KeyValueHeads, 1)), ("do_rotary", rotation == 0 ? 0 : 1),
-            .. scales == 0 ? ImmutableArray<(string, AttributeValue)>.Empty : [("k_quant_type", "PER_CHANNEL"), ("v_quant_type", "PER_CHANNEL"), ("kv_cache_bit_width", 8)],
-        ]),
-        "com.microsoft"),
+            "GroupQueryAttention",
+            Arguments(inputs, rotation, scales),
+            [(inputs[0].Type, ["B", "S", "H*K"]), (inputs[1].Type, ["B", "G", "present", "K"]), (inputs[1].Type, ["B", "G", "present", "K"])],
+            new Attributes(
+            [
+                (Heads, AttributeValue.Reference(Heads, 1)), (KeyValueHeads, AttributeValue.Reference(KeyValueHeads, 1)), ("do_rotary", rotation == 0 ? 0 : 1),
+                .. scales == 0 ? ImmutableArray<(string, AttributeValue)>.Empty : [("k_quant_type", "PER_CHANNEL"), ("v_quant_type", "PER_CHANNEL"), ("kv_cache_bit_width", 8)],
+            ]),
+            "com.microsoft"),
     ];
 
     /// <summary>

@@ -129,6 +129,32 @@ public sealed class EncoderDecoderSessionTests
         Assert.EndsWith("the model gives scores that are not finite.", Refusal(() => new EncoderDecoderSession(ModelPackage.Open(package.Folder), Settings)), StringComparison.Ordinal);
     }
 
+    /// <summary>A token whose row of the table is no number makes everything that is computed from it none: in what was read, if it was read, and in what was written. Whoever has that row next knows nothing of it.</summary>
+    [Fact]
+    public void Row_ThatHeldNoNumbers_IsCleanForTheNext()
+    {
+        const int bad = 50;
+        var untied = TinyModel.T5(tied: false, positions: 40);
+        int width = untied.Config.Width;
+        var broken = untied with { Weight = name => name == "shared.weight" ? [.. untied.Weight(name).Select((x, i) => i / width == bad ? float.NaN : x)] : untied.Weight(name) };
+        using var package = new TinyPackage(broken);
+        using EncoderDecoderSession used = new(ModelPackage.Open(package.Folder), Settings), fresh = new(ModelPackage.Open(package.Folder), Settings);
+        used.Add([[1, 2, bad, 4, 5, 6], [7, 8]]);
+        float[] first = used.Step([3, 3]).ToArray();
+        Assert.All(first[..untied.Config.VocabularySize], score => Assert.Equal(float.NaN, score));
+        Assert.All(first[untied.Config.VocabularySize..], score => Assert.False(float.IsNaN(score)));
+        used.Step([3, bad]);
+        used.Step([3, 3]);
+        used.Remove(1);
+        used.Remove(0);
+
+        used.Add([[9, 10], [11]]);
+        fresh.Add([[9, 10], [11]]);
+        float[] expected = fresh.Step([3, 3]).ToArray();
+        Assert.DoesNotContain(float.NaN, expected);
+        Assert.Equal(expected, used.Step([3, 3]).ToArray());
+    }
+
     private static void AssertClose(TinyModel model, float[] scores, int row, int[] text, int[] written)
     {
         var reference = new ReferenceEncoderDecoder(model.Config, name => [.. model.Weight(name).Select(x => (double)x)]);

@@ -19,12 +19,9 @@ public sealed class ClassifyTests : IDisposable
 
     private static readonly string[] Labels = ["bad", "good", "so \"so\""];
 
-    private static readonly Tokenizer Tokenizer = BpeTrainer.Train(
-        ["Once upon a time there was a small server. It said what it had read, and it said it once more."],
-        new BpeSettings { VocabularySize = 300, SpecialTokens = ["<|endoftext|>", "<|pad|>", BpeSettings.MaskToken] });
+    private static readonly Tokenizer Tokenizer = TextModels.Tokenizer;
 
-    private readonly TinyPackage _classifier = new(TinyModel.Bert(Tokenizer.VocabularySize, positions: 32, [.. Labels]), Tokenizer);
-    private readonly TinyPackage _encoder = new(TinyModel.Bert(Tokenizer.VocabularySize, positions: 32), Tokenizer);
+    private readonly TinyPackage _classifier = TextModels.Classifier(Labels), _encoder = TextModels.Encoder();
 
     [Fact]
     public async Task Answer_TellsEveryLabelOfEveryText_TheLikeliestFirst()
@@ -79,8 +76,6 @@ public sealed class ClassifyTests : IDisposable
 
     [Theory]
     [InlineData("{}", "input", "invalid_value", "'input' must be")]
-    [InlineData("""{"input":[]}""", "input", "invalid_value", "'input' must be")]
-    [InlineData("""{"input":["it",7]}""", "input", "invalid_value", "'input' must be")]
     [InlineData("""{"input":""}""", "input", "empty_input", "is empty")]
     [InlineData("""{"input":["it",""]}""", "input", "empty_input", "is empty")]
     [InlineData("""{"input":"[LONG]"}""", null, "context_length_exceeded", "the model reads at most 32")]
@@ -106,7 +101,7 @@ public sealed class ClassifyTests : IDisposable
     }
 
     [Fact]
-    public async Task Models_ForOtherTasks_AreRefusedEveryWay_AndUnknownOnesToo()
+    public async Task Models_ForOtherTasks_AreRefusedEveryWay()
     {
         await using var server = await StartAsync();
         (string Path, string Model, string Told)[] misfits =
@@ -123,19 +118,6 @@ public sealed class ClassifyTests : IDisposable
             Assert.Equal(("model", "unsupported_model"), ((string?)error["param"], (string?)error["code"]));
             Assert.EndsWith(told, (string)error["message"]!, StringComparison.Ordinal);
         }
-
-        Assert.Equal("model_not_found", (string?)(await server.PostAsync(Route, new() { ["model"] = "nobody", ["input"] = "a" }, HttpStatusCode.NotFound))["error"]!["code"]);
-    }
-
-    [Fact]
-    public async Task Models_ListTheirTasks_AndTheRouteIsDescribed()
-    {
-        await using var server = await StartAsync();
-        var models = JsonNode.Parse(await server.Http.GetStringAsync("/v1/models"))!["data"]!.AsArray();
-        Assert.Equal([(TestServer.ModelId, "text-generation"), ("labels", "text-classification"), ("bert", "fill-mask")], models.Select(model => ((string?)model!["id"], (string?)model["task"])));
-        Assert.NotNull(JsonNode.Parse(await server.Http.GetStringAsync("/openapi.json"))!["paths"]![Route]!["post"]!["requestBody"]);
-        using var ready = await server.Http.GetAsync("/v2/models/labels/ready");
-        Assert.Equal(HttpStatusCode.OK, ready.StatusCode);
     }
 
     [Fact]
@@ -188,9 +170,7 @@ public sealed class ClassifyTests : IDisposable
         _encoder.Dispose();
     }
 
-    private Task<TestServer> StartAsync(Func<ServerOptions, ServerOptions>? change = null, TimeProvider? time = null) => TestServer.StartAsync(change: change, time: time, more: [Source("labels", _classifier), Source("bert", _encoder)]);
-
-    private static ModelSource Source(string name, TinyPackage package) => new(name, () => ModelLoader.Load(new() { Model = package.Folder, Name = name, Threads = 1 }), () => "");
+    private Task<TestServer> StartAsync(Func<ServerOptions, ServerOptions>? change = null, TimeProvider? time = null) => TestServer.StartAsync(change: change, time: time, more: [TextModels.Source("labels", _classifier), TextModels.Source("bert", _encoder)]);
 
     private static Task<JsonNode> ClassifyAsync(TestServer server, JsonObject body, HttpStatusCode expected = HttpStatusCode.OK)
     {

@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Net;
-using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using OnnxLlm.Runtime;
 using OnnxLlm.Serving;
@@ -17,12 +16,11 @@ namespace OnnxLlm.Tests.Serving;
 public sealed class Seq2SeqTests : IDisposable
 {
     private const string Route = "/v1/seq2seq";
-    private const int End = 0, Padding = 1, Context = 600;
+    private const int End = TextModels.End, Context = TextModels.Seq2SeqContext;
 
-    private static readonly Tokenizer Tokenizer = BpeTrainer.Train(
-        ["Once upon a time there was a small server. It said what it had read, and it said it once more."], new BpeSettings { VocabularySize = 300, SpecialTokens = ["<|endoftext|>", "<|pad|>"] });
+    private static readonly Tokenizer Tokenizer = TextModels.Tokenizer;
 
-    private readonly TinyPackage _package = new(Model(), Tokenizer);
+    private readonly TinyPackage _package = TextModels.Seq2Seq();
 
     [Fact]
     public async Task Answer_IsWhatTheSessionWrites_TokenByToken()
@@ -57,9 +55,12 @@ public sealed class Seq2SeqTests : IDisposable
     public async Task StopSequence_EndsAnAnswerBeforeIt()
     {
         await using var server = await StartAsync();
-        var whole = (string)(await WriteAsync(server, new() { ["input"] = "It said", ["max_tokens"] = 20 }))["data"]![0]!["text"]!;
+        JsonObject Body() => new() { ["input"] = "It said", ["max_tokens"] = 20, ["temperature"] = 1, ["seed"] = 3, ["logit_bias"] = new JsonObject { [$"{End}"] = -100 } };
+        var whole = (string)(await WriteAsync(server, Body()))["data"]![0]!["text"]!;
         var stop = whole.Substring(whole.Length / 2, 2);
-        var cut = (await WriteAsync(server, new() { ["input"] = "It said", ["max_tokens"] = 20, ["stop"] = stop }))["data"]![0]!;
+        var body = Body();
+        body["stop"] = stop;
+        var cut = (await WriteAsync(server, body))["data"]![0]!;
         Assert.Equal((whole[..whole.IndexOf(stop, StringComparison.Ordinal)], "stop"), ((string?)cut["text"], (string?)cut["finish_reason"]));
     }
 
@@ -112,9 +113,6 @@ public sealed class Seq2SeqTests : IDisposable
 
     [Theory]
     [InlineData("{}", "input", "invalid_value", "'input' must be")]
-    [InlineData("""{"input":[]}""", "input", "invalid_value", "'input' must be")]
-    [InlineData("""{"input":7}""", "input", "invalid_value", "'input' must be")]
-    [InlineData("""{"input":["a",7]}""", "input", "invalid_value", "'input' must be")]
     [InlineData("""{"input":""}""", "input", "empty_input", "is empty")]
     [InlineData("""{"input":["a",""]}""", "input", "empty_input", "is empty")]
     [InlineData("""{"input":"[LONG]"}""", null, "context_length_exceeded", "the model reads at most 600")]
@@ -135,33 +133,13 @@ public sealed class Seq2SeqTests : IDisposable
         Assert.Contains(told, (string)error["message"]!, StringComparison.Ordinal);
     }
 
-    /// <summary>Whatever comes is answered or refused, and the model goes on.</summary>
     [Fact]
-    public async Task Fuzz_OfBodies_NeverBreaksTheServer()
-    {
-        await using var server = await StartAsync();
-        var random = new Random(5);
-        string[] pieces = ["<|pad|>", " ", "it", "<|endoftext|>", "\ud83d", "é", "null", "[", "\u0000", "zq zq zq zq zq zq"];
-        for (var i = 0; i < 300; i++)
-        {
-            var text = string.Concat(Enumerable.Range(0, random.Next(8)).Select(_ => pieces[random.Next(pieces.Length)]));
-            var input = random.Next(4) switch { 0 => $"[\"{text}\",\"it\"]", 1 => $"[{i},\"{text}\"]", _ => $"\"{text}\"" };
-            using var response = await server.SendAsync(Route, $"{{\"model\":\"t5\",\"input\":{input},\"max_tokens\":{random.Next(-1, 6)},\"temperature\":{random.Next(-1, 3)}}}");
-            Assert.True((int)response.StatusCode is 200 or 400, $"{response.StatusCode}: {await response.Content.ReadAsStringAsync()}");
-        }
-
-        await WriteAsync(server, new() { ["input"] = "it", ["max_tokens"] = 2 });
-    }
-
-    [Fact]
-    public async Task Models_OfOtherFamilies_AreRefusedBothWays_AndUnknownOnesToo()
+    public async Task Models_OfOtherFamilies_AreRefusedBothWays()
     {
         await using var server = await StartAsync();
         var decoder = (await server.PostAsync(Route, new() { ["model"] = TestServer.ModelId, ["input"] = "a" }, HttpStatusCode.BadRequest))["error"]!;
         Assert.Equal(("model", "unsupported_model"), ((string?)decoder["param"], (string?)decoder["code"]));
         Assert.Contains("is a decoder, which writes no text for another; it continues texts.", (string)decoder["message"]!, StringComparison.Ordinal);
-        Assert.Equal("model_not_found", (string?)(await server.PostAsync(Route, new() { ["model"] = "nobody", ["input"] = "a" }, HttpStatusCode.NotFound))["error"]!["code"]);
-        Assert.Equal("model", (string?)(await server.PostAsync(Route, new() { ["input"] = "a" }, HttpStatusCode.BadRequest))["error"]!["param"]);
 
         (string Path, JsonObject Body)[] others =
         [
@@ -179,17 +157,6 @@ public sealed class Seq2SeqTests : IDisposable
 
         using var metadata = await server.Http.GetAsync("/v2/models/t5");
         Assert.Equal(HttpStatusCode.BadRequest, metadata.StatusCode);
-    }
-
-    [Fact]
-    public async Task Models_ListTheirTasks_AndAllAreReady()
-    {
-        await using var server = await StartAsync();
-        var models = JsonNode.Parse(await server.Http.GetStringAsync("/v1/models"))!["data"]!.AsArray();
-        Assert.Equal([(TestServer.ModelId, "text-generation"), ("t5", "text2text-generation")], models.Select(model => ((string?)model!["id"], (string?)model["task"])));
-        foreach (var path in new[] { "/health/ready", "/health/live", "/v2/models/t5/ready" })
-            using (var response = await server.Http.GetAsync(path)) Assert.Equal(HttpStatusCode.OK, response.StatusCode);
-        Assert.Contains(Route, await server.Http.GetStringAsync("/openapi.json"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -235,35 +202,6 @@ public sealed class Seq2SeqTests : IDisposable
     }
 
     [Fact]
-    public async Task Key_IsAskedFor_AndItsQuotaIsCharged()
-    {
-        var keys = Path.GetTempFileName();
-        try
-        {
-            await File.WriteAllTextAsync(keys, $$"""{"keys":[{"name":"ci","sha256":"{{Convert.ToHexStringLower(SHA256.HashData("secret"u8))}}","total_tokens":3}]}""");
-            await using var server = await StartAsync(options => options with { KeyFile = keys });
-            const string Body = """{"model":"t5","input":"It said","max_tokens":3}""";
-            using (var without = await server.SendAsync(Route, Body)) Assert.Equal(HttpStatusCode.Unauthorized, without.StatusCode);
-            using (var with = await server.SendAsync(Route, Body, ("Authorization", "Bearer secret"))) Assert.Equal(HttpStatusCode.OK, with.StatusCode);
-            using var spent = await server.SendAsync(Route, Body, ("Authorization", "Bearer secret"));
-            Assert.Equal(HttpStatusCode.TooManyRequests, spent.StatusCode);
-        }
-        finally
-        {
-            File.Delete(keys);
-        }
-    }
-
-    [Fact]
-    public async Task Queue_ThatIsTooShortForARequest_IsFull()
-    {
-        await using var server = await StartAsync(options => options with { Engine = options.Engine with { QueueLimit = 2 } });
-        var error = await WriteAsync(server, new() { ["input"] = new JsonArray("a", "b", "c") }, HttpStatusCode.TooManyRequests);
-        Assert.Equal("queue_full", (string?)error["error"]!["code"]);
-        await WriteAsync(server, new() { ["input"] = new JsonArray("a", "b"), ["max_tokens"] = 2 });
-    }
-
-    [Fact]
     public async Task Filter_OfTheServer_LooksAtTextsThatAreRead()
     {
         await using var server = await StartAsync(guardrails: [new WordGuardrail()]);
@@ -289,14 +227,8 @@ public sealed class Seq2SeqTests : IDisposable
         public IEnumerable<Finding> Inspect(string text, TextSide side) => side == TextSide.Prompt && text.Contains("secret", StringComparison.Ordinal) ? [new Finding(0, 1, "secrets", null)] : [];
     }
 
-    private static TinyModel Model()
-    {
-        var model = TinyModel.T5(vocabulary: Tokenizer.VocabularySize + 4, positions: Context);
-        return model with { Config = model.Config with { EosTokenId = End, PadTokenId = Padding, DecoderStartTokenId = Padding } };
-    }
-
     private Task<TestServer> StartAsync(Func<ServerOptions, ServerOptions>? change = null, IReadOnlyList<IGuardrail>? guardrails = null) => TestServer.StartAsync(
-        change: change, more: [new ModelSource("t5", () => ModelLoader.Load(new() { Model = _package.Folder, Name = "t5", Threads = 1 }), () => "")], guardrails: guardrails);
+        change: change, more: [TextModels.Source("t5", _package)], guardrails: guardrails);
 
     private static Task<JsonNode> WriteAsync(TestServer server, JsonObject body, HttpStatusCode expected = HttpStatusCode.OK)
     {

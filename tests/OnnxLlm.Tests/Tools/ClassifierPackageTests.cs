@@ -1,7 +1,6 @@
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Training;
 using OnnxLlm.Text;
-using OnnxLlm.Tools;
 using OnnxLlm.Training;
 
 namespace OnnxLlm.Tests.Tools;
@@ -14,12 +13,8 @@ public sealed class ClassifierPackageTests : ClassificationRuns
     {
         Assert.Equal(Outcome.Finished, Run("run", "epochs=8"));
         string package = Path.Combine(Folder, "package");
-        using StringWriter output = new(), error = new();
-        Assert.Equal(0, ToolsProgram.Run(["export", "--run", Path.Combine(Folder, "run"), "--out", package], output, error));
-        Assert.Equal("", error.ToString());
-        Assert.Matches(@"validation loss 0\.\d{4}, accuracy (9[7-9]|100)\.\d %", output.ToString());
-        Assert.Equal(0, ToolsProgram.Run(["inspect", "model", package], output, error));
-        Assert.Contains("labels bad, good", output.ToString(), StringComparison.Ordinal);
+        Assert.Matches(@"validation loss 0\.\d{4}, accuracy (9[7-9]|100)\.\d %", ToolCall.Succeeds("export", "--run", Path.Combine(Folder, "run"), "--out", package));
+        Assert.Contains("labels bad, good", ToolCall.Succeeds("inspect", "model", package), StringComparison.Ordinal);
 
         var opened = ModelPackage.Open(package);
         Assert.Equal(["bad", "good"], opened.Config.Labels.AsEnumerable());

@@ -3,7 +3,6 @@ using OnnxLlm.Graphs.Models;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Training;
 using OnnxLlm.Text;
-using OnnxLlm.Tools;
 using OnnxLlm.Training;
 
 namespace OnnxLlm.Tests.Tools;
@@ -30,16 +29,15 @@ public sealed class EncoderDecoderPackageTests : PairRuns
     {
         Run("run", "steps=2");
         Export();
-        var (code, output, _) = Call("inspect", "model", Package);
-        Assert.Equal(0, code);
+        var output = ToolCall.Succeeds("inspect", "model", Package);
         Assert.Contains("t5, ", output, StringComparison.Ordinal);
         Assert.Contains("an encoder-decoder, ", output, StringComparison.Ordinal);
 
         string holds = $"{Package} holds an encoder-decoder (t5)";
-        AssertRefused($"{holds}; quantize is for decoders, which continue texts.", "quantize", "--model", Package, "--out", Package + "-int8");
-        AssertRefused($"{holds}; evaluate is for decoders, which continue texts.", "evaluate", "--model", Package, "--data", Data);
-        AssertRefused($"{holds}; bench is for decoders, which continue texts.", "bench", Package);
-        AssertRefused("Graphs for ORT Training are of decoders; a t5 model is trained by the engine onnx.", "export", "--target", "ort-training", "--run", Path.Combine(Folder, "run"), "--out", Path.Combine(Folder, "ort"));
+        ToolCall.AssertRefused($"{holds}; quantize is for decoders, which continue texts.", "quantize", "--model", Package, "--out", Package + "-int8");
+        ToolCall.AssertRefused($"{holds}; evaluate is for decoders, which continue texts.", "evaluate", "--model", Package, "--data", Data);
+        ToolCall.AssertRefused($"{holds}; bench is for decoders, which continue texts.", "bench", Package);
+        ToolCall.AssertRefused("Graphs for ORT Training are of decoders; a t5 model is trained by the engine onnx.", "export", "--target", "ort-training", "--run", Path.Combine(Folder, "run"), "--out", Path.Combine(Folder, "ort"));
     }
 
     /// <summary>The likeliest token at each step, for all words together.</summary>
@@ -63,20 +61,5 @@ public sealed class EncoderDecoderPackageTests : PairRuns
 
     private string Package => Path.Combine(Folder, "package");
 
-    private void Export() => Assert.Equal((0, ""), (Call("export", "--run", Path.Combine(Folder, "run"), "--out", Package) is var (code, _, error) ? (code, error) : default));
-
-    private static void AssertRefused(string told, params string[] command)
-    {
-        var (code, output, error) = Call(command);
-        Assert.Equal(2, code);
-        Assert.Equal("", output);
-        Assert.EndsWith(told, error.TrimEnd(), StringComparison.Ordinal);
-        Assert.DoesNotContain('\n', error.TrimEnd());
-    }
-
-    private static (int Code, string Output, string Error) Call(params string[] command)
-    {
-        using StringWriter output = new(), error = new();
-        return (ToolsProgram.Run(command, output, error), output.ToString(), error.ToString());
-    }
+    private void Export() => ToolCall.Succeeds("export", "--run", Path.Combine(Folder, "run"), "--out", Package);
 }

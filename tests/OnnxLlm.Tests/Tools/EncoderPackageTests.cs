@@ -2,7 +2,6 @@ using OnnxLlm.Graphs.Models;
 using OnnxLlm.Runtime;
 using OnnxLlm.Tests.Training;
 using OnnxLlm.Text;
-using OnnxLlm.Tools;
 using OnnxLlm.Training;
 
 namespace OnnxLlm.Tests.Tools;
@@ -35,36 +34,20 @@ public sealed class EncoderPackageTests : MaskedRuns
     {
         Run("run", "steps=2");
         Export();
-        var (code, output, _) = Call("inspect", "model", Package);
-        Assert.Equal(0, code);
+        var output = ToolCall.Succeeds("inspect", "model", Package);
         Assert.Contains("bert, ", output, StringComparison.Ordinal);
         Assert.Contains("an encoder, ", output, StringComparison.Ordinal);
 
         string holds = $"{Package} holds an encoder (bert)";
-        AssertRefused($"{holds}; quantize is for decoders, which continue texts.", "quantize", "--model", Package, "--out", Package + "-int8", "--data", Data);
-        AssertRefused($"{holds}; evaluate is for decoders, which continue texts.", "evaluate", "--model", Package, "--data", Data);
+        ToolCall.AssertRefused($"{holds}; quantize is for decoders, which continue texts.", "quantize", "--model", Package, "--out", Package + "-int8", "--data", Data);
+        ToolCall.AssertRefused($"{holds}; evaluate is for decoders, which continue texts.", "evaluate", "--model", Package, "--data", Data);
         File.WriteAllText(Path.Combine(Folder, "task.jsonl"), """{"context":"a","choices":["b","c"],"answer":0}""");
-        AssertRefused($"{holds}; evaluate is for decoders, which continue texts.", "evaluate", "--model", Package, "--task", Path.Combine(Folder, "task.jsonl"));
-        AssertRefused($"{holds}; bench is for decoders, which continue texts.", "bench", Package);
-        AssertRefused("Graphs for ORT Training are of decoders; a bert model is trained by the engine onnx.", "export", "--target", "ort-training", "--run", Path.Combine(Folder, "run"), "--out", Path.Combine(Folder, "ort"));
+        ToolCall.AssertRefused($"{holds}; evaluate is for decoders, which continue texts.", "evaluate", "--model", Package, "--task", Path.Combine(Folder, "task.jsonl"));
+        ToolCall.AssertRefused($"{holds}; bench is for decoders, which continue texts.", "bench", Package);
+        ToolCall.AssertRefused("Graphs for ORT Training are of decoders; a bert model is trained by the engine onnx.", "export", "--target", "ort-training", "--run", Path.Combine(Folder, "run"), "--out", Path.Combine(Folder, "ort"));
     }
 
     private string Package => Path.Combine(Folder, "package");
 
-    private void Export() => Assert.Equal((0, ""), (Call("export", "--run", Path.Combine(Folder, "run"), "--out", Package) is var (code, _, error) ? (code, error) : default));
-
-    private static void AssertRefused(string told, params string[] command)
-    {
-        var (code, output, error) = Call(command);
-        Assert.Equal(2, code);
-        Assert.Equal("", output);
-        Assert.EndsWith(told, error.TrimEnd(), StringComparison.Ordinal);
-        Assert.DoesNotContain('\n', error.TrimEnd());
-    }
-
-    private static (int Code, string Output, string Error) Call(params string[] command)
-    {
-        using StringWriter output = new(), error = new();
-        return (ToolsProgram.Run(command, output, error), output.ToString(), error.ToString());
-    }
+    private void Export() => ToolCall.Succeeds("export", "--run", Path.Combine(Folder, "run"), "--out", Package);
 }

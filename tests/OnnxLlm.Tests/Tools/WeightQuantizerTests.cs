@@ -66,6 +66,19 @@ public sealed class WeightQuantizerTests
         Assert.InRange(Distance(WeightModels.Run(model, "logits", ids), WeightModels.Run(result.Model, "logits", ids)), 0, 0.03);
     }
 
+    /// <summary>In blocks, the runtime would keep a copy without them beside it.</summary>
+    [Fact]
+    public void Quantize_TableThatIsOnlyLookedUp_IsStoredAsALookupReadsIt()
+    {
+        var model = WeightModels.Write(g => g.Output("rows", g.Gather(g.Parameter("embedding", [100, 64]), g.Input("ids", ElementType.Int64, [2]))));
+        var quantized = WeightQuantizer.Quantize(model, Blocks32).Model;
+        Assert.Equal("GatherBlockQuantized", Assert.Single(quantized.Graph.Node).OpType);
+        Assert.Equal([100, 64], quantized.Graph.Initializer.Single(t => t.Name == "embedding.table.int8").Dims);
+        using var ids = TensorBuffer.Of([3L, 99L], 2);
+        float[] table = BlockMatrix.Quantize(Weights(model, "embedding"), 64, 32).Dequantize();
+        Assert.Equal(table[(3 * 64)..(4 * 64)].Concat(table[(99 * 64)..]), WeightModels.Run(quantized, "rows", ids));
+    }
+
     [Fact]
     public void Quantize_TableWithPartialBlocks_IsReadRight()
     {

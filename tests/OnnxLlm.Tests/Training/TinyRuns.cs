@@ -58,6 +58,28 @@ public abstract class TinyRuns : IDisposable
     private protected List<double> Losses(string run) =>
         [.. MetricsLog.Lines(Path.Combine(Folder, run, "metrics.jsonl")).Where(l => l.TryGetProperty("learning_rate", out _)).Select(l => l.GetProperty("loss").GetDouble())];
 
+    /// <summary>A run that was interrupted ends as one that was not, to the last bit.</summary>
+    private protected void AssertResumesExactly(params string[] overrides)
+    {
+        Assert.Equal(Outcome.Finished, Start("straight", overrides));
+        Assert.Equal(Outcome.Interrupted, Start("halves", stopAt: 9, overrides));
+        Assert.Equal(Outcome.Finished, Resume("halves"));
+        Assert.Equal(Losses("straight"), Losses("halves"));
+        Checkpoint straight = Latest("straight"), halves = Latest("halves");
+        Assert.NotNull(straight.State.ValidationLoss);
+        Assert.Equal((straight.State.ValidationLoss, straight.State.ValidationAccuracy), (halves.State.ValidationLoss, halves.State.ValidationAccuracy));
+        foreach (var file in new[] { "model.safetensors", "optimizer.safetensors" })
+            Assert.Equal(File.ReadAllBytes(Path.Combine(straight.Path, file)), File.ReadAllBytes(Path.Combine(halves.Path, file)));
+    }
+
+    /// <summary>What differs is the rounding of float32 sums in another order, which the optimizer may enlarge a hundredfold in a few steps.</summary>
+    private protected void AssertSameLosses(string run, string other, double tolerance = 1e-4)
+    {
+        Assert.NotEmpty(Losses(run));
+        Assert.Equal(Losses(run).Count, Losses(other).Count);
+        foreach (var (a, b) in Losses(run).Zip(Losses(other))) Assert.Equal(1, b / a, tolerance);
+    }
+
     private protected long TokensOf(string split)
     {
         using var shards = TokenShards.Open(Data, split);

@@ -22,10 +22,8 @@ internal sealed class LabelledTexts : ITextSequences
 
     public long Count => _texts.Length;
 
-    /// <summary>Texts whose end was left out.</summary>
     public int Shortened { get; private set; }
 
-    /// <summary>Of all texts together.</summary>
     public long Tokens => _texts.Sum(text => (long)text.Tokens.Length);
 
     public int Fill(long sequence, long draw, BatchRow row)
