@@ -1,5 +1,4 @@
 using Microsoft.ML.OnnxRuntime;
-using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Runtime.Devices;
 
@@ -22,16 +21,16 @@ internal sealed class ExternalWeights : IDisposable
     public static ExternalWeights? Read(string model, SessionSettings settings)
     {
         if (settings.Device.IsCuda || !File.Exists(model + OnnxFile.DataSuffix)) return null;
-        try
+        return ModelRuntimeException.Reading(() =>
         {
-            var (graph, tensors) = OnnxFile.ReadGraph(model);
-            return Read(tensors, settings.Kernels ? InterleavedTensors.Of(graph, tensors) : InterleavedTensors.None);
-        }
-        catch (Exception error) when (error is GraphException or IOException or UnauthorizedAccessException)
-        {
-            throw new ModelRuntimeException(error.Message, error);
-        }
+            var (read, tensors) = OnnxFile.ReadGraph(model);
+            return Read(read.Graph, tensors, settings);
+        });
     }
+
+    /// <summary>Those of a graph on the CPU; null where it has all of them.</summary>
+    public static ExternalWeights? Read(GraphProto graph, IReadOnlyList<ExternalTensor> tensors, SessionSettings settings) =>
+        tensors.Count == 0 ? null : Read(tensors, settings.Kernels ? InterleavedTensors.Of(graph, tensors) : InterleavedTensors.None);
 
     /// <summary>A session with these options uses this memory, which must outlive it.</summary>
     public void AddTo(SessionOptions options)

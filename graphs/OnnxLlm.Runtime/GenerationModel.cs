@@ -17,6 +17,9 @@ internal sealed class GenerationModel : IDisposable
     /// <summary>Activations are in float16.</summary>
     public bool IsHalf { get; private init; }
 
+    /// <summary><see cref="Prompts"/> takes new tokens in one row.</summary>
+    public bool IsRagged { get; private init; }
+
     /// <summary>Runs any call.</summary>
     public OrtSession Prompts { get; }
 
@@ -32,8 +35,7 @@ internal sealed class GenerationModel : IDisposable
     public static GenerationModel Open(ModelPackage package, SessionSettings settings, long length)
     {
         bool widened = package.Quantization is not null && !package.RunsQuantized(settings);
-        if (!settings.Device.IsCuda)
-            return new(widened ? new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings) : new OrtSession(package.ModelPath, settings));
+        if (!settings.Device.IsCuda) return OnCpu(package, settings, widened);
         if (settings.ActivationType is not (ElementType.Float16 or ElementType.BFloat16)) throw new ModelRuntimeException($"On a GPU activations are Float16 or BFloat16, not {settings.ActivationType}: its attention knows nothing wider.");
         settings.Device.Require();
         ModelProto model = OnnxFile.Read(package.ModelPath);
@@ -49,6 +51,15 @@ internal sealed class GenerationModel : IDisposable
             prompts.Dispose();
             throw;
         }
+    }
+
+    /// <summary>With 8-bit weights in the form that reads and decodes at once: the graph of a float model holds its weights, and would be in memory several times over.</summary>
+    private static GenerationModel OnCpu(ModelPackage package, SessionSettings settings, bool widened)
+    {
+        if (widened) return new(new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings));
+        if (package.Quantization is null || !settings.Kernels) return new(new OrtSession(package.ModelPath, settings));
+        var (model, tensors) = ModelRuntimeException.Reading(() => OnnxFile.ReadGraph(package.ModelPath));
+        return RaggedGeneration.Of(model) is { } ragged ? new(new OrtSession(package.ModelPath, ragged, tensors, settings)) { IsRagged = true } : new(new OrtSession(package.ModelPath, settings));
     }
 
     public void Dispose()

@@ -1,23 +1,18 @@
-using System.Numerics.Tensors;
-using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Generation;
 
 namespace OnnxLlm.Runtime;
 
 /// <summary>
 /// A loaded generation graph with the key/value cache of a number of slots, each of which holds one sequence. Prompts are read one slot at a time, in
-/// pieces of any length; then the first n slots are decoded together, one token each, however long they are. What a slot answers does not depend on
+/// pieces of any length; then the first n slots are decoded together, one token each, however long they are; or both in one pass. What a slot answers does not depend on
 /// the others. Used by one thread. Returned scores are valid until the next call.
 /// </summary>
 public sealed class GenerationSession : IDisposable
 {
     private readonly GenerationModel _model;
     private readonly KeyValueCache _cache;
-    private readonly MirroredTensor _ids, _mask, _logits, _places;
-    private readonly RecordedSteps? _recorded;
+    private readonly ForwardPasses _passes;
     private readonly int[] _best;
-    private readonly GrowingTensor _allLogits, _hidden;
-    private readonly Dictionary<(int Slot, int Count, Wanted Wanted), BoundSession> _bindings = [];
     private int _decoded;
 
     /// <param name="package">The model.</param>
@@ -33,16 +28,8 @@ public sealed class GenerationSession : IDisposable
         (Slots, MaxLength, VocabularySize) = (slots, maxLength, package.Config.VocabularySize);
         _model = GenerationModel.Open(package, settings, maxLength);
         _cache = new KeyValueCache(package.Config, slots, maxLength, settings.Device, _model.CacheType);
-        _ids = new(settings.Device, ElementType.Int64, Math.Max(slots, maxLength));
-        _mask = new(settings.Device, ElementType.Int64, slots, maxLength);
-        _logits = new(settings.Device, ElementType.Float, slots, 1, VocabularySize);
-        _places = new(settings.Device, ElementType.Int64, maxLength);
+        _passes = _model.IsRagged ? new RaggedPasses(_model, _cache, package.Config, slots, maxLength) : new RowPasses(_model, _cache, package.Config, settings.Device, slots, maxLength);
         _best = new int[slots];
-        if (_model.Tokens is { } recorded) _recorded = new(recorded, _cache, _logits.OnDevice, settings.Device, slots);
-        for (int place = 0; place < maxLength; place++) _places.Host.Span<long>()[place] = place - maxLength;
-        _places.Upload();
-        _allLogits = new(settings.Device, VocabularySize, maxLength);
-        _hidden = new(settings.Device, package.Config.Width, maxLength);
         Width = package.Config.Width;
         try
         {
@@ -81,21 +68,21 @@ public sealed class GenerationSession : IDisposable
     public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.LastScores);
-        return _logits.Host.Span<float>()[..VocabularySize];
+        return _passes.LastScores(1);
     }
 
     /// <summary>As <see cref="Prefill"/>, but returns [n, V] scores, those after each of the tokens.</summary>
     public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.AllScores);
-        return _allLogits.For(tokens.Length).Host.Span<float>()[..(tokens.Length * VocabularySize)];
+        return _passes.AllScores(tokens.Length);
     }
 
     /// <summary>As <see cref="Prefill"/>, but returns [n, D] hidden states, what the scores after each of the tokens are computed from.</summary>
     public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past)
     {
         Append(slot, tokens, past, Wanted.HiddenStates);
-        return _hidden.For(tokens.Length).Host.Span<float>()[..(tokens.Length * Width)];
+        return _passes.HiddenStates(tokens.Length);
     }
 
     /// <summary>Appends one token to each of the first slots behind their first <paramref name="pasts"/> positions. Returns [n, V] scores.</summary>
@@ -113,18 +100,28 @@ public sealed class GenerationSession : IDisposable
     {
         Step(tokens, pasts);
         Span<int> best = _best.AsSpan(0, tokens.Length);
-        if (_recorded is not null) _recorded.Best(best);
-        else
-            for (int row = 0; row < best.Length; row++) best[row] = Best(_logits.Host.Span<float>().Slice(row * VocabularySize, VocabularySize));
+        _passes.Best(best);
         return best;
     }
 
     /// <summary>[n, V] scores of the last step of <see cref="DecodeBest"/>.</summary>
-    public ReadOnlySpan<float> DecodedScores()
+    public ReadOnlySpan<float> DecodedScores() => _passes.LastScores(_decoded);
+
+    /// <summary>One pass may read tokens of a slot and decode others.</summary>
+    public bool ReadsWhileDecoding => _passes.ReadsWhileDecoding;
+
+    /// <summary><see cref="Decode"/>, and in the same pass <see cref="Prefill"/> into another slot. Returns [n + 1, V] scores, last those after <paramref name="prompt"/>.</summary>
+    public ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past)
     {
-        long count = (long)_decoded * VocabularySize;
-        _logits.Download(count);
-        return _logits.Host.Span<float>()[..(int)count];
+        if (!ReadsWhileDecoding) throw new ModelRuntimeException("Only a package with 8-bit weights on the CPU, with kernels, reads while it decodes.");
+        RequireStep(tokens, pasts);
+        if (slot < tokens.Length) throw new ModelRuntimeException($"Slot {slot} is decoded; it cannot be read into.");
+        Require(slot, past, prompt.Length);
+        RequireKnown(prompt);
+        _passes.Step(tokens, pasts, slot, prompt, past);
+        Stepped(pasts);
+        _cache.SetLength(slot, past + prompt.Length);
+        return _passes.LastScores(tokens.Length + 1);
     }
 
     /// <summary>Copies what one slot holds over another.</summary>
@@ -150,38 +147,22 @@ public sealed class GenerationSession : IDisposable
 
     public void Dispose()
     {
-        foreach (BoundSession bound in _bindings.Values) bound.Dispose();
-        _recorded?.Dispose();
+        _passes.Dispose();
         _model.Dispose();
         _cache.Dispose();
-        _ids.Dispose();
-        _mask.Dispose();
-        _logits.Dispose();
-        _places.Dispose();
-        _allLogits.Dispose();
-        _hidden.Dispose();
-    }
-
-    private static int Best(ReadOnlySpan<float> scores)
-    {
-        int best = TensorPrimitives.IndexOfMax(scores);
-        return float.IsFinite(scores[best]) ? best : -1;
     }
 
     private void Step(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
     {
-        if (tokens.IsEmpty || tokens.Length > Slots || tokens.Length != pasts.Length)
-            throw new ModelRuntimeException($"A step decodes 1 to {Slots} slots; got {tokens.Length} tokens and {pasts.Length} lengths.");
-        for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
-        RequireKnown(tokens);
-        if (_recorded is not null) _recorded.Run(tokens, pasts);
-        else
-        {
-            Set(tokens);
-            Run(0, tokens.Length, 1, SetMask(pasts), Wanted.LastScores);
-        }
-        for (int slot = 0; slot < tokens.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
-        _decoded = tokens.Length;
+        RequireStep(tokens, pasts);
+        _passes.Step(tokens, pasts);
+        Stepped(pasts);
+    }
+
+    private void Stepped(ReadOnlySpan<int> pasts)
+    {
+        for (int slot = 0; slot < pasts.Length; slot++) _cache.SetLength(slot, pasts[slot] + 1);
+        _decoded = pasts.Length;
     }
 
     private void Append(int slot, ReadOnlySpan<int> tokens, int past, Wanted wanted)
@@ -190,31 +171,16 @@ public sealed class GenerationSession : IDisposable
         RequireKnown(tokens);
         if (wanted != Wanted.LastScores && !GivesAll)
             throw new ModelRuntimeException("The package is from before models gave the scores and hidden states of all tokens; export or import it again.");
-        Set(tokens);
-        _mask.Host.Span<long>()[..(past + tokens.Length)].Fill(1);
-        Run(slot, 1, tokens.Length, past + tokens.Length, wanted);
+        _passes.Append(slot, tokens, past, wanted);
         _cache.SetLength(slot, past + tokens.Length);
     }
 
-    /// <summary>The cache and the scores of a group of slots are bound once; the ids and the mask change their shape with every call.</summary>
-    private void Run(int slot, int count, int sequence, int total, Wanted wanted)
+    private void RequireStep(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts)
     {
-        if (!_bindings.TryGetValue((slot, count, wanted), out BoundSession? bound))
-        {
-            bound = _bindings[(slot, count, wanted)] = _model.Prompts.Bind();
-            _cache.Bind(bound, slot, count);
-            if (wanted == Wanted.LastScores) bound.Output(GenerationGraph.Logits, _logits.OnDevice.Rows(0, count));
-        }
-        if (wanted == Wanted.AllScores)
-            bound.Input(GenerationGraph.LogitsAt, _places.OnDevice.Rows(MaxLength - sequence, sequence)).Output(GenerationGraph.Logits, _allLogits.For(sequence).OnDevice.View(0, sequence, 1, VocabularySize));
-        if (wanted == Wanted.HiddenStates) bound.Output(GenerationGraph.HiddenStates, _hidden.For(sequence).OnDevice.View(0, 1, sequence, Width));
-        bound.Input(GenerationGraph.InputIds, _ids.OnDevice, count, sequence).Input(GenerationGraph.AttentionMask, _mask.OnDevice, count, total);
-        _ids.Upload((long)count * sequence);
-        _mask.Upload((long)count * total);
-        bound.Run();
-        if (wanted == Wanted.LastScores) _logits.Download((long)count * VocabularySize);
-        else if (wanted == Wanted.AllScores) _allLogits.For(sequence).Download((long)sequence * VocabularySize);
-        else _hidden.For(sequence).Download((long)sequence * Width);
+        if (tokens.IsEmpty || tokens.Length > Slots || tokens.Length != pasts.Length)
+            throw new ModelRuntimeException($"A step decodes 1 to {Slots} slots; got {tokens.Length} tokens and {pasts.Length} lengths.");
+        for (int slot = 0; slot < tokens.Length; slot++) Require(slot, pasts[slot], 1);
+        RequireKnown(tokens);
     }
 
     private void Require(int slot, int past, int count)
@@ -225,30 +191,10 @@ public sealed class GenerationSession : IDisposable
             throw new ModelRuntimeException($"Slot {slot} has room for 1 to {MaxLength - past} more positions, got {count}.");
     }
 
-    private void Set(ReadOnlySpan<int> tokens)
-    {
-        Span<long> ids = _ids.Host.Span<long>();
-        for (int i = 0; i < tokens.Length; i++) ids[i] = tokens[i];
-    }
-
     private void RequireKnown(ReadOnlySpan<int> tokens)
     {
         foreach (int token in tokens)
             if ((uint)token >= (uint)VocabularySize) throw new ModelRuntimeException($"The token {token} is outside the vocabulary of {VocabularySize}.");
-    }
-
-    /// <summary>Row i has ones for its past and its new token, then zeros up to the length of the longest row. Returns that length.</summary>
-    private int SetMask(ReadOnlySpan<int> pasts)
-    {
-        int total = 1;
-        foreach (int past in pasts) total = Math.Max(total, past + 1);
-        Span<long> mask = _mask.Host.Span<long>();
-        for (int row = 0; row < pasts.Length; row++)
-        {
-            mask.Slice(row * total, pasts[row] + 1).Fill(1);
-            mask.Slice(row * total + pasts[row] + 1, total - pasts[row] - 1).Clear();
-        }
-        return total;
     }
 
     /// <summary>Also the first run, which is slower than all others. A model whose scores are no numbers must not start to serve.</summary>
@@ -258,7 +204,4 @@ public sealed class GenerationSession : IDisposable
             if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite{(_model.IsHalf ? " in float16, whose largest number is 65504; bfloat16 goes as far as float32" : "")}.");
         _cache.SetLength(0, 0);
     }
-
-    /// <summary>What a run is to give: the scores after the last token of each sequence, those after every token of one, or its hidden states.</summary>
-    private enum Wanted { LastScores, AllScores, HiddenStates }
 }

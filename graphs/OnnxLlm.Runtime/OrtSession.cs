@@ -1,7 +1,9 @@
 using System.Collections.Frozen;
 using System.Collections.Immutable;
+using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Onnx;
 using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Runtime.Kernels;
 using OnnxLlm.Runtime.Memory;
@@ -32,6 +34,10 @@ public sealed class OrtSession : IDisposable
     /// <summary>Loads a model file; external data is looked for beside it, and read.</summary>
     public OrtSession(string path, SessionSettings settings)
         : this(path, settings, options => new InferenceSession(path, options), ExternalWeights.Read(path, settings)) { }
+
+    /// <summary>Loads a model that was read from a file, and its tensors that still lie in another.</summary>
+    internal OrtSession(string path, ModelProto model, IReadOnlyList<ExternalTensor> tensors, SessionSettings settings)
+        : this(path, settings, options => new InferenceSession(model.ToByteArray(), options), ModelRuntimeException.Reading(() => ExternalWeights.Read(model.Graph, tensors, settings))) { }
 
     private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load, ExternalWeights? weights = null)
     {

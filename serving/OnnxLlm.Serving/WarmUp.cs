@@ -62,6 +62,8 @@ internal static class WarmUp
 
         public bool GivesAll => false;
 
+        public bool ReadsWhileDecoding => false;
+
         public ReadOnlySpan<float> Prefill(int slot, ReadOnlySpan<int> tokens, int past) => _scores;
 
         public ReadOnlySpan<float> Decode(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts) => _scores;
@@ -73,6 +75,8 @@ internal static class WarmUp
         public ReadOnlySpan<float> Score(int slot, ReadOnlySpan<int> tokens, int past) => throw new ServingException("It scores no prompts.");
 
         public ReadOnlySpan<float> Hidden(int slot, ReadOnlySpan<int> tokens, int past) => throw new ServingException("It has no states.");
+
+        public ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past) => throw new ServingException("It has one slot.");
 
         public void Move(int from, int to)
         {

@@ -29,15 +29,15 @@ public static class CudaGeneration
     public static ModelProto ForTokens(ModelProto model, ElementType type, long length)
     {
         var narrow = Narrow(model, type);
-        Keep(narrow.Graph.Output, o => o.Name != GenerationGraph.HiddenStates);
+        narrow.Graph.Output.Keep(o => o.Name != GenerationGraph.HiddenStates);
         foreach (var value in narrow.Graph.Input.Concat(narrow.Graph.Output))
             foreach (var d in value.Type.TensorType.Shape.Dim)
                 if (Extent(d.DimParam, length) is { } extent) d.DimValue = extent;
         foreach (var node in narrow.Graph.Node.Where(n => n.OpType == "GatherND")) TakeTheOnlyRow(node);
         foreach (var node in narrow.Graph.Node.Where(n => n.OpType == "Shape").ToList()) WriteDown(node, narrow.Graph);
-        RemoveUnread(narrow.Graph);
+        narrow.Graph.RemoveUnread();
         TakeLengths(narrow.Graph);
-        RemoveUnread(narrow.Graph);
+        narrow.Graph.RemoveUnread();
         GiveBest(narrow.Graph);
         return narrow;
     }
@@ -78,15 +78,8 @@ public static class CudaGeneration
         mask.Name = PastLengths;
         mask.Type.TensorType.Shape.Dim[1] = new() { DimValue = 1 };
         string keys = graph.Node.Single(n => n.OpType == "ReduceSum" && n.Input[0] == GenerationGraph.AttentionMask).Output[0];
-        foreach (var less in graph.Node.Where(n => n.OpType == "Sub" && n.Input[0] == keys)) Rename(graph, less.Output[0], PastLengths);
-        foreach (var least in graph.Node.Where(n => n.OpType == "Max" && n.Input[0] == PastLengths)) Rename(graph, least.Output[0], PastLengths);
-    }
-
-    private static void Rename(GraphProto graph, string value, string name)
-    {
-        foreach (var node in graph.Node)
-            for (int i = 0; i < node.Input.Count; i++)
-                if (node.Input[i] == value) node.Input[i] = name;
+        foreach (var less in graph.Node.Where(n => n.OpType == "Sub" && n.Input[0] == keys)) graph.Redirect(less.Output[0], PastLengths);
+        foreach (var least in graph.Node.Where(n => n.OpType == "Max" && n.Input[0] == PastLengths)) graph.Redirect(least.Output[0], PastLengths);
     }
 
     /// <summary>x − x is 0 only for a finite x. Gathering is how the score is found without a reduction that wants cuDNN.</summary>
@@ -164,26 +157,5 @@ public static class CudaGeneration
     {
         uint bits = BitConverter.SingleToUInt32Bits(value);
         return (ushort)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
-    }
-
-    /// <summary>Nodes, initializers and inputs that no output depends on any more.</summary>
-    private static void RemoveUnread(GraphProto graph)
-    {
-        var read = graph.Output.Select(o => o.Name).ToHashSet();
-        for (int i = graph.Node.Count - 1; i >= 0; i--)
-        {
-            // The nodes are in order, so a node's readers have been seen.
-            if (graph.Node[i].Output.Any(read.Contains)) read.UnionWith(graph.Node[i].Input);
-            else graph.Node.RemoveAt(i);
-        }
-        Keep(graph.Initializer, t => read.Contains(t.Name));
-        Keep(graph.Input, v => read.Contains(v.Name));
-    }
-
-    private static void Keep<T>(Google.Protobuf.Collections.RepeatedField<T> items, Func<T, bool> wanted)
-    {
-        T[] kept = [.. items.Where(wanted)];
-        items.Clear();
-        items.AddRange(kept);
     }
 }

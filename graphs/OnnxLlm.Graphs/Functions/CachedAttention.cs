@@ -15,7 +15,9 @@ public static class CachedAttention
     /// <summary>Scales are the last inputs of a form whose cache holds bytes: those of keys, then those of values.</summary>
     public const int ScaleCount = 2;
 
-    private const string Heads = "num_heads", KeyValueHeads = "kv_num_heads";
+    internal const string Heads = "num_heads";
+
+    private const string KeyValueHeads = "kv_num_heads";
 
     private static readonly ImmutableArray<FunctionPort>
         Rotation = [new("cos", ["positions", "K/2"]), new("sin", ["positions", "K/2"])],
@@ -33,6 +35,8 @@ public static class CachedAttention
     public static Function Int8Plain { get; } = Create("Int8CachedAttention", ElementType.Int8, []);
 
     public static Function Int8Rotary { get; } = Create("Int8RotaryCachedAttention", ElementType.Int8, Rotation);
+
+    public static ImmutableArray<Function> Forms { get; } = [Plain, Rotary, BFloat16Plain, BFloat16Rotary, Int8Plain, Int8Rotary];
 
     private static Function Create(string name, ElementType cache, ImmutableArray<FunctionPort> rotation)
     {

@@ -18,7 +18,7 @@ public static class FunctionList
         SoftmaxCrossEntropy.Forward, SoftmaxCrossEntropy.TokenLoss,
         LinearCrossEntropy.Forward, LinearCrossEntropy.TokenLoss,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
-        QuantizedProduct.Forward, CachedAttention.Plain, CachedAttention.Rotary, CachedAttention.BFloat16Plain, CachedAttention.BFloat16Rotary, CachedAttention.Int8Plain, CachedAttention.Int8Rotary,
+        QuantizedProduct.Forward, .. CachedAttention.Forms, .. RaggedAttention.Forms,
         After.Forward, SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
         Adam.Forward, Momentum.Forward, AdaGrad.Forward, RmsProp.Forward, NewtonSchulz.Forward,
     ];

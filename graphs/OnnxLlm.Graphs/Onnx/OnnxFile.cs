@@ -44,11 +44,11 @@ public static class OnnxFile
         return model;
     }
 
-    /// <summary>A model's graph, and its tensors that lie in an external file. A location outside the model's folder is refused.</summary>
-    public static (GraphProto Graph, IReadOnlyList<ExternalTensor> Tensors) ReadGraph(string path)
+    /// <summary>A model without its tensors that lie in an external file, and those. A location outside the model's folder is refused.</summary>
+    public static (ModelProto Model, IReadOnlyList<ExternalTensor> Tensors) ReadGraph(string path)
     {
-        var graph = Parse(path).Graph;
-        return (graph, [.. graph.Initializer.Where(IsExternal).Select(tensor => Place(tensor, path))]);
+        var model = Parse(path);
+        return (model, [.. model.Graph.Initializer.Where(IsExternal).Select(tensor => Place(tensor, path))]);
     }
 
     private static bool IsExternal(TensorProto tensor) => tensor.DataLocation == TensorProto.Types.DataLocation.External;

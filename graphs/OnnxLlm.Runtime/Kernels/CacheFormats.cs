@@ -1,10 +1,13 @@
 using System.Runtime.CompilerServices;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>How a cache holds keys and values. Attention itself works on floats and is written once, over this.</summary>
 internal unsafe interface ICacheFormat
 {
+    static abstract ElementType Type { get; }
+
     /// <summary>Bytes of an element.</summary>
     static abstract long Size { get; }
 
@@ -21,6 +24,8 @@ internal unsafe interface ICacheFormat
 /// <summary>Floats as they are.</summary>
 internal readonly unsafe struct FloatCache : ICacheFormat
 {
+    public static ElementType Type => ElementType.Float;
+
     public static long Size => sizeof(float);
 
     public static long Room(long elements) => 0;
@@ -33,6 +38,8 @@ internal readonly unsafe struct FloatCache : ICacheFormat
 /// <summary>Floats of 16 bits: the upper half of a float. They are widened as bytes are, see <see cref="Int8Cache"/>.</summary>
 internal readonly unsafe struct BFloat16Cache : ICacheFormat
 {
+    public static ElementType Type => ElementType.BFloat16;
+
     public static long Size => sizeof(ushort);
 
     public static long Room(long elements) => elements;
@@ -57,6 +64,8 @@ internal readonly unsafe struct BFloat16Cache : ICacheFormat
 /// </summary>
 internal readonly unsafe struct Int8Cache : ICacheFormat
 {
+    public static ElementType Type => ElementType.Int8;
+
     public static long Size => sizeof(sbyte);
 
     public static long Room(long elements) => elements;

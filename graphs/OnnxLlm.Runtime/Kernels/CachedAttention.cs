@@ -1,89 +1,63 @@
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Functions;
 
 namespace OnnxLlm.Runtime.Kernels;
 
-/// <summary>Attention of new tokens over a cache, see <see cref="CachedTile"/>. What a row of the batch gives does not depend on the others, nor on how many tokens come at a time.</summary>
+/// <summary>
+/// Attention of new tokens over a cache, see <see cref="CachedTile"/>: of rows that each have a sequence, or of one row of tokens that each have a slot and a position. What a token gives does not depend on
+/// those beside it, nor on how many come at a time.
+/// </summary>
 internal static unsafe class CachedAttention
 {
-    internal static readonly Kernel Plain = Create("CachedAttention", &ComputePlain, ElementType.Float, []);
+    internal static ImmutableArray<Kernel> Kernels { get; } = [.. Forms<FloatCache>(""), .. Forms<BFloat16Cache>("BFloat16"), .. Forms<Int8Cache>("Int8")];
 
-    internal static readonly Kernel Rotary = Create("RotaryCachedAttention", &ComputeRotary, ElementType.Float, [ElementType.Float, ElementType.Float]);
-
-    internal static readonly Kernel BFloat16Plain = Create("BFloat16CachedAttention", &ComputeBFloat16Plain, ElementType.BFloat16, []);
-
-    internal static readonly Kernel BFloat16Rotary = Create("BFloat16RotaryCachedAttention", &ComputeBFloat16Rotary, ElementType.BFloat16, [ElementType.Float, ElementType.Float]);
-
-    internal static readonly Kernel Int8Plain = Create("Int8CachedAttention", &ComputeInt8Plain, ElementType.Int8, [ElementType.Float, ElementType.Float]);
-
-    internal static readonly Kernel Int8Rotary = Create(
-        "Int8RotaryCachedAttention", &ComputeInt8Rotary, ElementType.Int8, [ElementType.Float, ElementType.Float, ElementType.Float, ElementType.Float]);
-
-    private static Kernel Create(string name, delegate*<ref KernelContext, void> compute, ElementType cache, ReadOnlySpan<ElementType> tables) => new(name, compute)
+    private static Kernel[] Forms<TCache>(string prefix) where TCache : unmanaged, ICacheFormat
     {
-        Inputs = [ElementType.Float, cache, cache, ElementType.Int32, ElementType.Int32, .. tables],
-        Outputs = [ElementType.Float, cache, cache],
+        string plain = $"{prefix}CachedAttention", rotary = $"{prefix}RotaryCachedAttention";
+        return
+        [
+            Create<TCache>(plain, &Compute<TCache, Still, Rows>, ElementType.Int32, 0), Create<TCache>(rotary, &Compute<TCache, Turned, Rows>, ElementType.Int32, 2),
+            Create<TCache>(RaggedAttention.NameOf(plain), &Compute<TCache, Still, Ragged>, ElementType.Int64, 0), Create<TCache>(RaggedAttention.NameOf(rotary), &Compute<TCache, Turned, Ragged>, ElementType.Int64, 2),
+        ];
+    }
+
+    private static Kernel Create<TCache>(string name, delegate*<ref KernelContext, void> compute, ElementType places, int tables) where TCache : unmanaged, ICacheFormat => new(name, compute)
+    {
+        Inputs = [ElementType.Float, TCache.Type, TCache.Type, places, places, .. Kernel.AllFloat(TCache.Type == ElementType.Int8 ? tables + 2 : tables)],
+        Outputs = [ElementType.Float, TCache.Type, TCache.Type],
         Integers = ["num_heads", "kv_num_heads"],
     };
 
-    private static void ComputePlain(ref KernelContext context)
+    private static void Compute<TCache, TRotation, TTokens>(ref KernelContext context)
+        where TCache : unmanaged, ICacheFormat where TRotation : unmanaged, IRotation where TTokens : unmanaged, ITokens
     {
-        CachedArguments x = Arguments(ref context, ElementType.Float);
-        Run(ref context, &x);
-    }
-
-    private static void ComputeRotary(ref KernelContext context)
-    {
-        CachedArguments x = Arguments(ref context, ElementType.Float);
-        ReadRotation(ref context, ref x);
-        Run(ref context, &x);
-    }
-
-    private static void ComputeBFloat16Plain(ref KernelContext context)
-    {
-        CachedArguments x = Arguments(ref context, ElementType.BFloat16);
-        Run(ref context, &x);
-    }
-
-    private static void ComputeBFloat16Rotary(ref KernelContext context)
-    {
-        CachedArguments x = Arguments(ref context, ElementType.BFloat16);
-        ReadRotation(ref context, ref x);
-        Run(ref context, &x);
-    }
-
-    private static void ComputeInt8Plain(ref KernelContext context)
-    {
-        CachedArguments x = Arguments(ref context, ElementType.Int8);
-        ReadScales(ref context, ref x, first: 5);
-        Run(ref context, &x);
-    }
-
-    private static void ComputeInt8Rotary(ref KernelContext context)
-    {
-        CachedArguments x = Arguments(ref context, ElementType.Int8);
-        ReadRotation(ref context, ref x);
-        ReadScales(ref context, ref x, first: 7);
-        Run(ref context, &x);
-    }
-
-    private static CachedArguments Arguments(ref KernelContext context, ElementType cache)
-    {
-        KernelTensor qkv = context.Input(0), pastKey = context.Input(1), lengths = context.Input(3), total = context.Input(4);
-        CachedArguments x = new() { Width = context.Width, Cache = cache, H = context.Integer(0), G = context.Integer(1), Qkv = qkv.Floats, PastKey = (byte*)pastKey.Data, Lengths = (int*)lengths.Data };
+        CachedArguments x = new() { Width = context.Width, Cache = TCache.Type, H = context.Integer(0), G = context.Integer(1) };
+        KernelTensor qkv = context.Input(0), pastKey = context.Input(1);
         if (qkv.Rank != 3 || pastKey.Rank != 4) throw new ModelRuntimeException("qkv must have three dimensions, the cache four");
-        (x.B, x.S, x.PastLength, x.K) = (qkv.Shape[0], qkv.Shape[1], pastKey.Shape[2], pastKey.Shape[3]);
-        if (x.G <= 0 || x.H % x.G != 0 || pastKey.Shape[0] != x.B || pastKey.Shape[1] != x.G || qkv.Shape[2] != (x.H + 2 * x.G) * x.K)
+        (x.Slots, x.PastLength, x.K) = (pastKey.Shape[0], pastKey.Shape[2], pastKey.Shape[3]);
+        if (x.G <= 0 || x.H % x.G != 0 || pastKey.Shape[1] != x.G || qkv.Shape[2] != (x.H + 2 * x.G) * x.K)
             throw new ModelRuntimeException($"qkv and the cache do not fit {x.H} heads over {x.G}");
-        if (lengths.Count != x.B || total.Count != 1) throw new ModelRuntimeException($"there must be {x.B} lengths and one total");
+        x.Qkv = qkv.Floats;
+        x.PastKey = (byte*)pastKey.Data;
         x.PastValue = (byte*)context.Input(2, pastKey).Data;
-        x.Length = Math.Max(x.PastLength, *(int*)total.Data);
-        for (long b = 0; b < x.B; b++)
-            if (x.Lengths[b] < 0 || x.Past(b) + x.S > x.Length || x.Past(b) > x.PastLength) throw new ModelRuntimeException($"row {b} has {x.Lengths[b] + 1L} keys and {x.S} new tokens, the cache {x.Length} positions");
-        x.Y = context.Output(0, [x.B, x.S, x.H * x.K]);
-        x.Key = (byte*)context.Output(1, [x.B, x.G, x.Length, x.K]);
-        x.Value = (byte*)context.Output(2, [x.B, x.G, x.Length, x.K]);
-        return x;
+        x.TokensPerBlock = Math.Max(1, CachedTile.RowsPerBlock * x.G / x.H);
+        x.Blocks = (CachedBlock*)Scratch.Rent(TTokens.Most(qkv, x.TokensPerBlock) * sizeof(CachedBlock) / sizeof(float));
+        try
+        {
+            TTokens.Place(ref context, qkv, ref x);
+            if (TRotation.Turns) ReadRotation(ref context, ref x);
+            if (TCache.Type == ElementType.Int8) ReadScales(ref context, ref x, TRotation.Turns ? 7 : 5);
+            x.Y = context.Output(0, [qkv.Shape[0], qkv.Shape[1], x.H * x.K]);
+            x.Key = (byte*)context.Output(1, [x.Slots, x.G, x.Length, x.K]);
+            x.Value = (byte*)context.Output(2, [x.Slots, x.G, x.Length, x.K]);
+            Run(ref context, &x);
+        }
+        finally
+        {
+            Scratch.Return((float*)x.Blocks);
+        }
     }
 
     private static void ReadRotation(ref KernelContext context, ref CachedArguments x)
@@ -92,8 +66,8 @@ internal static unsafe class CachedAttention
         x.Cos = cos.Floats;
         x.Sin = context.Input(6, cos).Floats;
         if (cos.Rank != 2 || cos.Shape[1] * 2 != x.K) throw new ModelRuntimeException($"cos and sin must be [positions, {x.K / 2}]");
-        for (long b = 0; b < x.B; b++)
-            if (x.Past(b) + x.S > cos.Shape[0]) throw new ModelRuntimeException($"a position is not below {cos.Shape[0]}, the rows of cos and sin");
+        for (long block = 0; block < x.BlockCount; block++)
+            if (x.Blocks[block].Position + x.Blocks[block].Tokens > cos.Shape[0]) throw new ModelRuntimeException($"a position is not below {cos.Shape[0]}, the rows of cos and sin");
     }
 
     private static void ReadScales(ref KernelContext context, ref CachedArguments x, int first)
@@ -104,11 +78,13 @@ internal static unsafe class CachedAttention
 
     private static void Run(ref KernelContext context, CachedArguments* x)
     {
-        x->TokensPerBlock = Math.Max(1, CachedTile.RowsPerBlock * x->G / x->H);
-        x->Blocks = (x->S + x->TokensPerBlock - 1) / x->TokensPerBlock;
-        if (x->Blocks > 1) context.ParallelFor((delegate* unmanaged<CachedArguments*, nint, void>)&AppendPart, x->B * x->G, x);
-        context.ParallelFor((delegate* unmanaged<CachedArguments*, nint, void>)&AttendPart, x->B * x->G * x->Blocks, x, uneven: true);
+        if (x->PastKey != x->Key || x->PastValue != x->Value) context.ParallelFor((delegate* unmanaged<CachedArguments*, nint, void>)&KeepPart, x->Slots * x->G, x);
+        if (x->AppendsFirst) context.ParallelFor((delegate* unmanaged<CachedArguments*, nint, void>)&AppendPart, x->BlockCount * x->G, x);
+        context.ParallelFor((delegate* unmanaged<CachedArguments*, nint, void>)&AttendPart, x->BlockCount * x->G, x, uneven: true);
     }
+
+    [UnmanagedCallersOnly]
+    private static void KeepPart(CachedArguments* x, nint part) => CachedTile.Keep(x, part);
 
     [UnmanagedCallersOnly]
     private static void AppendPart(CachedArguments* x, nint part)
@@ -128,9 +104,9 @@ internal static unsafe class CachedAttention
 
     private static void Append<TCache>(CachedArguments* x, nint part) where TCache : unmanaged, ICacheFormat
     {
-        if (x->Width == VectorWidth.Bits512) CachedTile.Append<Lanes512, TCache>(x, part / x->G, part % x->G);
-        else if (x->Width == VectorWidth.Portable) CachedTile.Append<PortableLanes, TCache>(x, part / x->G, part % x->G);
-        else CachedTile.Append<ScalarLane, TCache>(x, part / x->G, part % x->G);
+        if (x->Width == VectorWidth.Bits512) CachedTile.Append<Lanes512, TCache>(x, x->Blocks + part / x->G, part % x->G);
+        else if (x->Width == VectorWidth.Portable) CachedTile.Append<PortableLanes, TCache>(x, x->Blocks + part / x->G, part % x->G);
+        else CachedTile.Append<ScalarLane, TCache>(x, x->Blocks + part / x->G, part % x->G);
     }
 
     private static void Attend<TCache>(CachedArguments* x, nint part) where TCache : unmanaged, ICacheFormat
@@ -141,22 +117,22 @@ internal static unsafe class CachedAttention
     }
 }
 
-/// <summary>B rows of S new tokens, H query heads over G key/value heads of K elements; caches [B, G, positions, K].</summary>
+/// <summary>H query heads over G key/value heads of K elements; caches [slots, G, positions, K]; new tokens in blocks.</summary>
 internal unsafe struct CachedArguments
 {
     internal VectorWidth Width;
     internal ElementType Cache;
-    internal long B, S, H, G, K, PastLength, Length, TokensPerBlock, Blocks;
+    internal long Slots, H, G, K, PastLength, Length, TokensPerBlock, BlockCount;
     internal byte* PastKey, PastValue, Key, Value;
     internal float* Qkv, Y, Cos, Sin;
-    internal int* Lengths;
+    internal CachedBlock* Blocks;
+
+    /// <summary>New tokens of a sequence stand in several blocks: all are written before any is attended to.</summary>
+    internal bool AppendsFirst;
 
     /// <summary>What a byte of a head's channel stands for, [G, K]; null where the cache holds no bytes.</summary>
     internal float* KeyScale, ValueScale;
 
-    /// <summary>Keys of a row before its new tokens; none where its tokens are padded.</summary>
-    internal readonly long Past(long row) => Math.Max(0, Lengths[row] + 1 - S);
-
     /// <summary>A head of a new token in qkv: query heads first, then keys, then values.</summary>
-    internal readonly float* Head(long row, long token, long head) => Qkv + ((row * S + token) * (H + 2 * G) + head) * K;
+    internal readonly float* Head(long token, long head) => Qkv + (token * (H + 2 * G) + head) * K;
 }

@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
-/// One key/value head of one row: the new keys and values are appended, then blocks of the queries that share the head go over the keys, chunk by chunk, with
+/// One key/value head of a block of new tokens: their keys and values are appended, then the queries that share the head go over the keys, chunk by chunk, with
 /// a softmax that is corrected as larger scores appear (Milakov and Gimelshein, 2018). Chunks begin at fixed positions, so that sums have one order.
 /// </summary>
 internal static unsafe class CachedTile
@@ -14,47 +15,45 @@ internal static unsafe class CachedTile
 
     private const long Chunk = 64;
 
-    internal static void Append<T, TCache>(CachedArguments* x, long row, long group) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
+    /// <summary>What is in the cache already, where past and present are not one buffer: a head of a slot.</summary>
+    internal static void Keep(CachedArguments* x, long head)
     {
-        long past = x->Past(row), bytes = x->K * TCache.Size, cache = (row * x->G + group) * x->Length * bytes, old = (row * x->G + group) * x->PastLength * bytes;
-        Keep(x->PastKey + old, x->Key + cache, past * bytes);
-        Keep(x->PastValue + old, x->Value + cache, past * bytes);
+        long size = x->K * x->Cache.Size(), past = x->PastLength * size, present = x->Length * size;
+        if (x->Key != x->PastKey) Buffer.MemoryCopy(x->PastKey + head * past, x->Key + head * present, past, past);
+        if (x->Value != x->PastValue) Buffer.MemoryCopy(x->PastValue + head * past, x->Value + head * present, past, past);
+    }
+
+    internal static void Append<T, TCache>(CachedArguments* x, CachedBlock* block, long group) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
+    {
+        long bytes = x->K * TCache.Size, at = ((block->Slot * x->G + group) * x->Length + block->Position) * bytes;
         float* turned = Scratch.Rent(x->K);
-        for (long token = 0; token < x->S; token++)
+        for (long token = 0; token < block->Tokens; token++, at += bytes)
         {
-            long at = cache + (past + token) * bytes;
-            Turn<T>(x, x->Head(row, token, x->H + group), past + token, turned);
+            Turn<T>(x, x->Head(block->First + token, x->H + group), block->Position + token, turned);
             TCache.Write(turned, x->KeyScale + group * x->K, x->Key + at, x->K);
-            TCache.Write(x->Head(row, token, x->H + x->G + group), x->ValueScale + group * x->K, x->Value + at, x->K);
+            TCache.Write(x->Head(block->First + token, x->H + x->G + group), x->ValueScale + group * x->K, x->Value + at, x->K);
         }
         Scratch.Return(turned);
     }
 
-    /// <summary>What is in the cache already, where past and present are not one buffer.</summary>
-    private static void Keep(byte* past, byte* present, long bytes)
-    {
-        if (past != present && bytes > 0) Buffer.MemoryCopy(past, present, bytes, bytes);
-    }
-
     internal static void Attend<T, TCache>(CachedArguments* x, long part) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
     {
-        long head = part / x->Blocks, first = part % x->Blocks * x->TokensPerBlock, tokens = Math.Min(x->TokensPerBlock, x->S - first);
-        if (x->Blocks == 1) Append<T, TCache>(x, head / x->G, head % x->G);
-        if (x->K % T.Count == 0) Attend<T, TCache>(x, head / x->G, head % x->G, first, tokens);
-        else Attend<ScalarLane, TCache>(x, head / x->G, head % x->G, first, tokens);
+        CachedBlock* block = x->Blocks + part / x->G;
+        if (!x->AppendsFirst) Append<T, TCache>(x, block, part % x->G);
+        if (x->K % T.Count == 0) Attend<T, TCache>(x, block, part % x->G);
+        else Attend<ScalarLane, TCache>(x, block, part % x->G);
     }
 
-    private static void Attend<T, TCache>(CachedArguments* x, long row, long group, long first, long tokens) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
+    private static void Attend<T, TCache>(CachedArguments* x, CachedBlock* block, long group) where T : unmanaged, ILanes<T> where TCache : unmanaged, ICacheFormat
     {
-        long heads = x->H / x->G, rows = tokens * heads, past = x->Past(row), keys = past + first + tokens, room = TCache.Room(Chunk * x->K), bytes = x->K * TCache.Size;
-        byte* key = x->Key + (row * x->G + group) * x->Length * bytes, value = x->Value + (row * x->G + group) * x->Length * bytes;
+        long heads = x->H / x->G, rows = block->Tokens * heads, past = block->Position, keys = past + block->Tokens, room = TCache.Room(Chunk * x->K), bytes = x->K * TCache.Size;
+        byte* key = x->Key + (block->Slot * x->G + group) * x->Length * bytes, value = x->Value + (block->Slot * x->G + group) * x->Length * bytes;
         float* keyRoom = Scratch.Rent(2 * room + 2 * rows * x->K + 2 * rows + Chunk), valueRoom = keyRoom + room;
         float* queries = valueRoom + room, sums = queries + rows * x->K, largest = sums + rows * x->K, norms = largest + rows, scores = norms + rows;
         float scale = Exponential.Log2E / MathF.Sqrt(x->K);
         for (long i = 0; i < rows; i++)
         {
-            long token = first + i / heads;
-            Turn<T>(x, x->Head(row, token, group * heads + i % heads), past + token, queries + i * x->K);
+            Turn<T>(x, x->Head(block->First + i / heads, group * heads + i % heads), past + i / heads, queries + i * x->K);
             RowMath.Scale<T>(queries + i * x->K, scale, x->K);
             (largest[i], norms[i]) = (float.NegativeInfinity, 0);
         }
@@ -67,7 +66,7 @@ internal static unsafe class CachedTile
             float* chunkValues = TCache.Read<T>(value + start * bytes, x->ValueScale + group * x->K, longest, x->K, valueRoom);
             for (long i = 0; i < rows; i++)
             {
-                long count = Math.Min(Chunk, past + first + i / heads + 1 - start);
+                long count = Math.Min(Chunk, past + i / heads + 1 - start);
                 if (count <= 0) continue;
                 AskFor(nextKey, after * i / rows, after * (i + 1) / rows);
                 Scores<T>(queries + i * x->K, chunkKeys, x->K, scores, count);
@@ -77,7 +76,7 @@ internal static unsafe class CachedTile
         }
         for (long i = 0; i < rows; i++)
         {
-            float* y = x->Y + ((row * x->S + first + i / heads) * x->H + group * heads + i % heads) * x->K;
+            float* y = x->Y + ((block->First + i / heads) * x->H + group * heads + i % heads) * x->K;
             RowMath.Scale<T>(sums + i * x->K, 1 / norms[i], x->K);
             Buffer.MemoryCopy(sums + i * x->K, y, x->K * sizeof(float), x->K * sizeof(float));
         }

@@ -32,7 +32,7 @@ public static class KernelList
         Gelu.Kernel, GeluGrad.Kernel, GeluGrad.WithValue, SwiGlu.Kernel, SwiGluGrad.Kernel, SwiGluGrad.WithValue, SwiGlu.Packed,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         After.Kernel, RotaryEmbedding.Kernel, ScatterAddRows.Kernel, CausalAttention.Kernel, CausalAttentionGrad.Kernel, CausalAttention.Packed, CausalAttentionGrad.Packed,
-        CachedAttention.Plain, CachedAttention.Rotary, CachedAttention.BFloat16Plain, CachedAttention.BFloat16Rotary, CachedAttention.Int8Plain, CachedAttention.Int8Rotary,
+        .. CachedAttention.Kernels,
         .. QuantizedProduct.Kernel is { } quantized ? [quantized] : ImmutableArray<Kernel>.Empty,
     ];
 }

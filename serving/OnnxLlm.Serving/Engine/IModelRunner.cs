@@ -45,6 +45,13 @@ internal interface IModelRunner : IDisposable
     /// <returns>[n, V] the scores of the last <see cref="DecodeBest"/>.</returns>
     ReadOnlySpan<float> DecodedScores();
 
+    /// <summary>One pass may read a piece of a prompt and decode; otherwise <see cref="DecodeAndRead"/> throws.</summary>
+    bool ReadsWhileDecoding { get; }
+
+    /// <summary><see cref="Decode"/>, and in the same pass <see cref="Prefill"/> into another slot.</summary>
+    /// <returns>[n + 1, V] scores, last those of the token after <paramref name="prompt"/>.</returns>
+    ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past);
+
     /// <summary>Copies what slot <paramref name="from"/> holds over slot <paramref name="to"/>.</summary>
     void Move(int from, int to);
 

@@ -31,6 +31,10 @@ internal sealed class OnnxModelRunner(GenerationSession session) : IModelRunner
 
     public ReadOnlySpan<float> DecodedScores() => session.DecodedScores();
 
+    public bool ReadsWhileDecoding => session.ReadsWhileDecoding;
+
+    public ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past) => session.DecodeAndRead(tokens, pasts, slot, prompt, past);
+
     public void Move(int from, int to) => session.Move(from, to);
 
     public void Save(int slot, int length, int entry) => _entries.Add(entry, session.Save(slot, length));

@@ -1,6 +1,6 @@
 namespace OnnxLlm.Serving.Engine;
 
-/// <summary>What one step of the engine does, as data: first the transfers, then at most one prefill chunk, then one decode of all listed rows, or of a row and what is guessed to follow.</summary>
+/// <summary>What one step of the engine does, as data: first the transfers, then at most one prefill chunk and one decode of all listed rows, in one pass where the model can, or else one after the other; or of a row and what is guessed to follow.</summary>
 /// <param name="Transfers">Slot contents to copy, in order: to close holes, to share, to keep, to make room.</param>
 /// <param name="Decode">Row i is the sequence in slot i.</param>
 internal sealed record StepPlan(IReadOnlyList<Transfer> Transfers, PrefillChunk? Prefill, IReadOnlyList<Sequence> Decode)

@@ -16,10 +16,28 @@ internal sealed class StepRunner(IModelRunner runner, int vocabulary, Delivery d
         var samples = _samples;
         samples.Clear();
         foreach (var transfer in plan.Transfers) transfer.Run(runner);
+        if (plan.Prefill is { } piece && plan.Decode.Count > 0 && GoesAlong(piece))
+        {
+            DecodeAndRead(plan.Decode, piece, samples);
+            return samples;
+        }
+
         if (plan.Prefill is { } chunk) Prefill(chunk, samples);
         if (plan.Draft.Length > 0) Verify(plan.Decode[0], plan.Draft, samples);
         else if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
         return samples;
+    }
+
+    /// <summary>Of a prompt that goes along only its end can have scores.</summary>
+    private bool GoesAlong(PrefillChunk chunk) => runner.ReadsWhileDecoding && chunk.Sequence is { Reader: null, ScoresPrompt: false };
+
+    /// <summary>The weights are read from memory once for both.</summary>
+    private void DecodeAndRead(IReadOnlyList<Sequence> sequences, PrefillChunk chunk, List<Sample> samples)
+    {
+        TakeEnds(sequences);
+        var logits = runner.DecodeAndRead(_tokens.AsSpan(0, sequences.Count), _pasts.AsSpan(0, sequences.Count), chunk.Slot, chunk.Tokens, chunk.Start);
+        for (var i = 0; i < sequences.Count; i++) Choose(Row(logits, i), sequences[i], samples);
+        if (chunk.IsLast && chunk.Sequence.MaxTokens > 0) Choose(Row(logits, sequences.Count), chunk.Sequence, samples);
     }
 
     private void Prefill(PrefillChunk chunk, List<Sample> samples)
@@ -60,7 +78,7 @@ internal sealed class StepRunner(IModelRunner runner, int vocabulary, Delivery d
 
     private void Decode(IReadOnlyList<Sequence> sequences, List<Sample> samples)
     {
-        for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
+        TakeEnds(sequences);
         ReadOnlySpan<int> tokens = _tokens.AsSpan(0, sequences.Count), pasts = _pasts.AsSpan(0, sequences.Count);
         if (TakeBest(sequences))
         {
@@ -71,6 +89,12 @@ internal sealed class StepRunner(IModelRunner runner, int vocabulary, Delivery d
         var logits = runner.Decode(tokens, pasts);
         for (var i = 0; i < sequences.Count; i++)
             Choose(Row(logits, i), sequences[i], samples);
+    }
+
+    /// <summary>The last tokens of sequences, and how many are before them.</summary>
+    private void TakeEnds(IReadOnlyList<Sequence> sequences)
+    {
+        for (var i = 0; i < sequences.Count; i++) (_tokens[i], _pasts[i]) = (sequences[i].LastToken, sequences[i].Past);
     }
 
     private static bool TakeBest(IReadOnlyList<Sequence> sequences)

@@ -30,7 +30,8 @@ public sealed class InterleavedTensorsTests
     {
         using var package = new ServedPackage(weights: Weights.Bytes, width: 256);
         MoveOut(package.Folder);
-        var (graph, tensors) = OnnxFile.ReadGraph(Path.Combine(package.Folder, PackageManifest.ModelFile));
+        var (model, tensors) = OnnxFile.ReadGraph(Path.Combine(package.Folder, PackageManifest.ModelFile));
+        GraphProto graph = model.Graph;
         string head = "lm_head.weight.int8", down = "model.layers.0.mlp.down_proj.weight.turned.int8";
         Assert.Equal(QuantizedProduct.Interleaves, Reorders(down));
         graph.Node.Add(new NodeProto { OpType = "Identity", Input = { down }, Output = { "read" } });

@@ -89,6 +89,23 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
         return Scores(tokens.Length, 0);
     }
 
+    /// <summary>As packages with 8-bit weights do.</summary>
+    public bool ReadsWhileDecoding { get; init; }
+
+    /// <summary>Passes that read and decoded.</summary>
+    public int JointPasses { get; private set; }
+
+    public ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past)
+    {
+        if (!ReadsWhileDecoding || slot < tokens.Length) throw new InvalidOperationException($"Slot {slot} cannot be read into.");
+        JointPasses++;
+        PrefilledTokens += prompt.Length;
+        Append(slot, prompt, past);
+        Decode(tokens, pasts);
+        Score(_slots[slot].AsSpan(0, _held[slot]), _logits.AsSpan(tokens.Length * vocabularySize, vocabularySize));
+        return _logits.AsSpan(0, (tokens.Length + 1) * vocabularySize);
+    }
+
     /// <summary>Steps whose likeliest tokens were asked for, and no scores.</summary>
     public int BestPasses { get; private set; }
 

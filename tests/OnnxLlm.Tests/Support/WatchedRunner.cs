@@ -35,6 +35,14 @@ internal sealed class WatchedRunner(IModelRunner inner, Action beforeDecode) : I
         return inner.DecodeBest(tokens, pasts);
     }
 
+    public bool ReadsWhileDecoding => inner.ReadsWhileDecoding;
+
+    public ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past)
+    {
+        beforeDecode();
+        return inner.DecodeAndRead(tokens, pasts, slot, prompt, past);
+    }
+
     public ReadOnlySpan<float> DecodedScores() => inner.DecodedScores();
 
     public void Move(int from, int to) => inner.Move(from, to);

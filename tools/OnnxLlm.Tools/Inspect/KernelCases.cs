@@ -12,13 +12,9 @@ internal static class KernelCases
     private static readonly (long B, long T, long H, long G, long K)[] AttentionSizes =
         [(1, 1, 1, 1, 2), (2, 5, 2, 2, 4), (1, 33, 4, 2, 16), (2, 70, 3, 1, 32), (1, 130, 2, 2, 64), (1, 65, 2, 1, 24)];
 
-    /// <summary>A prompt without a past, one new token for rows of different lengths, several for one row; more queries than a block, more keys than a chunk.</summary>
-    private static readonly (int[] Keys, long S, long Past, long H, long G, long K)[] CacheSizes =
-        [([7], 7, 0, 2, 2, 16), ([70], 70, 0, 3, 1, 32), ([1, 40, 130], 1, 150, 6, 2, 64), ([100], 9, 128, 4, 4, 48), ([90], 30, 90, 4, 2, 80)];
-
     internal static ImmutableArray<KernelCase> All { get; } =
     [
-        .. Products(), .. QuantizedProducts(), .. CachedAttentions(), .. BFloat16CachedAttentions(), .. Int8CachedAttentions(),
+        .. Products(), .. QuantizedProducts(), .. CachedAttentionCases.All,
         .. Rows("RmsNorm", (n, d) => [[n, d], [d]], x => [x[0], x[1]]),
         .. Rows("RmsNormGrad", (n, d) => [[n, d], [n, d], [d]], x => [x[0], x[1], x[2], Call("RmsNorm", [x[1], x[2]])[1]]),
         .. Rows("LayerNorm", (n, d) => [[n, d], [d], [d]], x => x),
@@ -135,58 +131,6 @@ internal static class KernelCases
         {
             Reference = ElementType.Float,
         };
-
-    private static IEnumerable<KernelCase> CachedAttentions() =>
-        from size in CacheSizes
-        from function in new[] { "CachedAttention", "RotaryCachedAttention" }
-        let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
-        select Cached(function, size, [Packed(size), cache, cache, .. Rotation(size.K)], (g, x) => [.. x[..3], .. Lengths(g, size.Keys), .. function == "CachedAttention" ? [] : x[3..]]);
-
-    /// <summary>Everything that is rounded is a multiple of 1/64 of at most 2, keys also after they were turned by −1 and 0: 16 bits hold that exactly, so kernel and body keep the same numbers.</summary>
-    private static IEnumerable<KernelCase> BFloat16CachedAttentions() =>
-        from size in CacheSizes
-        from function in new[] { "BFloat16CachedAttention", "BFloat16RotaryCachedAttention" }
-        let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
-        select Cached(function, size, [Packed(size), cache, cache, .. Rotation(size.K)], (g, x) =>
-        {
-            Value Exact(Value value) => Whole(g, value * 64) * (1.0 / 64);
-            Value[] rotation = function == "BFloat16CachedAttention" ? [] : [Whole(g, x[3]), Whole(g, x[4])];
-            return [Exact(x[0]), g.Cast(Exact(x[1]), ElementType.BFloat16), g.Cast(Exact(x[2]), ElementType.BFloat16), .. Lengths(g, size.Keys), .. rotation];
-        });
-
-    /// <summary>
-    /// Everything that is rounded is a multiple of 1/64 and every scale a power of two, so that what reaches the cache is exact, ties and overflows included: kernel and
-    /// body must then hold the same bytes.
-    /// </summary>
-    private static IEnumerable<KernelCase> Int8CachedAttentions() =>
-        from size in CacheSizes
-        from function in new[] { "Int8CachedAttention", "Int8RotaryCachedAttention" }
-        let cache = TensorShape.Of([size.Keys.Length, size.G, size.Past, size.K])
-        let scale = TensorShape.Of([1, size.G, 1, size.K])
-        select Cached(function, size, [Packed(size), cache, cache, scale, scale, .. Rotation(size.K)], (g, x) =>
-        {
-            Value Bytes(Value value) => g.Cast(Whole(g, value * 63), ElementType.Int8);
-            Value Scale(Value value) => g.Pow(g.Scalar(2, value), Whole(g, value)) * (1.0 / 64);
-            Value[] rotation = function == "Int8CachedAttention" ? [] : [Whole(g, x[5]), Whole(g, x[6])];
-            return [Whole(g, x[0] * 64) * (1.0 / 64), Bytes(x[1]), Bytes(x[2]), .. Lengths(g, size.Keys), .. rotation, Scale(x[3]), Scale(x[4])];
-        });
-
-    private static Value Whole(GraphBuilder g, Value value) => g.Emit("Floor", [value], value.Type, value.Shape);
-
-    private static KernelCase Cached(
-        string function, (int[] Keys, long S, long Past, long H, long G, long K) size, ImmutableArray<TensorShape> shapes, Func<GraphBuilder, Value[], Value[]> inputs) => new(
-        function, $"B{size.Keys.Length} S{size.S} past {size.Past} H{size.H} G{size.G} K{size.K}", shapes, size.Keys.Max() * size.K,
-        (g, x) => Call(function, inputs(g, x), ("num_heads", size.H), ("kv_num_heads", size.G))[..1])
-        {
-            Reference = ElementType.Float,
-        };
-
-    private static TensorShape Packed((int[] Keys, long S, long Past, long H, long G, long K) size) => [size.Keys.Length, size.S, (size.H + 2 * size.G) * size.K];
-
-    private static TensorShape[] Rotation(long size) => [[200, size / 2], [200, size / 2]];
-
-    private static Value[] Lengths(GraphBuilder g, int[] keys) =>
-        [g.Constant(TensorData.Of(ElementType.Int32, [keys.Length], [.. keys.Select(k => k - 1)])), g.Constant(TensorData.Scalar(keys.Max(), ElementType.Int32))];
 
     private static KernelCase Accumulated(
         string name, (long M, long N, long K) size, TensorShape[] factors, (string, AttributeValue)[] transposed, bool reset) => new(

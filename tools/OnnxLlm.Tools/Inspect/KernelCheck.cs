@@ -33,7 +33,7 @@ internal static class KernelCheck
         }
         var outputs = kernelCase.Build(g, [.. xs]);
         if (g.Nodes[^1].Op != kernelCase.Function) throw new ToolException($"The case '{kernelCase}' does not end in {kernelCase.Function}.");
-        for (int i = 0; i < outputs.Length; i++) g.Output($"y{i}", outputs[i]);
+        for (int i = 0; i < outputs.Length; i++) g.Output($"y{i}", g.Cast(outputs[i], type));
 
         using var session = new OrtSession(OnnxFile.ToBytes(g.Build()), Numbers.OnlyBodies with { Kernels = kernels });
         var results = session.Run(feeds);
