@@ -12,6 +12,9 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 internal sealed class GenerationModel : IDisposable
 {
+    /// <summary>Bytes of a graph that is read and written in memory.</summary>
+    private const long MostRewritten = 64 << 20;
+
     private GenerationModel(OrtSession prompts, OrtSession? tokens = null) => (Prompts, Tokens) = (prompts, tokens);
 
     /// <summary>Activations are in float16.</summary>
@@ -53,11 +56,11 @@ internal sealed class GenerationModel : IDisposable
         }
     }
 
-    /// <summary>With 8-bit weights in the form that reads and decodes at once: the graph of a float model holds its weights, and would be in memory several times over.</summary>
+    /// <summary>In the form that reads and decodes at once where the weights have a file of their own, or are few: otherwise they would be in memory several times over while that is made.</summary>
     private static GenerationModel OnCpu(ModelPackage package, SessionSettings settings, bool widened)
     {
         if (widened) return new(new OrtSession(WidenedWeights.Of(OnnxFile.Read(package.ModelPath)).ToByteArray(), settings));
-        if (package.Quantization is null || !settings.Kernels) return new(new OrtSession(package.ModelPath, settings));
+        if (!settings.Kernels || new FileInfo(package.ModelPath).Length > MostRewritten) return new(new OrtSession(package.ModelPath, settings));
         var (model, tensors) = ModelRuntimeException.Reading(() => OnnxFile.ReadGraph(package.ModelPath));
         return RaggedGeneration.Of(model) is { } ragged ? new(new OrtSession(package.ModelPath, ragged, tensors, settings)) { IsRagged = true } : new(new OrtSession(package.ModelPath, settings));
     }

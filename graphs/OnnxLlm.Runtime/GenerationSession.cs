@@ -113,7 +113,7 @@ public sealed class GenerationSession : IDisposable
     /// <summary><see cref="Decode"/>, and in the same pass <see cref="Prefill"/> into another slot. Returns [n + 1, V] scores, last those after <paramref name="prompt"/>.</summary>
     public ReadOnlySpan<float> DecodeAndRead(ReadOnlySpan<int> tokens, ReadOnlySpan<int> pasts, int slot, ReadOnlySpan<int> prompt, int past)
     {
-        if (!ReadsWhileDecoding) throw new ModelRuntimeException("Only a package with 8-bit weights on the CPU, with kernels, reads while it decodes.");
+        if (!ReadsWhileDecoding) throw new ModelRuntimeException("Only a package whose weights have a file of their own, or are few, reads while it decodes, and only on the CPU, with kernels.");
         RequireStep(tokens, pasts);
         if (slot < tokens.Length) throw new ModelRuntimeException($"Slot {slot} is decoded; it cannot be read into.");
         Require(slot, past, prompt.Length);

@@ -37,7 +37,7 @@ public sealed class OrtSession : IDisposable
 
     /// <summary>Loads a model that was read from a file, and its tensors that still lie in another.</summary>
     internal OrtSession(string path, ModelProto model, IReadOnlyList<ExternalTensor> tensors, SessionSettings settings)
-        : this(path, settings, options => new InferenceSession(model.ToByteArray(), options), ModelRuntimeException.Reading(() => ExternalWeights.Read(model.Graph, tensors, settings))) { }
+        : this(path, settings, options => Create(path, model, options), ModelRuntimeException.Reading(() => ExternalWeights.Read(model.Graph, tensors, settings))) { }
 
     private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load, ExternalWeights? weights = null)
     {
@@ -132,6 +132,13 @@ public sealed class OrtSession : IDisposable
 
     /// <summary>A session takes and gives back memory of its device as it is made and unmade; asking for the provider already does.</summary>
     private static CudaGate.Hold GateOf(Device device) => device.IsCuda ? CudaRuntime.Of(device).Gate.Together() : default;
+
+    /// <summary>It looks for files of tensors, also of those that it is given.</summary>
+    private static InferenceSession Create(string path, ModelProto model, SessionOptions options)
+    {
+        options.AddSessionConfigEntry("session.model_external_initializers_file_folder_path", Path.GetDirectoryName(path));
+        return new InferenceSession(model.ToByteArray(), options);
+    }
 
     private static ModelRuntimeException Missing(string kind, string name, IReadOnlyList<TensorInfo> all) =>
         new($"The model has no {kind} {name}; it has {string.Join(", ", all.Take(20).Select(info => info.Name))}.");

@@ -35,7 +35,7 @@ internal sealed class InferenceEngine : IDisposable
         _delivery = new Delivery(time, settings.DeliveryPace);
         _prefixes = new PrefixCache(settings.PrefixCacheBytes, runner.BytesOf, settings.ShortestPrefix);
         _scheduler = new Scheduler(runner.Slots, settings.PrefillChunk, _prefixes) { Speculation = runner.GivesAll ? settings.Speculation : 0, ScoresChunks = runner.GivesAll };
-        _governor = new LatencyGovernor(runner.Slots, settings.PrefillChunk, settings.LatencyTarget.TotalSeconds);
+        _governor = new LatencyGovernor(runner.Slots, settings.PrefillChunk, settings.LatencyTarget.TotalSeconds, runner.ReadsWhileDecoding);
         _steps = new StepRunner(runner, Math.Min(settings.Vocabulary, runner.VocabularySize), _delivery, _observer, logger);
         _requests = Channel.CreateBounded<Sequence>(new BoundedChannelOptions(settings.QueueLimit) { SingleReader = true });
         Health = new EngineHealth(time);

@@ -7,11 +7,13 @@ namespace OnnxLlm.Serving.Engine;
 /// the number of sequences decoded together until 95 of 100 steps keep it. It is told the times; it has no clock.
 /// </summary>
 /// <param name="target">Seconds between two tokens; 0 for no target.</param>
-internal sealed class LatencyGovernor(int slots, int largestChunk, double target)
+/// <param name="readsWhileDecoding">A piece is read in the pass that decodes: it costs no pass of its own.</param>
+internal sealed class LatencyGovernor(int slots, int largestChunk, double target, bool readsWhileDecoding = false)
 {
-    private const int SmallestChunk = 4;                    // shorter ones take as long: the weights have to be read for one token as well
-    private const double ShortestPause = 0.005;
+    private const int SmallestChunk = 4;                    // shorter ones take as long: the weights, or the keys of the prompt, have to be read for one token as well
+    private const double ShortestPause = 0.005;             // of a pass of its own
     private const double PauseShare = 0.6;                  // of a decode: time between two tokens stays well below twice the usual
+    private const double Trust = 0.5;                       // in a single pause: passes scatter, and what follows each of them scatters twice as much
     private const int ShortPrompt = 2;                      // whole chunks
     private const double Weight = 0.2;                      // of the newest step in the running means
     private const double Comfort = 0.8;                     // below this part of the target one more sequence is tried
@@ -66,8 +68,9 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private void Learn(int read, double pause)
     {
         if (read < _asked) return;
-        var allowed = _haste * Math.Max(Math.Max(PauseShare * _decode, target - _decode), ShortestPause);
-        var chunk = (double)read / _haste * Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.5, 2);
+        var allowed = _haste * Math.Max(Math.Max(PauseShare * _decode, target - _decode), readsWhileDecoding ? 0 : ShortestPause);
+        var asked = Math.Min(_chunk, (read + 1.0) / _haste);        // before it was cut to whole tokens, or to the largest chunk
+        var chunk = asked * Math.Pow(Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.25, 4), Trust);
         _chunk = Math.Clamp(chunk, SmallestChunk, Math.Max(SmallestChunk, largestChunk));
     }
 

@@ -60,6 +60,20 @@ public sealed class CachedAttentionTests
         Assert.Contains(message, error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(1, 150, "token 1 is at position 150 of slot 1, the cache has 150 positions in 2 slots")]
+    [InlineData(2, 0, "token 1 is at position 0 of slot 2, the cache has 150 positions in 2 slots")]
+    [InlineData(-1, 0, "token 1 is at position 0 of slot -1, the cache has 150 positions in 2 slots")]
+    [InlineData(0, -1, "token 1 is at position -1 of slot 0, the cache has 150 positions in 2 slots")]
+    public void Token_OutsideTheCache_IsRefused(long slot, long position, string message)
+    {
+        var node = KernelHarness.Node("RaggedCachedAttention", ("num_heads", Heads), ("kv_num_heads", Groups));
+        float[] cache = new float[2 * Groups * Room * Size];
+        var error = Assert.Throws<ModelRuntimeException>(() => KernelHarness.Run(
+            node, null, 1, TensorBuffer.Of(new float[2 * Width], 1, 2, Width), Cache.Tensor(cache, 2), Cache.Tensor(cache, 2), TensorBuffer.Of([0L, slot], 1, 2), TensorBuffer.Of([0L, position], 1, 2)));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+    }
+
     /// <summary>A sequence of random tokens and the cache that it is read into.</summary>
     private sealed class Cache(int length, int seed = 1)
     {

@@ -13,13 +13,28 @@ public sealed class GenerationSessionTests
 
     private static readonly int[] First = [5, 3, 60, 7, 11, 2, 9], Second = [1, 44, 8], Third = [17, 17, 4, 25, 6, 33, 2, 0, 12, 51, 7];
 
+    /// <summary>With kernels all new tokens stand in one row; without, each sequence has a row.</summary>
+    public static TheoryData<string, bool> NamesAndKernels
+    {
+        get
+        {
+            var cases = new TheoryData<string, bool>();
+            foreach (string name in TinyModel.Names)
+            {
+                cases.Add(name, true);
+                cases.Add(name, false);
+            }
+            return cases;
+        }
+    }
+
     public static TheoryData<string> Names => TinyModel.Names;
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Prefill_InPieces_EqualsInOne(string name)
+    [MemberData(nameof(NamesAndKernels))]
+    public void Prefill_InPieces_EqualsInOne(string name, bool kernels)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, kernels);
         float[] whole = toy.Session.Prefill(0, Third, 0).ToArray();
         toy.Session.Prefill(1, Third.AsSpan(0, 4), 0);
         toy.Session.Prefill(1, Third.AsSpan(4, 6), 4);
@@ -27,10 +42,10 @@ public sealed class GenerationSessionTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Score_WholeText_EqualsTokenByToken(string name)
+    [MemberData(nameof(NamesAndKernels))]
+    public void Score_WholeText_EqualsTokenByToken(string name, bool kernels)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, kernels);
         toy.Session.Prefill(1, Second, 0);
         toy.Session.Prefill(0, Third.AsSpan(0, 4), 0);
         float[] all = toy.Session.Score(0, Third.AsSpan(4), 4).ToArray();
@@ -42,10 +57,10 @@ public sealed class GenerationSessionTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Hidden_InPieces_EqualsInOne(string name)
+    [MemberData(nameof(NamesAndKernels))]
+    public void Hidden_InPieces_EqualsInOne(string name, bool kernels)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, kernels);
         float[] whole = toy.Session.Hidden(0, Third, 0).ToArray();
         Assert.Equal(Third.Length * toy.Session.Width, whole.Length);
         toy.Session.Prefill(1, Third.AsSpan(0, 4), 0);
@@ -53,10 +68,10 @@ public sealed class GenerationSessionTests
     }
 
     [Theory]
-    [MemberData(nameof(Names))]
-    public void Decode_RaggedSlots_EqualsEachAlone(string name)
+    [MemberData(nameof(NamesAndKernels))]
+    public void Decode_RaggedSlots_EqualsEachAlone(string name, bool kernels)
     {
-        using var toy = new Toy(name);
+        using var toy = new Toy(name, kernels);
         int[][] prompts = [First, Second, Third];
         for (int slot = 0; slot < 3; slot++) toy.Session.Prefill(slot, prompts[slot], 0);
         int[] pasts = [.. prompts.Select(prompt => prompt.Length)];
@@ -71,6 +86,46 @@ public sealed class GenerationSessionTests
                 Closeness.AssertClose(together.AsSpan(slot * toy.Session.VocabularySize, toy.Session.VocabularySize), toy.Alone(prompts[slot]), Arithmetic, $"slot {slot}");
             }
         }
+    }
+
+    /// <summary>A piece of a prompt, and its end, in the passes that decode two other sequences.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void DecodeAndRead_OneSlotBesideOthers_EqualsEachAlone(string name)
+    {
+        using var toy = new Toy(name);
+        int v = toy.Session.VocabularySize;
+        toy.Session.Prefill(0, First, 0);
+        toy.Session.Prefill(1, Second, 0);
+        toy.Session.Prefill(3, Third.AsSpan(0, 2), 0);
+        float[] begun = toy.Session.DecodeAndRead([9, 4], [First.Length, Second.Length], 3, Third.AsSpan(2, 5), 2).ToArray();
+        Assert.Equal(3 * v, begun.Length);
+        Closeness.AssertClose(begun.AsSpan(0, v), toy.Alone([.. First, 9]), Arithmetic, "the first");
+        Closeness.AssertClose(begun.AsSpan(v, v), toy.Alone([.. Second, 4]), Arithmetic, "the second");
+        Closeness.AssertClose(begun.AsSpan(2 * v), toy.Alone(Third[..7]), Arithmetic, "what was read");
+        float[] ended = toy.Session.DecodeAndRead([6], [First.Length + 1], 3, Third.AsSpan(7), 7).ToArray();
+        Closeness.AssertClose(ended.AsSpan(0, v), toy.Alone([.. First, 9, 6]), Arithmetic, "the first again");
+        Closeness.AssertClose(ended.AsSpan(v), toy.Alone(Third), Arithmetic, "all that was read");
+        toy.Session.Move(3, 2);
+        float[] three = toy.Session.Decode([1, 2, 3], [First.Length + 2, Second.Length + 1, Third.Length]).ToArray();
+        Closeness.AssertClose(three.AsSpan(v, v), toy.Alone([.. Second, 4, 2]), Arithmetic, "the second again");
+        Closeness.AssertClose(three.AsSpan(2 * v), toy.Alone([.. Third, 3]), Arithmetic, "what was read, decoded");
+    }
+
+    [Fact]
+    public void DecodeAndRead_WhereItCannot_IsRefused()
+    {
+        using var toy = new Toy("llama-tiny");
+        toy.Session.Prefill(0, First, 0);
+        toy.Session.Prefill(1, Second, 0);
+        Assert.True(toy.Session.ReadsWhileDecoding);
+        Assert.Contains("Slot 1 is decoded", Refusal(() => toy.Session.DecodeAndRead([9, 9], [First.Length, Second.Length], 1, Third, Second.Length)), StringComparison.Ordinal);
+        Assert.Contains("holds 3 positions, not 4", Refusal(() => toy.Session.DecodeAndRead([9], [First.Length], 1, Third, 4)), StringComparison.Ordinal);
+        Assert.Contains("room for 1 to 21 more positions, got 0", Refusal(() => toy.Session.DecodeAndRead([9], [First.Length], 1, [], 3)), StringComparison.Ordinal);
+        using var rows = new Toy("llama-tiny", kernels: false);
+        rows.Session.Prefill(0, First, 0);
+        Assert.False(rows.Session.ReadsWhileDecoding);
+        Assert.Contains("with kernels", Refusal(() => rows.Session.DecodeAndRead([9], [First.Length], 1, Third, 0)), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -137,11 +192,11 @@ public sealed class GenerationSessionTests
         private readonly TinyPackage _package;
         private readonly GenerationSession _alone;
 
-        public Toy(string name)
+        public Toy(string name, bool kernels = true)
         {
             _package = new TinyPackage(TinyModel.Named(name));
             ModelPackage opened = ModelPackage.Open(_package.Folder);
-            var settings = new SessionSettings { Threads = 1, Spinning = false };
+            var settings = new SessionSettings { Threads = 1, Spinning = false, Kernels = kernels };
             Session = new GenerationSession(opened, 4, Math.Min(Length, opened.Config.MaxPositions), settings);
             _alone = new GenerationSession(opened, 1, opened.Config.MaxPositions, settings);
         }

@@ -42,6 +42,18 @@ public sealed class InterleavedTensorsTests
         bool Reorders(string name) => InterleavedTensors.Of(graph, tensors).ShapeOf(tensors.Single(tensor => tensor.Name == name)).Length == InterleavedWeights.Rank;
     }
 
+    /// <summary>To the last bit: who is beside a sequence must not show in what is drawn for it.</summary>
+    [Fact]
+    public void Answers_ReadAndDecodedInOnePass_AreThoseOfTwo()
+    {
+        using var package = new ServedPackage(weights: Weights.Bytes, width: 256);
+        MoveOut(package.Folder);
+        using var session = new GenerationSession(ModelPackage.Open(package.Folder), 3, 32, new SessionSettings { Threads = 2, Spinning = false });
+        for (int slot = 0; slot < 2; slot++) session.Prefill(slot, Prompt.AsSpan(5 * slot), 0);
+        float[] read = session.Prefill(2, Prompt, 0).ToArray(), decoded = session.Decode([4, 5], [11, 6]).ToArray();
+        Assert.Equal([.. decoded, .. read], session.DecodeAndRead([4, 5], [11, 6], 2, Prompt, 0));
+    }
+
     [Fact]
     public void Sessions_WithoutKernels_ReadWeightsAsTheyLie()
     {

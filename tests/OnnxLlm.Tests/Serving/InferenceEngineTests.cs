@@ -25,6 +25,20 @@ public sealed class InferenceEngineTests
         Assert.Equal(expected, answers.Select(answer => answer.Tokens));
     }
 
+    /// <summary>Prompts whose scores are wanted, or that are read for something else, have passes of their own.</summary>
+    [Fact]
+    public async Task Answers_WhosePromptsAreReadWhileOthersAreDecoded_EqualSoloAnswers()
+    {
+        var requests = Enumerable.Range(0, 40).Select(Request).ToArray();
+        var expected = requests.Select(request => Alone(request.Prompt, request.MaxTokens, request.Sampling)).ToArray();
+
+        var model = new NoiseModel(slots: 4) { ReadsWhileDecoding = true };
+        using var engine = Engine(model, new() { PrefillChunk = 3 });
+        var answers = await Task.WhenAll(requests.Select(r => AnswerAsync(engine, r.Prompt, r.MaxTokens, r.Sampling, [0])));
+        Assert.Equal(expected, answers.Select(answer => answer.Tokens));
+        Assert.True(model.JointPasses > 20, $"{model.JointPasses} passes read and decoded.");
+    }
+
     [Fact]
     public async Task Decode_OfConcurrentSequences_SharesForwardPasses()
     {

@@ -84,6 +84,31 @@ public sealed class LatencyGovernorTests
         Assert.Equal(before, governor.Chunk(3, Long, 0));
     }
 
+    /// <summary>3 ms are allowed, and 5 ms where a piece takes a pass of its own; a token takes half a millisecond.</summary>
+    [Theory]
+    [InlineData(false, 10)]
+    [InlineData(true, 6)]
+    public void Chunk_ReadInThePassThatDecodes_PausesForLess(bool readsWhileDecoding, int expected)
+    {
+        var governor = new LatencyGovernor(8, 128, 0, readsWhileDecoding);
+        governor.Observe(3, 0, 0.005);
+        for (var i = 0; i < 100; i++) governor.Observe(3, governor.Chunk(3, Long, 0), 0.005 + 0.0005 * governor.Chunk(3, Long, 0));
+        Assert.InRange(governor.Chunk(3, Long, 0), expected - 1, expected);
+    }
+
+    /// <summary>Pauses that are now half and now twice what they should be leave the pieces within a factor of √2.</summary>
+    [Fact]
+    public void Chunk_WhenPausesScatter_ScattersLess()
+    {
+        var governor = new LatencyGovernor(8, 128, 0);
+        Settle(governor, 0.050, waiting: 0);
+        for (var i = 0; i < 20; i++)
+        {
+            governor.Observe(3, governor.Chunk(3, Long, 0), 0.050 + (i % 2 == 0 ? 0.015 : 0.060));
+            Assert.InRange(governor.Chunk(3, Long, 0), 40 / Math.Sqrt(2) - 2, 40 * Math.Sqrt(2) + 2);
+        }
+    }
+
     [Fact]
     public void Chunk_BeforeAnythingIsKnown_IsShort() => Assert.Equal(4, new LatencyGovernor(8, 128, 0).Chunk(1, Long, 0));
 

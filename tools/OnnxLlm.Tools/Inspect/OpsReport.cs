@@ -22,14 +22,14 @@ internal static class OpsReport
     private static bool WriteRules(TextWriter output)
     {
         output.WriteLine($"Gradient rules against five-point differences, by ONNX Runtime {OrtSession.RuntimeVersion}");
-        output.WriteLine($"{"operator",-30}{"domain",-10}{"opset",-7}{"type",-8}{"cases",5}  {"worst error",11}  {"tolerance",9}");
+        output.WriteLine($"{"operator",-38}{"domain",-10}{"opset",-7}{"type",-8}{"cases",5}  {"worst error",11}  {"tolerance",9}");
         var worst = GradientCases.Operators.Concat(FunctionCases.Gradients).GroupBy(c => c.Op)
             .Select(cases => (Op: cases.Key, Count: cases.Count(), Worst: Worst(cases.Select(FiniteDifference.Measure)))).ToList();
         foreach (var (op, count, measured) in worst)
         {
             var (domain, opset) = FunctionList.All.Any(f => f.Name == op) ? (Function.Domain, 1) : ("ai.onnx", OnnxWriter.Opset);
             output.WriteLine(string.Create(
-                CultureInfo.InvariantCulture, $"{op,-30}{domain,-10}{opset,-7}{measured.Type,-8}{count,5}  {Errors(measured)}"));
+                CultureInfo.InvariantCulture, $"{op,-38}{domain,-10}{opset,-7}{measured.Type,-8}{count,5}  {Errors(measured)}"));
         }
         output.WriteLine($"declared non-differentiable: {string.Join(", ", GradientRules.NonDifferentiable.Order(StringComparer.Ordinal))}");
         return worst.All(w => w.Worst.Passed);
@@ -38,7 +38,7 @@ internal static class OpsReport
     private static bool WriteFunctions(TextWriter output)
     {
         output.WriteLine("Fused operators in single precision against their bodies in double precision, relative to the largest element");
-        output.WriteLine($"{"function",-30}{"gradient",-12}{"cases",5}  {"body error",11}  {"tolerance",9}  {"kernel error",12}  {"tolerance",9}");
+        output.WriteLine($"{"function",-38}{"gradient",-12}{"cases",5}  {"body error",11}  {"tolerance",9}  {"kernel error",12}  {"tolerance",9}");
         return FunctionList.All.Select(function => WriteFunction(output, function)).ToList().TrueForAll(passed => passed);
     }
 
@@ -49,7 +49,7 @@ internal static class OpsReport
         Measurement? kernel = KernelList.Names.Contains(function.Name) ? Worst(cases.Select(c => KernelCheck.Measure(c, kernels: true))) : null;
         output.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{function.Name,-30}{(function.Gradient is null ? "none" : "rule"),-12}{cases.Length,5}  {Errors(body)}   {(kernel is null ? "(no kernel)" : Errors(kernel))}"));
+            $"{function.Name,-38}{(function.Gradient is null ? "none" : "rule"),-12}{cases.Length,5}  {Errors(body)}   {(kernel is null ? "(no kernel)" : Errors(kernel))}"));
         return body.Passed && kernel is not { Passed: false };
     }
 
