@@ -10,7 +10,6 @@ namespace OnnxLlm.Serving.Engine;
 /// <param name="readsWhileDecoding">A piece is read in the pass that decodes: it costs no pass of its own.</param>
 internal sealed class LatencyGovernor(int slots, int largestChunk, double target, bool readsWhileDecoding = false)
 {
-    private const int SmallestChunk = 4;                    // shorter ones take as long: the weights, or the keys of the prompt, have to be read for one token as well
     private const double ShortestPause = 0.005;             // of a pass of its own
     private const double PauseShare = 0.6;                  // of a decode: time between two tokens stays well below twice the usual
     private const double Trust = 0.5;                       // in a single pause: passes scatter, and what follows each of them scatters twice as much
@@ -18,12 +17,14 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private const double Weight = 0.2;                      // of the newest step in the running means
     private const double Comfort = 0.8;                     // below this part of the target one more sequence is tried
 
+    // Shorter ones take as long: the weights, or where a piece goes along the keys of the prompt, have to be read for one token as well.
+    private readonly int _smallestChunk = readsWhileDecoding ? 3 : 4;
     private readonly int _slots = slots;
     private readonly double[] _steps = new double[20];
     private int _count;
     private int _most;                                      // sequences in a step since the last judgement
     private double _decode;
-    private double _chunk = SmallestChunk;
+    private double _chunk;                                  // 0 until a pause was seen
     private int _asked = int.MaxValue;                      // no end of a prompt, no whole chunk
     private int _haste = 1;
 
@@ -39,7 +40,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         if (decoding == 0) return ShortPrompt * largestChunk;
         if (target <= 0 && prompt <= ShortPrompt * largestChunk) return waiting > 0 ? ShortPrompt * largestChunk : largestChunk;
         _haste = target > 0 ? 1 : 1 + waiting;
-        return _asked = Math.Clamp((int)(_chunk * _haste), Math.Min(SmallestChunk, largestChunk), largestChunk);
+        return _asked = Math.Clamp((int)(_chunk * _haste), Math.Min(_smallestChunk, largestChunk), largestChunk);
     }
 
     /// <summary>Takes in a step.</summary>
@@ -69,9 +70,9 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     {
         if (read < _asked) return;
         var allowed = _haste * Math.Max(Math.Max(PauseShare * _decode, target - _decode), readsWhileDecoding ? 0 : ShortestPause);
-        var asked = Math.Min(_chunk, (read + 1.0) / _haste);        // before it was cut to whole tokens, or to the largest chunk
+        var asked = Math.Min(Math.Max(_chunk, _smallestChunk), (read + 1.0) / _haste);        // before it was cut to whole tokens, or to the largest chunk
         var chunk = asked * Math.Pow(Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.25, 4), Trust);
-        _chunk = Math.Clamp(chunk, SmallestChunk, Math.Max(SmallestChunk, largestChunk));
+        _chunk = Math.Clamp(chunk, _smallestChunk, Math.Max(_smallestChunk, largestChunk));
     }
 
     private void Judge(int decoded)

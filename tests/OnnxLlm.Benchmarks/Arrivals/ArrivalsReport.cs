@@ -21,8 +21,8 @@ internal static class ArrivalsReport
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
 
-        Every forward pass reads all weights, so a pass for a piece of the prompt takes at least as long as one that decodes a single stream: the usual time between two tokens of a
-        stream that is alone doubles at least. Pieces are as long as 0.6 of a decode allows, but never shorter than 4 tokens, because the prompt, too, is to be read some time.
+        A piece of the prompt is read in the pass that decodes the streams, so the weights are read from memory once for both. Pieces are as long as 0.6 of a decode allows, but never shorter
+        than 3 tokens, because the prompt, too, is to be read some time.
         """);
 
     private static string Row(ArrivalsResult result, int streams)
