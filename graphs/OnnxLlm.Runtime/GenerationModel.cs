@@ -13,7 +13,7 @@ namespace OnnxLlm.Runtime;
 internal sealed class GenerationModel : IDisposable
 {
     /// <summary>Bytes of a graph that is read and written in memory.</summary>
-    private const long MostRewritten = 64 << 20;
+    private const long MostRewritten = 20 << 20;
 
     private GenerationModel(OrtSession prompts, OrtSession? tokens = null) => (Prompts, Tokens) = (prompts, tokens);
 

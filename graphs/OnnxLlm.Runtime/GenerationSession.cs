@@ -9,6 +9,9 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 public sealed class GenerationSession : IDisposable
 {
+    /// <summary>Tokens that products and attention treat together, at least.</summary>
+    private const int FirstPrompt = 32;
+
     private readonly GenerationModel _model;
     private readonly KeyValueCache _cache;
     private readonly ForwardPasses _passes;
@@ -33,7 +36,7 @@ public sealed class GenerationSession : IDisposable
         Width = package.Config.Width;
         try
         {
-            RequireFiniteScores(package.Folder);
+            RequireFiniteScores(package.Folder, !settings.Device.IsCuda);
         }
         catch
         {
@@ -197,11 +200,15 @@ public sealed class GenerationSession : IDisposable
             if ((uint)token >= (uint)VocabularySize) throw new ModelRuntimeException($"The token {token} is outside the vocabulary of {VocabularySize}.");
     }
 
-    /// <summary>Also the first run, which is slower than all others. A model whose scores are no numbers must not start to serve.</summary>
-    private void RequireFiniteScores(string folder)
+    /// <summary>
+    /// A model whose scores are no numbers must not start to serve. These are also the first runs, which are slower than all others: a prompt and, on the CPU, where no run is recorded, a token.
+    /// </summary>
+    private void RequireFiniteScores(string folder, bool cpu)
     {
-        foreach (float score in Prefill(0, [0], 0))
+        int[] prompt = new int[cpu ? Math.Min(FirstPrompt, MaxLength) : 1];
+        foreach (float score in Prefill(0, prompt, 0))
             if (!float.IsFinite(score)) throw new ModelRuntimeException($"The model of {folder} gives scores that are not finite{(_model.IsHalf ? " in float16, whose largest number is 65504; bfloat16 goes as far as float32" : "")}.");
+        if (cpu && prompt.Length < MaxLength) DecodeBest([0], [prompt.Length]);
         _cache.SetLength(0, 0);
     }
 }

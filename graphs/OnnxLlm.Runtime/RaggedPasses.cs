@@ -9,7 +9,10 @@ namespace OnnxLlm.Runtime;
 internal sealed class RaggedPasses(GenerationModel model, KeyValueCache cache, ModelConfig config, int slots, int maxLength) : ForwardPasses(config, Device.Cpu, slots, maxLength)
 {
     private readonly TensorBuffer _ids = Numbers(slots + maxLength), _slots = Numbers(slots + maxLength), _positions = Numbers(slots + maxLength), _scored = Numbers(slots + maxLength);
-    private readonly Dictionary<(int Scored, Wanted Wanted), BoundSession> _bindings = [];
+
+    /// <summary>By the number of last scores; other results have a new place for every pass, and one binding.</summary>
+    private readonly Dictionary<(int LastScores, Wanted Wanted), BoundSession> _bindings = [];
+
     private readonly int _cacheSlots = slots;
     private int _count;
 
@@ -57,14 +60,14 @@ internal sealed class RaggedPasses(GenerationModel model, KeyValueCache cache, M
     }
 
     /// <summary>
-    /// The scores after so many tokens are given: the last, and others before it, with a number of tokens <paramref name="between"/> them. What has a place of its own is bound once for each number
-    /// of scores.
+    /// The scores after so many tokens are given: the last, and others before it, with a number of tokens <paramref name="between"/> them.
     /// </summary>
     private void Run(Wanted wanted, int scored, int between = 0)
     {
-        if (!_bindings.TryGetValue((scored, wanted), out BoundSession? bound))
+        var key = (wanted == Wanted.LastScores ? scored : 0, wanted);
+        if (!_bindings.TryGetValue(key, out BoundSession? bound))
         {
-            bound = _bindings[(scored, wanted)] = model.Prompts.Bind();
+            bound = _bindings[key] = model.Prompts.Bind();
             cache.Bind(bound, 0, _cacheSlots);
             if (wanted == Wanted.LastScores) bound.Output(GenerationGraph.Logits, Logits.OnDevice.Rows(0, scored));
         }

@@ -16,16 +16,16 @@ internal sealed class StepRunner(IModelRunner runner, int vocabulary, Delivery d
         var samples = _samples;
         samples.Clear();
         foreach (var transfer in plan.Transfers) transfer.Run(runner);
-        if (plan.Prefill is { } piece && plan.Decode.Count > 0 && GoesAlong(piece))
-        {
-            DecodeAndRead(plan.Decode, piece, samples);
-            return samples;
-        }
+        if (plan.Prefill is { } piece && plan.Decode.Count > 0 && GoesAlong(piece)) DecodeAndRead(plan.Decode, piece, samples);
+        else Separately(plan, samples);
+        return samples;
+    }
 
+    private void Separately(StepPlan plan, List<Sample> samples)
+    {
         if (plan.Prefill is { } chunk) Prefill(chunk, samples);
         if (plan.Draft.Length > 0) Verify(plan.Decode[0], plan.Draft, samples);
         else if (plan.Decode.Count > 0) Decode(plan.Decode, samples);
-        return samples;
     }
 
     /// <summary>Of a prompt that goes along only its end can have scores.</summary>
