@@ -16,13 +16,14 @@ public static class RaggedAttention
 
     private static Function Of(Function form)
     {
-        ImmutableArray<FunctionPort> Cache(params ReadOnlySpan<int> ports) => [.. ports.ToArray().Select(i => form.Inputs[i] with { Shape = ["slots", "G", "L", "K"] })];
+        TensorShape cache = ["slots", "G", "L", "K"];
         return new()
         {
             Name = NameOf(form.Name),
             Inputs =
             [
-                new("qkv", [1, "N", "(H+2G)*K"]), .. Cache(1, 2), new("token_slots", ElementType.Int64, [1, "N"]), new("token_positions", ElementType.Int64, [1, "N"]), .. form.Inputs[5..],
+                new("qkv", [1, "N", "(H+2G)*K"]), form.Inputs[1] with { Shape = cache }, form.Inputs[2] with { Shape = cache },
+                new("token_slots", ElementType.Int64, [1, "N"]), new("token_positions", ElementType.Int64, [1, "N"]), .. form.Inputs[5..],
             ],
             Outputs = form.Outputs,
             Attributes = form.Attributes,

@@ -19,12 +19,10 @@ public static class RaggedGeneration
     {
         var graph = model.Graph;
         NodeProto[] attentions = [.. graph.Node.Where(node => node.Domain == Function.Domain && Forms.Contains(node.OpType))];
-        if (attentions.Length * 2 != graph.Input.Count(input => IsPast(input.Name)) || graph.Input.All(input => input.Name != GenerationGraph.LogitsAt)) return null;
-        foreach (var node in attentions)
-        {
-            (node.OpType, node.Input[3], node.Input[4]) = (RaggedAttention.NameOf(node.OpType), TokenSlots, TokenPositions);
-            (Named(graph, node.Input[1])[0], Named(graph, node.Input[2])[0]) = (new() { DimParam = "slots" }, new() { DimParam = "slots" });
-        }
+        ValueInfoProto[] caches = [.. graph.Input.Where(input => input.Name is not (GenerationGraph.InputIds or GenerationGraph.AttentionMask or GenerationGraph.LogitsAt))];
+        if (graph.Input.All(input => input.Name != GenerationGraph.LogitsAt) || !attentions.SelectMany(node => node.Input.Skip(1).Take(2)).ToHashSet().SetEquals(caches.Select(cache => cache.Name))) return null;
+        foreach (var cache in caches) cache.Type.TensorType.Shape.Dim[0] = new() { DimParam = "slots" };
+        foreach (var node in attentions) (node.OpType, node.Input[3], node.Input[4]) = (RaggedAttention.NameOf(node.OpType), TokenSlots, TokenPositions);
         var ranges = graph.Node.Where(node => node.OpType == "Range").Select(node => node.Output[0]).ToHashSet();
         foreach (var positions in graph.Node.Where(node => node.OpType == "Add" && node.Input.Any(ranges.Contains)).ToList()) graph.Redirect(positions.Output[0], TokenPositions);
         CountAll(graph);
@@ -33,11 +31,6 @@ public static class RaggedGeneration
         graph.RemoveUnread();
         return model;
     }
-
-    private static bool IsPast(string name) => name.StartsWith("past_key_values.", StringComparison.Ordinal);
-
-    private static Google.Protobuf.Collections.RepeatedField<TensorShapeProto.Types.Dimension> Named(GraphProto graph, string input) =>
-        graph.Input.Single(i => i.Name == input).Type.TensorType.Shape.Dim;
 
     /// <summary>What is left of the mask is how many tokens are new: all of the row, whose mask is ones.</summary>
     private static void CountAll(GraphProto graph)

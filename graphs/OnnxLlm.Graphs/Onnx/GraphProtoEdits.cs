@@ -3,7 +3,7 @@ using Google.Protobuf.Collections;
 namespace OnnxLlm.Graphs.Onnx;
 
 /// <summary>Changes to a finished graph.</summary>
-internal static class GraphProtoEdits
+public static class GraphProtoEdits
 {
     /// <summary>Whoever read a value reads another one.</summary>
     public static void Redirect(this GraphProto graph, string value, string other)
@@ -27,6 +27,7 @@ internal static class GraphProtoEdits
         graph.Input.Keep(v => read.Contains(v.Name));
     }
 
+    /// <summary>Removes all others.</summary>
     public static void Keep<T>(this RepeatedField<T> items, Func<T, bool> wanted)
     {
         T[] kept = [.. items.Where(wanted)];

@@ -87,9 +87,9 @@ internal sealed class WeightQuantizer
     private void RemoveUnused()
     {
         var read = Graph.Node.Where(n => n.OpType != "Transpose").SelectMany(n => n.Input).Concat(Graph.Output.Select(o => o.Name)).ToHashSet();
-        Keep(Graph.Node, n => n.OpType != "Transpose" || read.Contains(n.Output[0]) || !_matrices.Keys.Any(k => k.Weight == n.Input[0]));
+        Graph.Node.Keep(n => n.OpType != "Transpose" || read.Contains(n.Output[0]) || !_matrices.Keys.Any(k => k.Weight == n.Input[0]));
         read.UnionWith(Graph.Node.SelectMany(n => n.Input));
-        Keep(Graph.Initializer, t => read.Contains(t.Name));
+        Graph.Initializer.Keep(t => read.Contains(t.Name));
     }
 
     private string WhyNothing() => _kept.Count == 0
@@ -113,12 +113,5 @@ internal sealed class WeightQuantizer
         var tensor = new TensorProto { Name = name, DataType = (int)type, RawData = UnsafeByteOperations.UnsafeWrap(content) };
         tensor.Dims.AddRange(shape.ToArray());
         return tensor;
-    }
-
-    private static void Keep<T>(Google.Protobuf.Collections.RepeatedField<T> items, Func<T, bool> wanted)
-    {
-        T[] kept = [.. items.Where(wanted)];
-        items.Clear();
-        items.AddRange(kept);
     }
 }
