@@ -15,13 +15,13 @@ internal static class CachedAttentionCases
     private static readonly (int[] Keys, long S, long Past, long H, long G, long K)[] Rows =
         [([7], 7, 0, 2, 2, 16), ([70], 70, 0, 3, 1, 32), ([1, 40, 130], 1, 150, 6, 2, 64), ([100], 9, 128, 4, 4, 48), ([90], 30, 90, 4, 2, 80)];
 
-    /// <summary>One token at the beginning; one for each of some sequences; a long piece of a prompt behind some of those; tokens of a sequence apart.</summary>
+    /// <summary>One token at the beginning; one for each of some sequences; a long piece of a prompt behind some of those; tokens of a sequence apart, the later one first.</summary>
     private static readonly (string Form, (int Slot, int Position)[] Tokens, long Slots, long L, long H, long G, long K)[] Ragged =
     [
         ("first token", [(0, 0)], 1, 7, 2, 2, 16),
         ("single tokens", [(0, 40), (1, 0), (2, 129)], 3, 150, 6, 2, 64),
         ("single tokens and a piece", [(0, 7), (1, 30), .. Enumerable.Range(5, 70).Select(position => (3, position))], 4, 90, 3, 1, 32),
-        ("tokens apart", [(1, 3), (0, 2), (1, 4), (0, 3)], 2, 20, 4, 2, 80),
+        ("tokens apart", [(1, 4), (0, 3), (1, 3), (0, 2)], 2, 20, 4, 2, 80),
     ];
 
     public static IEnumerable<KernelCase> All =>
