@@ -46,14 +46,14 @@ internal sealed class ExternalWeights : IDisposable
 
     private static ExternalWeights Read(IReadOnlyList<ExternalTensor> tensors, InterleavedTensors interleaved)
     {
-        var weights = new ExternalWeights(tensors.Sum(tensor => Aligned(tensor.Length)));
+        var weights = new ExternalWeights(tensors.Sum(tensor => Aligned(interleaved.BytesOf(tensor))));
         try
         {
             long offset = 0;
             foreach (ExternalTensor tensor in tensors)
             {
                 weights.Add(tensor, offset, interleaved);
-                offset += Aligned(tensor.Length);
+                offset += Aligned(interleaved.BytesOf(tensor));
             }
             return weights;
         }
@@ -69,7 +69,8 @@ internal sealed class ExternalWeights : IDisposable
     private void Add(ExternalTensor tensor, long offset, InterleavedTensors interleaved)
     {
         TensorBuffer memory = TensorBuffer.Over(_memory, offset, tensor.Type, interleaved.ShapeOf(tensor));
-        if (memory.Bytes != tensor.Length) throw new ModelRuntimeException($"'{tensor.Name}' takes {memory.Bytes} bytes, not {tensor.Length}.");
+        long bytes = interleaved.BytesOf(tensor);
+        if (memory.Bytes != bytes) throw new ModelRuntimeException($"'{tensor.Name}' takes {memory.Bytes} bytes, not {bytes}.");
         _tensors.Add((tensor.Name, BoundSession.Value(memory)));
         using FileStream file = File.OpenRead(tensor.Path);
         file.Position = tensor.Offset;

@@ -146,16 +146,9 @@ public static class CudaGeneration
     {
         var values = tensor.RawData.IsEmpty ? tensor.FloatData.ToArray() : MemoryMarshal.Cast<byte, float>(tensor.RawData.Span);
         ushort[] narrow = new ushort[values.Length];
-        for (int i = 0; i < narrow.Length; i++) narrow[i] = type == ElementType.Float16 ? BitConverter.HalfToUInt16Bits((Half)values[i]) : Bfloat16(values[i]);
+        for (int i = 0; i < narrow.Length; i++) narrow[i] = type == ElementType.Float16 ? BitConverter.HalfToUInt16Bits((Half)values[i]) : BFloat16.Round(values[i]);
         tensor.FloatData.Clear();
         tensor.RawData = UnsafeByteOperations.UnsafeWrap(MemoryMarshal.AsBytes(narrow.AsSpan()).ToArray());
         tensor.DataType = (int)type;
-    }
-
-    /// <summary>Rounded to the nearest, ties to even.</summary>
-    private static ushort Bfloat16(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
     }
 }

@@ -14,11 +14,4 @@ internal static unsafe class BFloat16s
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Vector512<float> Sixteen(ushort* source) => (Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe()) << 16).AsSingle();
-
-    /// <summary>To the nearest, ties to even: half of the last place is added, and of a tie what makes it even. A NaN, which that could turn into another number, stays one.</summary>
-    internal static ushort Rounded(float value)
-    {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
-        return (ushort)(float.IsNaN(value) ? bits >> 16 | 0x40 : bits + 0x7FFF + (bits >> 16 & 1) >> 16);
-    }
 }

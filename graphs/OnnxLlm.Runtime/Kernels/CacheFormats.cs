@@ -46,7 +46,7 @@ internal readonly unsafe struct BFloat16Cache : ICacheFormat
 
     public static void Write(float* head, float* scales, byte* cache, long size)
     {
-        for (long i = 0; i < size; i++) ((ushort*)cache)[i] = BFloat16s.Rounded(head[i]);
+        for (long i = 0; i < size; i++) ((ushort*)cache)[i] = BFloat16.Round(head[i]);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

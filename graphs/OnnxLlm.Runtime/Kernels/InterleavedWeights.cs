@@ -1,16 +1,18 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
 /// Eight rows of 8-bit weights in the order in which <see cref="QuantizedTileVnni"/> multiplies them: four of each row side by side fill a vector. A matrix [N, blocks, block] is
-/// [N/8, blocks, block/4, 8·4] then, by which the kernel knows it, and its scales [N, blocks] are [N/8, blocks, 8].
+/// [N/8, blocks, block/4, 8·4] then, by which the kernel knows it, and its scales [N, blocks] are [N/8, blocks, 8]; where 16 bits
+/// hold them (bfloat16), which is how they are quantized, two take the place of a float: [N/8, blocks, 4].
 /// </summary>
 internal static unsafe class InterleavedWeights
 {
-    internal const int Rows = 8, Together = 4, Rank = 4;
+    internal const int Rows = 8, Together = 4, Rank = 4, NarrowScales = Rows / 2;
 
     /// <summary>Weights of a row that are brought into order at a time.</summary>
     private const int Step = 16;
@@ -34,6 +36,13 @@ internal static unsafe class InterleavedWeights
     /// <param name="blocks">Of a row.</param>
     /// <param name="target">Room for as many.</param>
     internal static void InterleaveScales(float* scales, long blocks, float* target) => AttentionCopies.Transpose(scales, Rows, blocks, blocks, target, Rows, 1);
+
+    /// <summary>As <see cref="InterleaveScales"/>, for scales that 16 bits hold.</summary>
+    internal static void InterleaveNarrowScales(float* scales, long blocks, ushort* target)
+    {
+        for (long block = 0; block < blocks; block++)
+            for (long row = 0; row < Rows; row++) target[block * Rows + row] = BFloat16.Round(scales[row * blocks + block]);
+    }
 
     /// <summary>16 weights of eight rows; vector i gets four of each, from 4i on.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

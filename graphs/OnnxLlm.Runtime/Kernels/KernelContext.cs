@@ -109,7 +109,8 @@ internal unsafe ref struct KernelContext(nint native, KernelState* state)
     /// <summary>Number of parts of <see cref="Grain"/> elements.</summary>
     internal static long Parts(long elements) => (elements + Grain - 1) / Grain;
 
-    private static void Require(int index, in KernelTensor tensor, ReadOnlySpan<long> shape)
+    /// <summary>Throws unless an input has this shape.</summary>
+    internal static void Require(int index, in KernelTensor tensor, ReadOnlySpan<long> shape)
     {
         fixed (long* actual = tensor.Shape)
             if (new ReadOnlySpan<long>(actual, tensor.Rank).SequenceEqual(shape)) return;

@@ -35,7 +35,10 @@ internal static unsafe class QuantizedProduct
         else if (values.Rank != 3) throw new ModelRuntimeException("the weights must have three dimensions: rows, blocks, values of a block");
         if (x.Block == 0 || x.Block % QuantizedTile.Chunk != 0) throw new ModelRuntimeException($"blocks must be multiples of {QuantizedTile.Chunk} long, not {x.Block}");
         if (a.Rank == 0 || x.K == 0 || x.Blocks != (x.K + x.Block - 1) / x.Block) throw new ModelRuntimeException($"weights of {x.Blocks} blocks of {x.Block} do not fit rows of {x.K} activations");
-        x.Scales = x.IsInterleaved ? context.Input(2, [x.N / InterleavedWeights.Rows, x.Blocks, InterleavedWeights.Rows]) : context.Input(2, [x.N, x.Blocks]);
+        KernelTensor scales = context.Input(2);
+        x.HasNarrowScales = x.IsInterleaved && scales.Width == InterleavedWeights.NarrowScales;
+        KernelContext.Require(2, scales, x.IsInterleaved ? [x.N / InterleavedWeights.Rows, x.Blocks, x.FloatsOfScales] : [x.N, x.Blocks]);
+        x.Scales = scales.Floats;
         a.Shape[a.Rank - 1] = x.N;
         x.Y = context.Output(0, a);
         if (x.M > 0 && x.N > 0) Multiply(ref context, &x);
@@ -94,6 +97,9 @@ internal unsafe struct QuantizedArguments
     /// <summary>Weights and scales are in the order of <see cref="InterleavedWeights"/>.</summary>
     internal bool IsInterleaved;
 
+    /// <summary>Those scales have 16 bits.</summary>
+    internal bool HasNarrowScales;
+
     internal QuantizedForm Form;
 
     /// <summary>Activations in 16 bits (in 8 where there are VNNI), in the order in which the tiles read them, what sums of chunks start at, and what one stands for, by row or by chunk.</summary>
@@ -103,4 +109,7 @@ internal unsafe struct QuantizedArguments
 
     /// <summary>K with the padding of the last block.</summary>
     internal readonly long Padded => Blocks * Block;
+
+    /// <summary>Floats whose place the scales of a block of eight interleaved rows take.</summary>
+    internal readonly long FloatsOfScales => HasNarrowScales ? InterleavedWeights.NarrowScales : InterleavedWeights.Rows;
 }

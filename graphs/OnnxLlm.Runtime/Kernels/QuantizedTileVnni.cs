@@ -36,13 +36,16 @@ internal readonly unsafe struct QuantizedTileVnni : IQuantizedTile
         int* start = x->Starts + at;
         float* chunkScale = x->ChunkScales + at;
         new Span<float>(sums, (int)size * Chains).Clear();
-        for (float* last = scales + x->Blocks * Lanes; scales < last; scales += Lanes)
+        bool narrow = x->HasNarrowScales;
+        long scalesApart = x->FloatsOfScales;
+        for (float* last = scales + x->Blocks * scalesApart; scales < last; scales += scalesApart)
         {
             Sse.Prefetch0(scales + Ahead / sizeof(float));
+            Vector256<float> scale = narrow ? BFloat16s.Eight((ushort*)scales) : Vector256.Load(scales);
             for (byte* end = w + Lanes * x->Block; w < end; w += Lanes * Chunk, a += rows * Chunk, start += rows, chunkScale += rows, chain = (chain + 1) % Chains)
             {
                 QuantizedRow512.AskFor(w + Ahead);
-                AddChunk(w, Vector256.Load(scales), a, start, chunkScale, rows, sums + chain * size);
+                AddChunk(w, scale, a, start, chunkScale, rows, sums + chain * size);
             }
         }
         for (long i = 0; i < rows; i++) Vector256.Store(Total(sums + i * Lanes, size), x->Y + (row + i) * x->N + n);

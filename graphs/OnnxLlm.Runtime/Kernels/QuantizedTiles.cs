@@ -17,7 +17,7 @@ internal unsafe interface IQuantizedTile
 
     /// <summary>The results of <paramref name="rows"/> rows of activations from <paramref name="row"/> on, for the rows of weights from <paramref name="n"/> on.</summary>
     /// <param name="w">Those rows of weights, arranged.</param>
-    /// <param name="scales">[blocks, lanes].</param>
+    /// <param name="scales">[blocks, lanes]; of 16 bits where <see cref="QuantizedArguments.HasNarrowScales"/>.</param>
     /// <param name="sums">Room for [chains, rows, lanes].</param>
     static abstract void Multiply(QuantizedArguments* x, long n, byte* w, float* scales, long row, long rows, float* sums);
 }
@@ -41,7 +41,7 @@ internal static unsafe class QuantizedTiles
         {
             long from = Math.Min(n, x->N - T.Lanes); // the last rows once more where they fill no vector
             byte* w = x->Values + from * x->Padded;
-            float* scales = x->Scales + from * x->Blocks;
+            float* scales = x->Scales + from * x->Blocks * x->FloatsOfScales / InterleavedWeights.Rows;
             if (!x->IsInterleaved)
             {
                 AttentionCopies.Transpose(scales, T.Lanes, x->Blocks, x->Blocks, scalesRoom, T.Lanes, 1);

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using OnnxLlm.Graphs;
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Onnx;
@@ -37,9 +38,35 @@ public sealed class InterleavedTensorsTests
         graph.Node.Add(new NodeProto { OpType = "Identity", Input = { down }, Output = { "read" } });
         Assert.False(Reorders(down));
         Assert.False(Reorders(head));       // as many rows as the vocabulary, which are no multiple of eight
-        Assert.All(tensors, tensor => Assert.Equal(tensor.Shape.Aggregate(1L, (n, d) => n * d), InterleavedTensors.Of(graph, tensors).ShapeOf(tensor).Aggregate(1L, (n, d) => n * d)));
+        Assert.All(tensors, tensor => Assert.Equal(InterleavedTensors.Of(graph, tensors).BytesOf(tensor), InterleavedTensors.Of(graph, tensors).ShapeOf(tensor).Aggregate((long)tensor.Type.Size(), (n, d) => n * d)));
 
         bool Reorders(string name) => InterleavedTensors.Of(graph, tensors).ShapeOf(tensors.Single(tensor => tensor.Name == name)).Length == InterleavedWeights.Rank;
+    }
+
+    /// <summary>What is quantized has scales of 16 bits; a package from before, or another program's, has others, which are kept as they are.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Scales_ThatSixteenBitsHold_TakeSixteen(bool wide)
+    {
+        using var package = new ServedPackage(weights: Weights.Bytes, width: 256);
+        string path = Path.Combine(package.Folder, PackageManifest.ModelFile), name = "model.layers.0.mlp.down_proj.weight.turned.scale";
+        if (wide)
+        {
+            ModelProto whole = OnnxFile.Read(path);
+            TensorProto scales = whole.Graph.Initializer.Single(tensor => tensor.Name == name);
+            byte[] bytes = scales.RawData.ToByteArray();
+            bytes[0] ^= 1;
+            scales.RawData = ByteString.CopyFrom(bytes);
+            OnnxFile.Write(whole, path);
+            PackageManifest.Read(package.Folder).Seal(package.Folder);
+        }
+        float[] expected = Scores(package.Folder);
+        MoveOut(package.Folder);
+        var (model, tensors) = OnnxFile.ReadGraph(path);
+        ExternalTensor tensor = tensors.Single(tensor => tensor.Name == name);
+        Assert.Equal(QuantizedProduct.Interleaves && !wide ? tensor.Length / 2 : tensor.Length, InterleavedTensors.Of(model.Graph, tensors).BytesOf(tensor));
+        Assert.Equal(expected, Scores(package.Folder));
     }
 
     /// <summary>To the last bit: who is beside a sequence must not show in what is drawn for it.</summary>

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using OnnxLlm.Graphs;
 using OnnxLlm.Runtime;
@@ -105,20 +106,25 @@ public sealed class QuantizedProductTests
         foreach (var (n, k, block) in ((int, int, int)[])[(8, 32, 32), (40, 300, 32), (128, 320, 64), (24, 1500, 128)])
         {
             int blocks = (k + block - 1) / block, size = blocks * block;
-            float[] a = KernelHarness.Normal(m * k, 1), scales = KernelHarness.Normal(n * blocks, 2, 0.01f);
-            byte[] values = Values(n * size);
-            TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, n / 8, blocks, block / 4, 32), ordered = TensorBuffer.Zeros(ElementType.Float, n / 8, blocks, 8);
+            float[] a = KernelHarness.Normal(m * k, 1), scales = [.. KernelHarness.Normal(n * blocks, 2, 0.01f).Select(scale => BFloat16.Value(BFloat16.Round(scale)))];
+            byte[] values = Values(n * size), weights = new byte[n * size];
+            TensorBuffer ordered = TensorBuffer.Zeros(ElementType.Float, n / 8, blocks, 8), narrow = TensorBuffer.Zeros(ElementType.Float, n / 8, blocks, 4);
             for (int row = 0; row < n; row++)
             {
-                for (int i = 0; i < size; i++) weights.Span<byte>()[(row / 8 * size / 4 + i / 4) * 32 + row % 8 * 4 + i % 4] = values[row * size + i];
-                for (int i = 0; i < blocks; i++) ordered.Span<float>()[(row / 8 * blocks + i) * 8 + row % 8] = scales[row * blocks + i];
+                for (int i = 0; i < size; i++) weights[(row / 8 * size / 4 + i / 4) * 32 + row % 8 * 4 + i % 4] = values[row * size + i];
+                for (int i = 0; i < blocks; i++)
+                {
+                    int place = (row / 8 * blocks + i) * 8 + row % 8;
+                    ordered.Span<float>()[place] = scales[row * blocks + i];
+                    MemoryMarshal.Cast<float, ushort>(narrow.Span<float>())[place] = BFloat16.Round(scales[row * blocks + i]);
+                }
             }
             byte[] interleaved = new byte[8 * size];
             fixed (byte* source = values, target = interleaved) InterleavedWeights.Interleave(source, size, target);
-            Assert.Equal(weights.Span<byte>()[..interleaved.Length].ToArray(), interleaved);
-            Assert.Equal(
-                Run(2, a, m, k, n, values, scales, nameof(QuantizedForm.Vnni)),
-                KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width: null, 2, TensorBuffer.Of(a, m, k), weights, ordered)[0]);
+            Assert.Equal(weights[..interleaved.Length], interleaved);
+            float[] expected = Run(2, a, m, k, n, values, scales, nameof(QuantizedForm.Vnni));
+            Assert.Equal(expected, Run(TensorBuffer.Of(a, m, k), weights, block, ordered));
+            Assert.Equal(expected, Run(TensorBuffer.Of(a, m, k), weights, block, narrow));
         }
     }
 
@@ -139,6 +145,14 @@ public sealed class QuantizedProductTests
         byte[] values = new byte[count];
         new Random(9).NextBytes(values);
         return values;
+    }
+
+    /// <summary>Of weights in the order of the instruction.</summary>
+    private static float[] Run(TensorBuffer a, byte[] values, int block, TensorBuffer scales)
+    {
+        TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, scales.Shape[0], scales.Shape[1], block / 4, 32);
+        values.CopyTo(weights.Span<byte>());
+        return KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width: null, 2, a, weights, scales)[0];
     }
 
     private static float[] Run(int threads, float[] a, int m, int k, int n, byte[] values, float[] scales, string? form = null)

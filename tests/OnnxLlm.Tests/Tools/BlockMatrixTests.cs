@@ -25,9 +25,22 @@ public sealed class BlockMatrixTests
     [Fact]
     public void Quantize_LargestWeightOfABlock_IsKept()
     {
-        var matrix = BlockMatrix.Quantize([0.5f, -2f, 1f, 0f], 4, 16);
-        Assert.Equal(2f / 127, matrix.Scales[0]);
+        var matrix = BlockMatrix.Quantize([0.5f, -127f / 64, 1f, 0f], 4, 16);
+        Assert.Equal(1f / 64, matrix.Scales[0]);
         Assert.Equal([160, 1, 192, 128], matrix.Values.Take(4).Select(v => (int)v));
+    }
+
+    [Fact]
+    public void Quantize_Scales_AreTheNearestOf16Bits()
+    {
+        float[] weights = WeightModels.Numbers(320);
+        var matrix = BlockMatrix.Quantize(weights, 32, 32);
+        for (int i = 0; i < matrix.Scales.Length; i++)
+        {
+            Assert.Equal(0, BitConverter.SingleToInt32Bits(matrix.Scales[i]) & 0xFFFF);
+            float exact = weights.AsSpan(i * 32, 32).ToArray().Max(MathF.Abs) / 127;
+            Assert.InRange(Math.Abs(matrix.Scales[i] - exact), 0, exact / 256);        // half of what the last of eight digits is worth
+        }
     }
 
     [Fact]

@@ -1,9 +1,12 @@
+using OnnxLlm.Graphs;
+
 namespace OnnxLlm.Tools.Quantization;
 
 /// <summary>
-/// A matrix in 8-bit blocks along its rows: w ≈ scale · (value − 128), with scale = max|w| / 127 of the block. The layout is that of ONNX Runtime's
+/// A matrix in 8-bit blocks along its rows: w ≈ scale · (value − 128), with scale = max|w| / 127 of the block, in
+/// 16 bits (<see cref="BFloat16"/>), so that a session may keep it in as many. The layout is that of ONNX Runtime's
 /// MatMulNBits: values [rows, blocks, block], the last block of a row padded with zeros; scales [rows, blocks].
-/// Each weight is at most half its block's scale from where it was.
+/// Each weight is at most half its block's scale from where it was: rounding changes a scale by a 256th at most, which leaves the largest at 127.5 of them.
 /// </summary>
 internal sealed record BlockMatrix(int Rows, int Columns, int Block, byte[] Values, float[] Scales)
 {
@@ -63,6 +66,7 @@ internal sealed record BlockMatrix(int Rows, int Columns, int Block, byte[] Valu
         foreach (float weight in weights) largest = MathF.Max(largest, MathF.Abs(weight));
         float scale = largest / Largest;
         if (scale == 0) return 0;
+        if (float.IsNormal(scale)) scale = BFloat16.Value(BFloat16.Round(scale));
         for (int k = 0; k < weights.Length; k++)
             values[k] = (byte)(ZeroPoint + MathF.Round(Math.Clamp(weights[k] / scale, -Largest, Largest)));
         return scale;
