@@ -12,14 +12,14 @@ internal static class ClientsCommand
         var counts = new Option<int[]>("--clients") { DefaultValueFactory = _ => [1, 4, 16, 32], AllowMultipleArgumentsPerToken = true, Description = "clients at a time" };
         Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 128, ClientsOptions.WarmUpTokens, "tokens of an answer");
         Option<int> rounds = SuiteOptions.Number("--rounds", 8, 1, "turns of each side"), threads = SuiteOptions.Threads();
-        var alone = new Option<bool>("--no-peers") { Description = "leave out llama.cpp and ONNX Runtime GenAI, which npm ci --prefix tests/peers installs" };
+        Option<int> peers = SuiteOptions.Number("--peer-rounds", 3, 0, "first turns in which llama.cpp and ONNX Runtime GenAI run as well, which npm ci --prefix tests/peers installs");
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();
-        var command = new Command("clients", "Many clients' streams over HTTP against step loops at the same batch: ours, llama.cpp's and ONNX Runtime GenAI's.") { models, counts, prompt, tokens, rounds, threads, alone, report, quick };
+        var command = new Command("clients", "Many clients' streams over HTTP against step loops at the same batch: ours, llama.cpp's and ONNX Runtime GenAI's.") { models, counts, prompt, tokens, rounds, peers, threads, report, quick };
         command.SetAction(parsed => new ClientsSuite(
             new ClientsOptions(
-                parsed.GetValue(models), parsed.GetValue(counts)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(threads),
-                !parsed.GetValue(alone), parsed.GetValue(quick) ? null : parsed.GetValue(report)),
+                parsed.GetValue(models), parsed.GetValue(counts)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(peers), parsed.GetValue(threads),
+                parsed.GetValue(quick) ? null : parsed.GetValue(report)),
             TimeProvider.System, Console.Out).Run());
         return command;
     }

@@ -7,9 +7,9 @@ namespace OnnxLlm.Benchmarks.Clients;
 /// <param name="Tokens">Tokens of each answer.</param>
 /// <param name="Rounds">Turns of each side.</param>
 /// <param name="Threads">Threads of the forward pass.</param>
-/// <param name="Peers">Whether other runtimes' step loops run as well.</param>
+/// <param name="PeerRounds">Rounds in which other runtimes' step loops run as well, the first ones: they take most of the time, and are far behind.</param>
 /// <param name="Report">The document whose section is rewritten, or null.</param>
-internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts, int Prompt, int Tokens, int Rounds, int Threads, bool Peers, string? Report)
+internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts, int Prompt, int Tokens, int Rounds, int PeerRounds, int Threads, string? Report)
 {
     /// <summary>Tokens of an answer that only warms up.</summary>
     public const int WarmUpTokens = 8;

@@ -35,7 +35,7 @@ internal static class ClientsReport
 
     private static string Beside(ClientsResult result) => string.Create(CultureInfo.InvariantCulture, $"""
         {PeersReport.Peers}
-        They run as the bare loop does, without a server, in the same rounds, with prompts and answers of the same lengths. The server's own figures are those above.
+        They run as the bare loop does, without a server, in the first {result.PeerRounds} of these rounds, with prompts and answers of the same lengths. The server's own figures are those above.
 
         | clients | steady tokens/s: {Heads(result)} | whole tokens/s: {Heads(result)} |
         |---|{string.Concat(result.Peers.Select(_ => "---|---|---|---|"))}

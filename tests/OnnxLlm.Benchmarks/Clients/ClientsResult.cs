@@ -16,6 +16,8 @@ internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Clie
     /// <summary>Names of the other runtimes; none where they were left out.</summary>
     public IReadOnlyList<string> Peers => [.. Rounds.Values.First()[0].Peers.Keys];
 
+    public int PeerRounds => Rounds.Values.First().Count(round => round.Peers.Count > 0);
+
     public IReadOnlyList<Goal> Goals =>
     [
         .. Counts.Select(count => Goal.Least($"clients_whole_ratio_{count}", IfQuiet(Ratio(count, run => run.WholeRate)), LeastRatio)),
@@ -33,14 +35,14 @@ internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Clie
     /// <summary>Median over the rounds.</summary>
     public double Served(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served))).Median;
 
-    /// <summary>Median over the rounds.</summary>
-    public double Peer(string name, int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Peers[name]))).Median;
+    /// <summary>Median over its rounds.</summary>
+    public double Peer(string name, int count, Func<ClientsRun, double> figure) => Summary.Of(With(name, count).Select(round => figure(round.Peers[name]))).Median;
 
     /// <summary>The server's over the bare loop's figure of the same round; the median over the rounds.</summary>
     public double Ratio(int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served) / figure(round.Bare))).Median;
 
-    /// <summary>The server's over another runtime's figure of the same round; the median over the rounds.</summary>
-    public double Ratio(string peer, int count, Func<ClientsRun, double> figure) => Summary.Of(Rounds[count].Select(round => figure(round.Served) / figure(round.Peers[peer]))).Median;
+    /// <summary>The server's over another runtime's figure of the same round; the median over its rounds.</summary>
+    public double Ratio(string peer, int count, Func<ClientsRun, double> figure) => Summary.Of(With(peer, count).Select(round => figure(round.Served) / figure(round.Peers[peer]))).Median;
 
     /// <summary>What only one in twenty of the bare loop's answers exceeds, those of all rounds together: one round has few.</summary>
     public double LateBare(int count, Func<ClientsRun, IReadOnlyList<double>> times) => Late(Rounds[count].SelectMany(round => times(round.Bare)));
@@ -62,6 +64,8 @@ internal sealed record ClientsResult(IReadOnlyDictionary<int, IReadOnlyList<Clie
     private IEnumerable<Goal> Over(string name, string peer, Func<int, double> least) => Peers.Contains(peer)
         ? Counts.Where(count => least(count) > 0).Select(count => Goal.Least($"clients_over_{name}_{count}", IfQuiet(Ratio(peer, count, run => run.SteadyRate)), least(count)))
         : [];
+
+    private IEnumerable<ClientsRound> With(string peer, int count) => Rounds[count].Where(round => round.Peers.ContainsKey(peer));
 
     private static double Late(IEnumerable<double> times) => Percentiles.Of(times)?.P95 ?? double.NaN;
 

@@ -19,9 +19,9 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
     public int Run()
     {
         using var temporary = new TemporaryFolder("clients");
-        if (options.Peers) PeerLibrary.Require();
+        if (options.PeerRounds > 0) PeerLibrary.Require();
         string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder);
-        Dictionary<string, string> peers = options.Peers ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = package } : [];
+        Dictionary<string, string> peers = options.PeerRounds > 0 ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = package } : [];
         var result = new ClientsResult(options.Counts.ToDictionary(count => count, count => Rounds(package, peers, count)));
         string section = ClientsReport.Section(result, options, MeasuredModel.Describe(package), CacheBytes(package), time.GetLocalNow());
         return new Publication("clients", section, result.OthersShare, result.Goals).To(output, options.Report);
@@ -34,7 +34,7 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         ClientsSide[] others = [.. peers.Select(peer => new LoopSide(options, peer.Key, peer.Value, count))];
         try
         {
-            return [.. Enumerable.Range(0, options.Rounds).Select(round => Round([bare, server, .. others], count, backwards: round % 2 == 1))];
+            return [.. Enumerable.Range(0, options.Rounds).Select(round => Round([bare, server, .. round < options.PeerRounds ? others : []], count, backwards: round % 2 == 1))];
         }
         finally
         {

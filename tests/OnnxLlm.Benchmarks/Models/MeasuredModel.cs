@@ -7,10 +7,10 @@ namespace OnnxLlm.Benchmarks.Models;
 /// <summary>A package in words for a report.</summary>
 internal static class MeasuredModel
 {
-    /// <summary>Bytes of the INT8 weights that every token needs, with the scales of their blocks: all but the embedding table, of which it needs a row.</summary>
+    /// <summary>Bytes of the INT8 weights that every token needs, with the scales of their blocks in 16 bits: all but the embedding table, of which it needs a row.</summary>
     public static double ProductBytes(string folder)
     {
-        const double bytes = 1 + 4.0 / 32;
+        const double bytes = 1 + 2.0 / 32;
         ModelConfig config = ModelConfig.Load(Path.Combine(folder, PackageManifest.ConfigFile));
         long table = config.TiedEmbeddings ? 0 : (long)config.VocabularySize * config.Width;
         return (PackageManifest.Read(folder).ParameterCount - table) * bytes;

@@ -56,8 +56,9 @@ public sealed class ClientsMeasuringTests
     {
         var peers = new Dictionary<string, ClientsRun> { [PeersWorker.Llama] = Run(50, 100), [PeersWorker.GenAi] = Run(96, 100) };
         ClientsRound round = Round(100, 96, 300) with { Peers = peers };
-        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<ClientsRound>> { [3] = [round], [4] = [round] });
+        var result = new ClientsResult(new Dictionary<int, IReadOnlyList<ClientsRound>> { [3] = [round], [4] = [round, Round(100, 10, 300)] });       // not in every round
 
+        Assert.Equal(1, result.PeerRounds);
         Assert.Equal(
             [
                 "RESULT clients_over_llama_cpp_4 1.92 goal >= 2 missed",      // three clients have no goal of their own
