@@ -13,7 +13,7 @@ internal static unsafe class CachedTile
     /// <summary>Queries of a block, and keys of a chunk: its keys and values (32 KB with heads of 64) then stay in a cache while the queries pass.</summary>
     internal const long RowsPerBlock = 48;
 
-    private const long Chunk = 64;
+    private const long Chunk = 64, KeysTogether = 4;
 
     /// <summary>What is in the cache already, where past and present are not one buffer: a head of a slot.</summary>
     internal static void Keep(CachedArguments* x, long head)
@@ -48,8 +48,8 @@ internal static unsafe class CachedTile
     {
         long heads = x->H / x->G, rows = block->Tokens * heads, past = block->Position, keys = past + block->Tokens, room = TCache.Room(Chunk * x->K), bytes = x->K * TCache.Size;
         byte* key = x->Key + (block->Slot * x->G + group) * x->Length * bytes, value = x->Value + (block->Slot * x->G + group) * x->Length * bytes;
-        float* keyRoom = Scratch.Rent(2 * room + 2 * rows * x->K + 2 * rows + Chunk), valueRoom = keyRoom + room;
-        float* queries = valueRoom + room, sums = queries + rows * x->K, largest = sums + rows * x->K, norms = largest + rows, scores = norms + rows;
+        float* chunkRoom = Scratch.Rent(room + 2 * rows * x->K + 2 * rows + rows * Chunk);
+        float* queries = chunkRoom + room, sums = queries + rows * x->K, largest = sums + rows * x->K, norms = largest + rows, scores = norms + rows;
         float scale = Exponential.Log2E / MathF.Sqrt(x->K);
         for (long i = 0; i < rows; i++)
         {
@@ -62,17 +62,14 @@ internal static unsafe class CachedTile
         {
             long longest = Math.Min(Chunk, keys - start), after = Math.Clamp(keys - start - Chunk, 0, Chunk) * bytes;
             byte* nextKey = key + (start + Chunk) * bytes, nextValue = value + (start + Chunk) * bytes;
-            float* chunkKeys = TCache.Read<T>(key + start * bytes, x->KeyScale + group * x->K, longest, x->K, keyRoom);
-            float* chunkValues = TCache.Read<T>(value + start * bytes, x->ValueScale + group * x->K, longest, x->K, valueRoom);
+            var keysAhead = new Ahead(nextKey, after, rows * Chunk / KeysTogether);
+            float* chunk = TCache.Read<T>(key + start * bytes, x->KeyScale + group * x->K, longest, x->K, chunkRoom);
             for (long i = 0; i < rows; i++)
-            {
-                long count = Math.Min(Chunk, past + i / heads + 1 - start);
-                if (count <= 0) continue;
-                AskFor(nextKey, after * i / rows, after * (i + 1) / rows);
-                Scores<T>(queries + i * x->K, chunkKeys, x->K, scores, count);
-                AskFor(nextValue, after * i / rows, after * (i + 1) / rows);
-                Add<T>(scores, count, chunkValues, x->K, sums + i * x->K, ref largest[i], ref norms[i]);
-            }
+                if (past + i / heads >= start) Scores<T>(queries + i * x->K, chunk, x->K, scores + i * Chunk, Math.Min(Chunk, past + i / heads + 1 - start), ref keysAhead);
+            var valuesAhead = new Ahead(nextValue, after, rows * Chunk / 2);
+            chunk = TCache.Read<T>(value + start * bytes, x->ValueScale + group * x->K, longest, x->K, chunkRoom);
+            for (long i = 0; i < rows; i++)
+                if (past + i / heads >= start) Add<T>(scores + i * Chunk, Math.Min(Chunk, past + i / heads + 1 - start), chunk, x->K, sums + i * x->K, ref largest[i], ref norms[i], ref valuesAhead);
         }
         for (long i = 0; i < rows; i++)
         {
@@ -80,14 +77,28 @@ internal static unsafe class CachedTile
             RowMath.Scale<T>(sums + i * x->K, 1 / norms[i], x->K);
             Buffer.MemoryCopy(sums + i * x->K, y, x->K * sizeof(float), x->K * sizeof(float));
         }
-        Scratch.Return(keyRoom);
+        Scratch.Return(chunkRoom);
     }
 
-    /// <summary>Asks for the share of a query in the next chunk: while all share it, it comes from memory.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AskFor(byte* next, long from, long to)
+    /// <summary>
+    /// The next chunk is asked for while this one is computed with, a few lines at a time: a processor waits for some ten lines of memory at once, and who asks for more waits
+    /// before it goes on.
+    /// </summary>
+    private struct Ahead(byte* next, long bytes, long times)
     {
-        for (byte* line = next + from; line < next + to; line += 64) Sse.Prefetch0(line);
+        private const long Line = 64;
+
+        private readonly byte* _end = next + bytes;
+        private readonly long _step = (bytes + Line * times - 1) / (Line * times) * Line;
+        private byte* _next = next;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        internal void Ask()
+        {
+            byte* line = _next, to = line + _step < _end ? line + _step : _end;
+            for (; line < to; line += Line) Sse.Prefetch0(line);
+            _next = line;
+        }
     }
 
     /// <summary>A head turned by its position, or copied where nothing turns.</summary>
@@ -100,11 +111,12 @@ internal static unsafe class CachedTile
 
     /// <summary>Products of a query with keys, four at a time.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Scores<T>(float* query, float* key, long size, float* scores, long count) where T : unmanaged, ILanes<T>
+    private static void Scores<T>(float* query, float* key, long size, float* scores, long count, ref Ahead ahead) where T : unmanaged, ILanes<T>
     {
         long i = 0;
-        for (; i <= count - 4; i += 4, key += 4 * size)
+        for (; i <= count - KeysTogether; i += KeysTogether, key += KeysTogether * size)
         {
+            ahead.Ask();
             T a = T.All(0), b = a, c = a, d = a;
             float* k1 = key + size, k2 = k1 + size, k3 = k2 + size;
             for (long j = 0; j < size; j += T.Count)
@@ -122,7 +134,7 @@ internal static unsafe class CachedTile
 
     /// <summary>sums += Σ 2^(score − largest) · value, after what is there was brought to the new largest score.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Add<T>(float* scores, long count, float* value, long size, float* sums, ref float largest, ref float norm) where T : unmanaged, ILanes<T>
+    private static void Add<T>(float* scores, long count, float* value, long size, float* sums, ref float largest, ref float norm, ref Ahead ahead) where T : unmanaged, ILanes<T>
     {
         float before = largest, now = MathF.Max(before, RowMath.Largest<T>(scores, count));
         for (long i = count; i % T.Count != 0; i++) scores[i] = float.NegativeInfinity;
@@ -136,8 +148,8 @@ internal static unsafe class CachedTile
         T correction = T.Exp2(T.All(before - now));
         (largest, norm) = (now, norm * T.Largest(correction) + T.Sum(total));
         long j = 0;
-        for (; j <= size - 8 * T.Count; j += 8 * T.Count) Eight<T>(scores, count, value + j, size, sums + j, correction);
-        for (; j <= size - 4 * T.Count; j += 4 * T.Count) Four<T>(scores, count, value + j, size, sums + j, correction);
+        for (; j <= size - 8 * T.Count; j += 8 * T.Count) Eight<T>(scores, count, value + j, size, sums + j, correction, ref ahead);
+        for (; j <= size - 4 * T.Count; j += 4 * T.Count) Four<T>(scores, count, value + j, size, sums + j, correction, ref ahead);
         for (; j < size; j += T.Count)
         {
             T sum = T.Load(sums + j) * correction;
@@ -148,12 +160,13 @@ internal static unsafe class CachedTile
 
     /// <summary>Keys in two chains, so that eight sums are under way here too.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Four<T>(float* terms, long count, float* value, long stride, float* sums, T f) where T : unmanaged, ILanes<T>
+    private static void Four<T>(float* terms, long count, float* value, long stride, float* sums, T f, ref Ahead ahead) where T : unmanaged, ILanes<T>
     {
         T a = T.Load(sums) * f, b = T.Load(sums + T.Count) * f, c = T.Load(sums + 2 * T.Count) * f, d = T.Load(sums + 3 * T.Count) * f;
         T e = T.All(0), g = e, h = e, k = e;
         for (long i = 0; i < count; i += 2, value += 2 * stride)
         {
+            ahead.Ask();
             T p = T.All(terms[i]);
             a = T.MultiplyAdd(p, T.Load(value), a);
             b = T.MultiplyAdd(p, T.Load(value + T.Count), b);
@@ -174,12 +187,13 @@ internal static unsafe class CachedTile
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Eight<T>(float* terms, long count, float* value, long stride, float* sums, T f) where T : unmanaged, ILanes<T>
+    private static void Eight<T>(float* terms, long count, float* value, long stride, float* sums, T f, ref Ahead ahead) where T : unmanaged, ILanes<T>
     {
         T a = T.Load(sums) * f, b = T.Load(sums + T.Count) * f, c = T.Load(sums + 2 * T.Count) * f, d = T.Load(sums + 3 * T.Count) * f;
         T e = T.Load(sums + 4 * T.Count) * f, g = T.Load(sums + 5 * T.Count) * f, h = T.Load(sums + 6 * T.Count) * f, k = T.Load(sums + 7 * T.Count) * f;
         for (long i = 0; i < count; i++, value += stride)
         {
+            ahead.Ask();
             T p = T.All(terms[i]);
             a = T.MultiplyAdd(p, T.Load(value), a);
             b = T.MultiplyAdd(p, T.Load(value + T.Count), b);
