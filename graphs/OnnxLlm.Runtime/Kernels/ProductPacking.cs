@@ -60,6 +60,13 @@ internal static unsafe class ProductPacking
     internal static void Tiles<T>(float* source, long stride, long steps, long rows, long readable, float* tiles, long tileStride)
         where T : unmanaged, ILanes<T>
     {
+        if (T.Count == Lanes512.Count)
+        {
+            long packed = Tiles512(source, stride, steps, rows, readable, tiles, tileStride);
+            source += packed * stride;
+            tiles += packed * ProductTile512.Rows;
+            steps -= packed;
+        }
         long height = ProductTile.Rows<T>(), whole = T.Count >= height && readable >= T.Count ? Math.Min(rows, readable - T.Count + height) / height : 0;
         for (; steps > 0; steps--, source += stride, tiles += height)
         {
@@ -69,6 +76,32 @@ internal static unsafe class ProductPacking
             for (long row = whole * height; row < rows; row += height, from += height, to += tileStride)
                 for (long i = 0; i < height; i++) to[i] = row + i < rows ? from[i] : 0;
         }
+    }
+
+    /// <summary>The same for AVX-512, four steps at a time: their 4 x 12 values of a tile fill three vectors. Returns the number of steps that are packed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static long Tiles512(float* source, long stride, long steps, long rows, long readable, float* tiles, long tileStride)
+    {
+        const long height = ProductTile512.Rows, together = 4;
+        if (!Avx512F.IsSupported) return 0;
+        Vector512<int> first = Vector512.Create(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 19);
+        Vector512<int> second = Vector512.Create(4, 5, 6, 7, 8, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23);
+        Vector512<int> third = Vector512.Create(8, 9, 10, 11, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27);
+        long step = 0, whole = readable >= Vector512<float>.Count ? Math.Min(rows, readable - Vector512<float>.Count + height) / height : 0;
+        for (; step <= steps - together; step += together, source += together * stride, tiles += together * height)
+        {
+            float* from = source, to = tiles;
+            for (long tile = 0; tile < whole; tile++, from += height, to += tileStride)
+            {
+                Vector512<float> step0 = Vector512.Load(from), step1 = Vector512.Load(from + stride), step2 = Vector512.Load(from + 2 * stride), step3 = Vector512.Load(from + 3 * stride);
+                Vector512.Store(Avx512F.PermuteVar16x32x2(step0, first, step1), to);
+                Vector512.Store(Avx512F.PermuteVar16x32x2(step1, second, step2), to + Vector512<float>.Count);
+                Vector512.Store(Avx512F.PermuteVar16x32x2(step2, third, step3), to + 2 * Vector512<float>.Count);
+            }
+            for (long row = whole * height; row < rows; row += height, from += height, to += tileStride)
+                for (long i = 0; i < together * height; i++) to[i] = row + i % height < rows ? from[i / height * stride + i % height] : 0;
+        }
+        return step;
     }
 
     /// <summary>Packs the 12 rows, stored [rows][steps], of a full tile of AVX-512.</summary>

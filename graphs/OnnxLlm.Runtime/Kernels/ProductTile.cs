@@ -11,6 +11,9 @@ internal static unsafe class ProductTile
 {
     private const int SixRows = 6;
 
+    /// <summary>Steps of a tile between two lines of the next block that are asked for.</summary>
+    internal const int StepsPerLine = 8;
+
     /// <summary>Rows of a tile.</summary>
     internal static int Rows<T>() where T : unmanaged, ILanes<T> => T.Count == Lanes512.Count ? ProductTile512.Rows : SixRows;
 
@@ -26,43 +29,48 @@ internal static unsafe class ProductTile
     /// <param name="startStride">Floats from one row of start to the next; 0 for the same row everywhere.</param>
     /// <param name="c">Result; may be start.</param>
     /// <param name="cStride">Floats from one row of c to the next.</param>
+    /// <param name="next">Lines to ask for meanwhile.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Multiply<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride)
+    internal static void Multiply<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, NextBlock* next)
         where T : unmanaged, ILanes<T>
     {
-        if (T.Count == Lanes512.Count) ProductTile512.Multiply(depth, a, rowStride, stepStride, b, start, startStride, c, cStride);
-        else MultiplySix<T>(depth, a, rowStride, stepStride, b, start, startStride, c, cStride);
+        if (T.Count == Lanes512.Count) ProductTile512.Multiply(depth, a, rowStride, stepStride, b, start, startStride, c, cStride, next);
+        else MultiplySix<T>(depth, a, rowStride, stepStride, b, start, startStride, c, cStride, next);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplySix<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride)
+    private static void MultiplySix<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, NextBlock* next)
         where T : unmanaged, ILanes<T>
     {
         float* a1 = a + rowStride, a2 = a1 + rowStride, a3 = a2 + rowStride, a4 = a3 + rowStride, a5 = a4 + rowStride;
         T c0a, c0b, c1a, c1b, c2a, c2b, c3a, c3b, c4a, c4b, c5a, c5b;
         c0a = c0b = c1a = c1b = c2a = c2b = c3a = c3b = c4a = c4b = c5a = c5b = T.All(0);
         long end = depth * stepStride;
-        for (long step = 0; step < end; step += stepStride)
+        for (long step = 0; step < end;)
         {
-            T left = T.Load(b), right = T.Load(b + T.Count), x = T.All(a[step]);
-            b += 2 * T.Count;
-            c0a = T.MultiplyAdd(x, left, c0a);
-            c0b = T.MultiplyAdd(x, right, c0b);
-            x = T.All(a1[step]);
-            c1a = T.MultiplyAdd(x, left, c1a);
-            c1b = T.MultiplyAdd(x, right, c1b);
-            x = T.All(a2[step]);
-            c2a = T.MultiplyAdd(x, left, c2a);
-            c2b = T.MultiplyAdd(x, right, c2b);
-            x = T.All(a3[step]);
-            c3a = T.MultiplyAdd(x, left, c3a);
-            c3b = T.MultiplyAdd(x, right, c3b);
-            x = T.All(a4[step]);
-            c4a = T.MultiplyAdd(x, left, c4a);
-            c4b = T.MultiplyAdd(x, right, c4b);
-            x = T.All(a5[step]);
-            c5a = T.MultiplyAdd(x, left, c5a);
-            c5b = T.MultiplyAdd(x, right, c5b);
+            NextBlock.AskForLine(next);
+            for (long stop = Math.Min(end, step + StepsPerLine * stepStride); step < stop; step += stepStride)
+            {
+                T left = T.Load(b), right = T.Load(b + T.Count), x = T.All(a[step]);
+                b += 2 * T.Count;
+                c0a = T.MultiplyAdd(x, left, c0a);
+                c0b = T.MultiplyAdd(x, right, c0b);
+                x = T.All(a1[step]);
+                c1a = T.MultiplyAdd(x, left, c1a);
+                c1b = T.MultiplyAdd(x, right, c1b);
+                x = T.All(a2[step]);
+                c2a = T.MultiplyAdd(x, left, c2a);
+                c2b = T.MultiplyAdd(x, right, c2b);
+                x = T.All(a3[step]);
+                c3a = T.MultiplyAdd(x, left, c3a);
+                c3b = T.MultiplyAdd(x, right, c3b);
+                x = T.All(a4[step]);
+                c4a = T.MultiplyAdd(x, left, c4a);
+                c4b = T.MultiplyAdd(x, right, c4b);
+                x = T.All(a5[step]);
+                c5a = T.MultiplyAdd(x, left, c5a);
+                c5b = T.MultiplyAdd(x, right, c5b);
+            }
         }
         if (start != null)
         {
@@ -105,12 +113,12 @@ internal static unsafe class ProductTile
 
     /// <summary>The first <paramref name="rows"/> rows and <paramref name="columns"/> columns of a tile at the border of the result.</summary>
     internal static void MultiplyEdge<T>(
-        long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, long rows, long columns)
+        long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, long rows, long columns, NextBlock* next)
         where T : unmanaged, ILanes<T>
     {
         float* tile = stackalloc float[Rows<T>() * Width<T>()];
-        if (rows <= SixRows) MultiplySix<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>());
-        else Multiply<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>());
+        if (rows <= SixRows) MultiplySix<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>(), next);
+        else Multiply<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>(), next);
         for (long row = 0; row < rows; row++)
             for (long column = 0; column < columns; column++)
                 c[row * cStride + column] = (start == null ? 0 : start[row * startStride + column]) + tile[row * Width<T>() + column];

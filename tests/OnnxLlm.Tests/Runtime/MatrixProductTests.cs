@@ -68,16 +68,45 @@ public sealed class MatrixProductTests
     }
 
     /// <summary>Parts of the steps are packed at the same time: what one wrote behind its last step would land in the first of the next.</summary>
-    [Fact]
-    public void PackingTiles_WritesNothingBehindItsSteps()
+    [Theory]
+    [InlineData(3)]
+    [InlineData(8)]
+    [InlineData(11)]
+    public void PackingTiles_WritesNothingBehindItsSteps(int steps)
     {
-        PackTwoTiles<PortableLanes>();
-        PackTwoTiles<Lanes512>();
+        PackTwoTiles<PortableLanes>(steps);
+        PackTwoTiles<Lanes512>(steps);
     }
 
-    private static unsafe void PackTwoTiles<T>() where T : unmanaged, ILanes<T>
+    /// <summary>Of eleven parts, one of two processors would wait for the other's last.</summary>
+    [Theory]
+    [InlineData(1024, 768, 3072, false, false)]
+    [InlineData(1024, 256, 2048, true, false)]
+    [InlineData(1024, 2304, 768, false, true)]
+    [InlineData(256, 768, 2048, true, true)]
+    public unsafe void Parts_AreAsManyForEveryProcessor(int m, int n, int k, bool transposeA, bool leftFirst)
     {
-        const int steps = 3;
+        long height = ProductTile.Rows<PortableLanes>(), width = ProductTile.Width<PortableLanes>();
+        ProductArguments x = new()
+        {
+            M = m, N = n, K = k, TransposeA = transposeA, LeftFirst = transposeA && leftFirst, RightInParts = !transposeA && leftFirst,
+            TileRows = height, TileWidth = width, Panels = ProductPacking.Panels(n, width), Steps = k,
+        };
+        ProductParts.Divide(&x);
+        long parts = x.RowParts * x.ColumnParts, most = leftFirst ? ProductPacking.Panels(n, width) : ProductPacking.Panels(m, height) / 2;
+        Assert.True(parts % Environment.ProcessorCount == 0 || parts >= most, $"{parts} parts");
+    }
+
+    [Fact]
+    public unsafe void NextBlock_GivesTheLinesOfEachRun()
+    {
+        float* first = stackalloc float[300];
+        var block = new NextBlock(first, runs: 3, run: 40, stride: 100);
+        foreach (int offset in new[] { 0, 16, 32, 100, 116, 132, 200, 216, 232 }) Assert.Equal(offset, block.TakeLine() - first);
+    }
+
+    private static unsafe void PackTwoTiles<T>(int steps) where T : unmanaged, ILanes<T>
+    {
         int height = ProductTile.Rows<T>(), rows = 2 * height;
         long stride = ProductPacking.Stride(steps + 1, height);
         float* source = stackalloc float[steps * rows], tiles = stackalloc float[2 * (int)stride];
