@@ -9,7 +9,7 @@ public enum ActivationCheckpointing
     /// <summary>Everything is kept.</summary>
     None,
 
-    /// <summary>Norms and rotations are computed again: they cost little time and hold much memory. Activations are, where their gradients do not give their values again.</summary>
+    /// <summary>Norms, activations and rotations are computed again, where their gradients do not give their values: they cost little time and hold much memory.</summary>
     Selective,
 
     /// <summary>Only the input of each block is kept (Chen et al., 2016); about a third more work.</summary>

@@ -7,8 +7,8 @@ public static class FunctionList
 {
     public static ImmutableArray<Function> All { get; } =
     [
-        RmsNorm.Forward, RmsNorm.Backward,
-        LayerNorm.Forward, LayerNorm.Backward,
+        RmsNorm.Forward, RmsNorm.Backward, RmsNorm.BackwardWithValue,
+        LayerNorm.Forward, LayerNorm.Backward, LayerNorm.BackwardWithValue,
         SkipNorm.Rms, SkipNorm.Layer,
         Gelu.Forward, Gelu.Backward, Gelu.BackwardWithValue,
         SwiGlu.Forward, SwiGlu.Backward, SwiGlu.BackwardWithValue, SwiGlu.Packed,

@@ -28,13 +28,31 @@ internal static class LayerNorm
         Inputs = [new("dy", ["N", "D"]), new("x", ["N", "D"]), new("weight", ["D"]), new("mean", ["N", 1]), new("rstd", ["N", 1])],
         Outputs = ["dx", "dweight", "dbias"],
         Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape), (inputs[2].Type, inputs[2].Shape), (inputs[2].Type, inputs[2].Shape)],
+        Body = (g, inputs) => Gradients(g, inputs, Unit(inputs)),
+    };
+
+    /// <summary>The gradients and y again, see <see cref="Training.RegainedValues"/>.</summary>
+    internal static Function BackwardWithValue { get; } = new()
+    {
+        Name = "LayerNormGradWithValue",
+        Inputs = [.. Backward.Inputs, new("bias", ["D"])],
+        Outputs = [.. Backward.Outputs, "y"],
+        Infer = (inputs, attributes) => [.. Backward.Infer(inputs, attributes), (inputs[1].Type, inputs[1].Shape)],
         Body = (g, inputs) =>
         {
-            var (dy, x, weight, mean, rstd) = (inputs[0], inputs[1], inputs[2], inputs[3], inputs[4]);
-            var unit = (x - mean) * rstd;
-            var dunit = dy * weight;
-            var dx = (dunit - g.Mean(dunit) - unit * g.Mean(dunit * unit)) * rstd;
-            return [dx, g.SumRows(g.Flatten(dy * unit, -1)), g.SumRows(g.Flatten(dy, -1))];
+            var unit = Unit(inputs);
+            return [.. Gradients(g, inputs, unit), unit * inputs[2] + inputs[5]];
         },
     };
+
+    /// <summary>x̂ = (x − mean)·rstd.</summary>
+    private static Value Unit(IReadOnlyList<Value> inputs) => (inputs[1] - inputs[3]) * inputs[4];
+
+    private static Value[] Gradients(GraphBuilder g, IReadOnlyList<Value> inputs, Value unit)
+    {
+        var (dy, weight, rstd) = (inputs[0], inputs[2], inputs[4]);
+        var dunit = dy * weight;
+        var dx = (dunit - g.Mean(dunit) - unit * g.Mean(dunit * unit)) * rstd;
+        return [dx, g.SumRows(g.Flatten(dy * unit, -1)), g.SumRows(g.Flatten(dy, -1))];
+    }
 }

@@ -25,12 +25,28 @@ internal static class RmsNorm
         Inputs = [new("dy", ["N", "D"]), new("x", ["N", "D"]), new("weight", ["D"]), new("rstd", ["N", 1])],
         Outputs = ["dx", "dweight"],
         Infer = (inputs, _) => [(inputs[1].Type, inputs[1].Shape), (inputs[2].Type, inputs[2].Shape)],
+        Body = (g, inputs) => Gradients(g, inputs, inputs[1] * inputs[3]),
+    };
+
+    /// <summary>The gradients and y again, see <see cref="Training.RegainedValues"/>.</summary>
+    internal static Function BackwardWithValue { get; } = new()
+    {
+        Name = "RmsNormGradWithValue",
+        Inputs = Backward.Inputs,
+        Outputs = [.. Backward.Outputs, "y"],
+        Infer = (inputs, attributes) => [.. Backward.Infer(inputs, attributes), (inputs[1].Type, inputs[1].Shape)],
         Body = (g, inputs) =>
         {
-            var (dy, x, weight, rstd) = (inputs[0], inputs[1], inputs[2], inputs[3]);
-            var unit = x * rstd;
-            var dunit = dy * weight;
-            return [(dunit - unit * g.Mean(dunit * unit)) * rstd, g.SumRows(g.Flatten(dy * unit, -1))];
+            var unit = inputs[1] * inputs[3];
+            return [.. Gradients(g, inputs, unit), unit * inputs[2]];
         },
     };
+
+    /// <param name="unit">x̂ = x·rstd.</param>
+    private static Value[] Gradients(GraphBuilder g, IReadOnlyList<Value> inputs, Value unit)
+    {
+        var (dy, weight, rstd) = (inputs[0], inputs[2], inputs[3]);
+        var dunit = dy * weight;
+        return [(dunit - unit * g.Mean(dunit * unit)) * rstd, g.SumRows(g.Flatten(dy * unit, -1))];
+    }
 }

@@ -27,7 +27,7 @@ public static class KernelList
     internal static ImmutableArray<Kernel> All { get; } =
     [
         Accumulate.Kernel, AdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,
-        RmsNorm.Kernel, RmsNorm.OfSum, RmsNormGrad.Kernel, LayerNorm.Kernel, LayerNorm.OfSum, LayerNormGrad.Kernel,
+        RmsNorm.Kernel, RmsNorm.OfSum, RmsNormGrad.Kernel, RmsNormGrad.WithValue, LayerNorm.Kernel, LayerNorm.OfSum, LayerNormGrad.Kernel, LayerNormGrad.WithValue,
         SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel, LinearCrossEntropy.Kernel, LinearTokenLoss.Kernel,
         Gelu.Kernel, GeluGrad.Kernel, GeluGrad.WithValue, SwiGlu.Kernel, SwiGluGrad.Kernel, SwiGluGrad.WithValue, SwiGlu.Packed,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,

@@ -5,7 +5,7 @@ namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>
 /// Gradients of LayerNorm. Every part keeps its own sums for the gradients of weight and bias, side by side; they are added in order afterwards.
-/// dx may overwrite dy.
+/// dx may overwrite dy. On the way y, the value, costs a store.
 /// </summary>
 internal readonly unsafe struct LayerNormGrad : IRowwise<LayerNormGrad.Arguments>
 {
@@ -17,22 +17,38 @@ internal readonly unsafe struct LayerNormGrad : IRowwise<LayerNormGrad.Arguments
         Reuse = Reuse.FirstForFirst,
     };
 
+    internal static readonly Kernel WithValue = new("LayerNormGradWithValue", &ComputeWithValue)
+    {
+        Inputs = Kernel.AllFloat(6),
+        Outputs = Kernel.AllFloat(4),
+        SameShape = [1, 2, 2, 1],
+        Reuse = Reuse.FirstForFirst,
+    };
+
     internal struct Arguments
     {
         internal VectorWidth Width;
         internal RowPartition Partition;
-        internal float* Dy, X, Weight, Mean, Rstd, Dx, Partial;
+        internal float* Dy, X, Weight, Mean, Rstd, Dx, Partial, Bias, Y;   // the last two are null where the value is not wanted
         internal long D;
     }
 
     /// <summary>One row and its statistics.</summary>
     private struct Row
     {
-        internal float* Dy, X, Dx;
+        internal float* Dy, X, Dx, Y;
         internal float Mean, Rstd, SumOfGradients, SumOfProducts;
     }
 
-    private static void Compute(ref KernelContext context)
+    private static void Compute(ref KernelContext context) => Run(ref context, null, null);
+
+    private static void ComputeWithValue(ref KernelContext context)
+    {
+        KernelTensor x = context.Input(1);
+        Run(ref context, context.Input(5, [x.Width]), context.Output(3, x));
+    }
+
+    private static void Run(ref KernelContext context, float* bias, float* y)
     {
         KernelTensor x = context.Input(1), statistic = x.WithWidth(1);
         Arguments arguments = new()
@@ -45,6 +61,8 @@ internal readonly unsafe struct LayerNormGrad : IRowwise<LayerNormGrad.Arguments
             Mean = context.Input(3, statistic).Floats,
             Rstd = context.Input(4, statistic).Floats,
             Dx = context.Output(0, x),
+            Bias = bias,
+            Y = y,
             D = x.Width,
         };
         float* dweight = context.Output(1, [x.Width]), dbias = context.Output(2, [x.Width]);
@@ -77,13 +95,14 @@ internal readonly unsafe struct LayerNormGrad : IRowwise<LayerNormGrad.Arguments
                 Dy = arguments->Dy + r * width,
                 X = arguments->X + r * width,
                 Dx = arguments->Dx + r * width,
+                Y = arguments->Y == null ? null : arguments->Y + r * width,
                 Mean = arguments->Mean[r],
                 Rstd = arguments->Rstd[r],
             };
             Sums<ScalarLane>(ref row, weight, partial, Sums<T>(ref row, weight, partial, 0, width), width);
             row.SumOfGradients /= width;
             row.SumOfProducts /= width;
-            Gradient<ScalarLane>(row, weight, Gradient<T>(row, weight, 0, width), width);
+            Gradient<ScalarLane>(row, weight, arguments->Bias, Gradient<T>(row, weight, arguments->Bias, 0, width), width);
         }
     }
 
@@ -107,17 +126,18 @@ internal readonly unsafe struct LayerNormGrad : IRowwise<LayerNormGrad.Arguments
         return i;
     }
 
-    /// <summary>dx = (dy·weight − mean(dy·weight) − x̂·mean(dy·weight·x̂))·rstd.</summary>
+    /// <summary>dx = (dy·weight − mean(dy·weight) − x̂·mean(dy·weight·x̂))·rstd, and y = x̂·weight + bias as <see cref="LayerNorm"/> has it, to the bit.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static long Gradient<T>(in Row row, float* weight, long start, long end) where T : unmanaged, ILanes<T>
+    private static long Gradient<T>(in Row row, float* weight, float* bias, long start, long end) where T : unmanaged, ILanes<T>
     {
-        float* dy = row.Dy, x = row.X, dx = row.Dx;
+        float* dy = row.Dy, x = row.X, dx = row.Dx, y = row.Y;
         T mean = T.All(row.Mean), rstd = T.All(row.Rstd), gradients = T.All(row.SumOfGradients), products = T.All(row.SumOfProducts);
         long i = start;
         for (; i <= end - T.Count; i += T.Count)
         {
-            T unit = (T.Load(x + i) - mean) * rstd;
-            T.Store((T.Load(dy + i) * T.Load(weight + i) - gradients - unit * products) * rstd, dx + i);
+            T unit = (T.Load(x + i) - mean) * rstd, scale = T.Load(weight + i);
+            T.Store((T.Load(dy + i) * scale - gradients - unit * products) * rstd, dx + i);
+            if (y is not null) T.Store(T.MultiplyAdd(unit, scale, T.Load(bias + i)), y + i);
         }
         return i;
     }

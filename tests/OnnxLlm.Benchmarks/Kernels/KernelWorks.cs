@@ -17,8 +17,10 @@ internal static class KernelWorks
     [
         new("RmsNorm", Size, [Matrix, Vector], x => x, Tensor, Tensor),
         new("RmsNormGrad", Size, [Matrix, Matrix, Vector, Statistics], x => x, 2 * Tensor, Tensor),
+        new("RmsNormGradWithValue", Size, [Matrix, Matrix, Vector, Statistics], x => x, 2 * Tensor, 2 * Tensor),
         new("LayerNorm", Size, [Matrix, Vector, Vector], x => x, Tensor, Tensor),
         new("LayerNormGrad", Size, [Matrix, Matrix, Vector, Statistics, Statistics], x => x, 2 * Tensor, Tensor),
+        new("LayerNormGradWithValue", Size, [Matrix, Matrix, Vector, Statistics, Statistics, Vector], x => x, 2 * Tensor, 2 * Tensor),
         new("Gelu", Size, [Matrix], x => x, Tensor, Tensor),
         new("GeluGrad", Size, [Matrix, Matrix], x => x, 2 * Tensor, Tensor),
         new("GeluGradWithValue", Size, [Matrix, Matrix], x => x, 2 * Tensor, 2 * Tensor),

@@ -13,7 +13,7 @@ internal static class MemoryReport
         {now:yyyy-MM-dd}. {Machine.Current}. The real runner as a process of its own, its largest resident memory as the system counts it (everything: .NET, ONNX Runtime,
         state, activations, validation, checkpoint); threads: {options.Threads}. Quickstart's config, 24 steps with validations and checkpoints: {result.Quickstart.PeakBytes / 1e6:F0} MB
         (`train --plan` predicts {result.Quickstart.PredictedBytes / 1e6:F0}). The same model in three depths with micro-batches of 8 × 256 tokens, {options.Steps} steps, the first {MemorySuite.WarmUp} not timed.
-        `selective` computes norms, activations and rotations again in the backward pass, `block` everything but the input of each block.
+        `selective` computes norms, activations and rotations again in the backward pass, where their gradients do not give the values in any case, `block` everything but the input of each block.
         Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
         | layers | activation_checkpointing | peak resident MB | of none | predicted MB | off by | step ms | of none | loss after {options.Steps} steps |

@@ -22,6 +22,31 @@ public sealed class RegainedValuesTests
         Assert.All(gradients, n => Assert.Equal("AccumulatedProduct", Assert.Single(Readers(step, n.Outputs[^1])).Op));
     }
 
+    /// <summary>Of the two norms of a block; the last one is read by the loss, which has its weight's gradient itself.</summary>
+    [Theory]
+    [InlineData("gpt2-tiny", "LayerNorm")]
+    [InlineData("llama-tiny", "RmsNorm")]
+    public void ValueOfANorm_IsGivenAgainByItsGradient(string name, string norm)
+    {
+        using var model = new RecordedModel(name);
+        Graph step = Step(model.Config, new());
+        Node[] gradients = [.. step.Nodes.Where(n => n.Op == $"{norm}GradWithValue")];
+        Assert.Equal(2 * model.Config.Layers, gradients.Length);
+        Assert.Single(step.Nodes, n => n.Op == $"{norm}Grad");
+        Assert.All(gradients, n => Assert.All(Readers(step, n.Outputs[^1]), reader => Assert.Equal("AccumulatedProduct", reader.Op)));
+        Assert.All(step.Nodes.Where(n => n.Op == norm), n => Assert.DoesNotContain(Readers(step, n.Output), reader => reader.Op == "AccumulatedProduct"));
+    }
+
+    /// <summary>The products of all blocks of the decoder read what the encoder's last norm gave; its gradient comes after theirs.</summary>
+    [Fact]
+    public void ValueThatManyBlocksRead_IsKept()
+    {
+        ModelConfig config = TinyModel.T5().Config;
+        Graph step = Step(config, new());
+        Node last = step.Nodes.Where(n => n.Op == "RmsNorm").MaxBy(n => Readers(step, n.Output).Length)!;
+        Assert.True(Readers(step, last.Output).Count(n => n.Op == "AccumulatedProduct") >= config.Layers);
+    }
+
     /// <summary>The product reads a rounded copy, which the gradient does not give; what is computed again would not be needed then.</summary>
     [Fact]
     public void OfRoundedProducts_NothingIsRegained()

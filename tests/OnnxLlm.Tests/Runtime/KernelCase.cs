@@ -32,6 +32,11 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
             () => [Of(Y), Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Rstd, Rows, 1)],
             () => NormReference.RmsNormGrad(Y, X, Weight, Rstd),
             1e-6),
+        ["RmsNormGradWithValue"] = new(
+            KernelHarness.Node("RmsNormGradWithValue"),
+            () => [Of(Y), Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Rstd, Rows, 1)],
+            () => [.. NormReference.RmsNormGrad(Y, X, Weight, Rstd), NormReference.Applied(X, Weight, new float[Width], new float[Rows], Rstd)],
+            1e-6),
         ["LayerNorm"] = new(
             KernelHarness.Node("LayerNorm", ("epsilon", 1e-5f)),
             () => [Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Bias, Width)],
@@ -51,6 +56,11 @@ internal sealed record KernelCase(OneNode Node, Func<TensorBuffer[]> Inputs, Fun
             KernelHarness.Node("LayerNormGrad"),
             () => [Of(Y), Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Mean, Rows, 1), TensorBuffer.Of(Rstd, Rows, 1)],
             () => NormReference.LayerNormGrad(Y, X, Weight, Mean, Rstd),
+            1e-6),
+        ["LayerNormGradWithValue"] = new(
+            KernelHarness.Node("LayerNormGradWithValue"),
+            () => [Of(Y), Of(X), TensorBuffer.Of(Weight, Width), TensorBuffer.Of(Mean, Rows, 1), TensorBuffer.Of(Rstd, Rows, 1), TensorBuffer.Of(Bias, Width)],
+            () => [.. NormReference.LayerNormGrad(Y, X, Weight, Mean, Rstd), NormReference.Applied(X, Weight, Bias, Mean, Rstd)],
             1e-6),
         ["ScatterAddRows"] = new(
             KernelHarness.Node("ScatterAddRows"), () => [Of(X), TensorBuffer.Of(Ids, Rows), Of(Y)], () => [ScatterReference.AddRows(X, Ids, Y)], 3e-7),

@@ -89,8 +89,16 @@ public sealed class MatrixProductTests
         long height = ProductTile.Rows<PortableLanes>(), width = ProductTile.Width<PortableLanes>();
         ProductArguments x = new()
         {
-            M = m, N = n, K = k, TransposeA = transposeA, LeftFirst = transposeA && leftFirst, RightInParts = !transposeA && leftFirst,
-            TileRows = height, TileWidth = width, Panels = ProductPacking.Panels(n, width), Steps = k,
+            M = m,
+            N = n,
+            K = k,
+            TransposeA = transposeA,
+            LeftFirst = transposeA && leftFirst,
+            RightInParts = !transposeA && leftFirst,
+            TileRows = height,
+            TileWidth = width,
+            Panels = ProductPacking.Panels(n, width),
+            Steps = k,
         };
         ProductParts.Divide(&x);
         long parts = x.RowParts * x.ColumnParts, most = leftFirst ? ProductPacking.Panels(n, width) : ProductPacking.Panels(m, height) / 2;

@@ -54,5 +54,9 @@ internal static class NormReference
         return [dx, dweight, dbias];
     }
 
+    /// <returns>y of statistics that are known</returns>
+    public static double[] Applied(float[] x, float[] weight, float[] bias, float[] mean, float[] rstd) =>
+        [.. x.Select((value, i) => ((double)value - mean[i / weight.Length]) * rstd[i / weight.Length] * weight[i % weight.Length] + bias[i % weight.Length])];
+
     private static IEnumerable<double> Row(float[] values, int row, int width) => values.Skip(row * width).Take(width).Select(value => (double)value);
 }

@@ -134,7 +134,7 @@ public sealed class RunnerProcessTests : IDisposable
     [Fact]
     public void MemoryLimit_IsKept_BySmallerPieces()
     {
-        using var training = Start(Train("steps=8", "model.intermediate_size=512", "micro_batch=8", "memory_limit_mb=2", "evaluate_tokens=128"));
+        using var training = Start(Train("steps=8", "model.intermediate_size=768", "micro_batch=8", "memory_limit_mb=2", "evaluate_tokens=128"));
         var output = training.StandardOutput.ReadToEnd();
         Assert.True(training.WaitForExit(Patience));
         Assert.Equal(ExitCodes.Finished, training.ExitCode);
