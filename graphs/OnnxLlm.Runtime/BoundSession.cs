@@ -28,6 +28,7 @@ public sealed class BoundSession : IDisposable
         _gate = owner.Device.IsCuda ? CudaRuntime.Of(owner.Device).Gate : null;
         using CudaGate.Hold held = Together();
         _binding = session.CreateIoBinding();
+        if (owner.GivesBackMemory) _options.AddRunConfigEntry("memory.enable_memory_arena_shrinkage", "cpu:0");
         if (!owner.Device.IsCuda) return;
         _options.AddRunConfigEntry("disable_synchronize_execution_providers", "1");
         _captures = captureId > 0;

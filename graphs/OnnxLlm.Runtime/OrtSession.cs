@@ -41,7 +41,8 @@ public sealed class OrtSession : IDisposable
 
     private OrtSession(string name, SessionSettings settings, Func<SessionOptions, InferenceSession> load, ExternalWeights? weights = null)
     {
-        (Device, _captures, _weights) = (settings.Device, settings.Capture && settings.Device.IsCuda, weights);
+        (Device, GivesBackMemory, _captures, _weights) = (settings.Device, settings.GivesBackMemory, settings.Capture && settings.Device.IsCuda, weights);
+        if (GivesBackMemory) NativeHeap.KeepLargeBlocksApart();
         using CudaGate.Hold held = GateOf(Device);
         using SessionOptions options = Options(settings);
         try
@@ -69,6 +70,9 @@ public sealed class OrtSession : IDisposable
 
     /// <summary>Where it computes; the buffers that are bound to it lie there too.</summary>
     public Device Device { get; }
+
+    /// <inheritdoc cref="SessionSettings.GivesBackMemory"/>
+    internal bool GivesBackMemory { get; }
 
     public IReadOnlyList<TensorInfo> Inputs { get; }
 

@@ -45,6 +45,9 @@ public sealed record SessionSettings
     /// <summary>The most bytes that activations of all sessions with this setting take together; 0 = no limit. Exceeding it is an error of the run.</summary>
     public long MemoryLimit { get; init; }
 
+    /// <summary>When a run ends, the memory of its activations goes back to the system, which takes the next run some time to get again. For sessions that take turns with something that needs it meanwhile. CPU only.</summary>
+    public bool GivesBackMemory { get; init; }
+
     /// <summary>Idle workers spin for a moment before they sleep: faster steps, at the price of other programs' time.</summary>
     public bool Spinning { get; init; } = true;
 

@@ -9,6 +9,9 @@ namespace OnnxLlm.Graphs.Training;
 /// </summary>
 public sealed record OptimizerParts(Graph Norm, ImmutableArray<Graph> Updates)
 {
+    /// <summary>All of them, in the order in which they run.</summary>
+    public IEnumerable<Graph> Graphs => Updates.Prepend(Norm);
+
     /// <summary>Consecutive parameters whose states take at most <paramref name="stateBytes"/> together, or a single larger one, make a piece.</summary>
     public static OptimizerParts Of(TrainingSetup setup, long stateBytes)
     {

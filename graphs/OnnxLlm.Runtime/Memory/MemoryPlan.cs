@@ -21,7 +21,7 @@ public sealed record PlannedRun(TrainingGraphs Graphs, int Threads)
     /// <summary>Where the optimizer's state is kept out of memory: the graphs that bring it in a part at a time.</summary>
     public OptimizerParts? Offloaded { get; init; }
 
-    internal IEnumerable<Graph> Optimizer => Offloaded is { } parts ? parts.Updates.Prepend(parts.Norm) : [Graphs.Optimizer];
+    internal IEnumerable<Graph> Optimizer => Offloaded?.Graphs ?? [Graphs.Optimizer];
 
     internal IEnumerable<Graph> Sessions => [Graphs.Step, Graphs.Evaluation, .. Optimizer, .. Auxiliary];
 }
@@ -44,15 +44,17 @@ public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
         var graphs = run.Graphs;
         var steps = run.OtherSteps.Add(graphs.Step);
         MemoryItem[] auxiliary = run.Auxiliary.IsEmpty ? [] : [new("statistics and samples", run.Auxiliary.Sum(Activations.Peak))];
+        long state = run.Optimizer.Max(StateOf), temporaries = run.Optimizer.Sum(Activations.Peak), step = steps.Max(Activations.Peak), validation = Activations.Peak(graphs.Evaluation);
+
+        // Sessions keep what they needed once, but where state is brought in by parts they give it back.
+        MemoryItem[] turns = run.Offloaded is null
+            ? [new("optimizer state", state), new("activations of a step", step), new("activations of a validation", validation), .. auxiliary, new("temporaries of an update", temporaries)]
+            : [new("activations or optimizer state", Math.Max(Math.Max(step, validation), state + temporaries)), .. auxiliary];
         return new(
         [
             new("weights", graphs.Parameters.Sum(p => p.Count) * sizeof(float)),
             new("gradients", graphs.Trainable.Sum(p => p.Count) * sizeof(float)),
-            new(run.Offloaded is null ? "optimizer state" : "optimizer state, largest part", run.Optimizer.Max(StateOf)),
-            new("activations of a step", steps.Max(Activations.Peak)),
-            new("activations of a validation", Activations.Peak(graphs.Evaluation)),
-            .. auxiliary,
-            new("temporaries of an update", run.Optimizer.Sum(Activations.Peak)),
+            .. turns,
             new("scratch of kernels", KernelScratch.Peak(run.Sessions.Concat(run.OtherSteps), run.Threads)),
             new("program and runtime", Program + PerNode * run.Sessions.Sum(g => g.Nodes.Length)),
         ]);

@@ -35,9 +35,10 @@ internal static class TrainCommand
         var folder = new Argument<string>("folder");
         var steps = new Argument<int>("steps");
         var profile = new Option<string?>("--profile");
-        var command = new Command("train-worker") { folder, steps, profile };
+        var offload = new Option<bool>("--offload");
+        var command = new Command("train-worker") { folder, steps, profile, offload };
         command.Hidden = true;
-        command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), TimeProvider.System).Run(parsed.GetValue(steps)));
+        command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), parsed.GetValue(offload), TimeProvider.System).Run(parsed.GetValue(steps)));
         return command;
     }
 }

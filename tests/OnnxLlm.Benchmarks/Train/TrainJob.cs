@@ -38,9 +38,15 @@ internal sealed record TrainJob
         TiedEmbeddings = true,
     };
 
-    public TrainingGraphs Graphs() => TrainingGraphs.Create(
-        Model, new TrainingShape(Batch, Time),
-        new OptimizerSettings { Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon, WeightDecay = WeightDecay, ClipNorm = ClipNorm });
+    [JsonIgnore]
+    public TrainingSetup Setup => new()
+    {
+        Model = Model,
+        Shape = new TrainingShape(Batch, Time),
+        Optimizer = new OptimizerSettings { Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon, WeightDecay = WeightDecay, ClipNorm = ClipNorm },
+    };
+
+    public TrainingGraphs Graphs() => TrainingGraphs.Create(Setup);
 
     public static TrainJob Of(TrainSize size, int threads) => new()
     {

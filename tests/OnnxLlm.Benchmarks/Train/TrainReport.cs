@@ -21,6 +21,7 @@ internal static class TrainReport
         |---|---|---|---|---|
         {Row(result, result.Peer)}
         {Row(result, result.Ours)}
+        {Row(result, Side.Of([result.Offloaded]) with { About = "the same, `optimizer_offload: disk`, one run" })}
         | **ours / peer** | **{result.TimeRatio:F2}** ({result.MinimumRatio:F2}) | | | **{result.Ours.PeakBytes / result.Peer.PeakBytes:F2}** |
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}

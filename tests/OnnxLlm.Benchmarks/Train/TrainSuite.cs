@@ -39,13 +39,19 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     {
         var machine = new QuietMachine(time, options.Threads, output);
         IReadOnlyList<Round<WorkerRun>> rounds = Alternation.Run(options.Rounds, machine, () => Logged(Peer(folder)), () => Logged(Ours(folder)));
-        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
+        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, Offloaded(folder), options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
     }
 
     private WorkerRun Exact(string folder)
     {
         output.WriteLine("  the same in double precision, for the losses");
         return Peer(folder, "--double").Run();
+    }
+
+    private WorkerRun Offloaded(string folder)
+    {
+        output.WriteLine("  the optimizer's state in a file");
+        return Logged(Ours(folder, options.Steps, "--offload"));
     }
 
     private IReadOnlyList<OperatorTime> Profile(string folder)

@@ -4,11 +4,11 @@ using OnnxLlm.Runtime;
 namespace OnnxLlm.Benchmarks.Train;
 
 /// <summary>Our side as a process of its own; its lines and its end are those of peers/train_gpt2.py.</summary>
-internal sealed class TrainWorker(string folder, string? profilePrefix, TimeProvider time)
+internal sealed class TrainWorker(string folder, string? profilePrefix, bool offload, TimeProvider time)
 {
     public int Run(int steps)
     {
-        using var model = new TrainedModel(TrainJob.Read(folder), folder, profilePrefix);
+        using var model = new TrainedModel(TrainJob.Read(folder), folder, profilePrefix, offload);
         Say(new WorkerLine { About = $"OnnxLlm, ONNX Runtime {OrtSession.RuntimeVersion}" });
         for (int step = 1; step <= steps; step++)
         {

@@ -11,21 +11,29 @@ namespace OnnxLlm.Benchmarks.Train;
 /// </summary>
 internal sealed class TrainedModel : IDisposable
 {
-    private readonly Dictionary<string, TensorBuffer> _buffers = [];
-    private readonly OrtSession _step, _optimizer;
-    private readonly BoundSession _boundStep, _boundOptimizer;
-    private readonly TensorBuffer _ids, _labels;
+    /// <summary>As the runner has it.</summary>
+    private const long PartBytes = 32 << 20;
 
-    public TrainedModel(TrainJob job, string folder, string? profilePrefix)
+    private readonly Dictionary<string, TensorBuffer> _buffers = [];
+    private readonly OrtSession _step;
+    private readonly BoundSession _boundStep;
+    private readonly IReadOnlyList<Update> _updates;
+    private readonly TensorBuffer _ids, _labels;
+    private readonly MappedTensors? _moments;
+
+    /// <param name="offload">Keeps the moments in a mapped file of the folder and updates part by part, as `optimizer_offload: disk` does.</param>
+    public TrainedModel(TrainJob job, string folder, string? profilePrefix, bool offload)
     {
         TrainingGraphs graphs = job.Graphs();
         (_ids, _labels) = ReadBatches(folder);
+        _moments = offload ? Mapped(graphs.Parameters, folder) : null;
         AddScalars(job);
         AddState(graphs.Parameters, folder);
         _step = Session(graphs.Step, job, profilePrefix, "step");
-        _optimizer = Session(graphs.Optimizer, job, profilePrefix, "optimizer");
         _boundStep = Bind(_step, graphs.StepInPlace);
-        _boundOptimizer = Bind(_optimizer, graphs.OptimizerInPlace);
+        _updates = offload
+            ? [.. OptimizerParts.Of(job.Setup, PartBytes).Graphs.Select(graph => Part(graph, OptimizerParts.InPlaceOf(graph), job, null))]
+            : [Part(graphs.Optimizer, graphs.OptimizerInPlace, job, profilePrefix)];
     }
 
     /// <summary>Forward, backward, clipping and update on the next batch; returns the loss before the update.</summary>
@@ -36,16 +44,21 @@ internal sealed class TrainedModel : IDisposable
         _buffers["labels"].CopyFrom(_labels.Rows(batch, 1));
         _buffers["step"].Span<long>()[0] = number;
         _boundStep.Run();
-        _boundOptimizer.Run();
+        foreach (Update update in _updates)
+        {
+            update.Bound.Run();
+            _moments?.Release(update.InPlace.Where(_moments.Contains));
+        }
         return _buffers["loss"].Span<float>()[0];
     }
 
-    public IReadOnlyList<string> EndProfiling() => [_step.EndProfiling(), _optimizer.EndProfiling()];
+    public IReadOnlyList<string> EndProfiling() => [_step.EndProfiling(), .. _updates.Select(update => update.Session.EndProfiling())];
 
     public void Dispose()
     {
-        foreach (IDisposable owned in (IDisposable[])[_boundStep, _boundOptimizer, _step, _optimizer, _ids, _labels, .. _buffers.Values])
+        foreach (IDisposable owned in (IDisposable[])[_boundStep, .. _updates.SelectMany(update => (IDisposable[])[update.Bound, update.Session]), _step, _ids, _labels, .. _buffers.Values])
             owned.Dispose();
+        _moments?.Dispose();
     }
 
     private static (TensorBuffer Ids, TensorBuffer Labels) ReadBatches(string folder)
@@ -75,13 +88,23 @@ internal sealed class TrainedModel : IDisposable
         foreach (ParameterInfo parameter in parameters)
         {
             foreach (string name in (string[])[parameter.Name, parameter.GradientBuffer, parameter.FirstMoment, parameter.SecondMoment])
-                _buffers[name] = TensorBuffer.Zeros(ElementType.Float, parameter.Shape.AsSpan());
+                _buffers[name] = _moments?.Contains(name) is true ? _moments[name] : TensorBuffer.Zeros(ElementType.Float, parameter.Shape.AsSpan());
             weights.Read(parameter.Name, _buffers[parameter.Name]);
         }
     }
 
-    private static OrtSession Session(Graph graph, TrainJob job, string? profilePrefix, string name) =>
-        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, SpinningBetweenRuns = false, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
+    private static MappedTensors Mapped(IEnumerable<ParameterInfo> parameters, string folder) => MappedTensors.Create(
+        Path.Combine(folder, "optimizer-state.safetensors"),
+        [.. parameters.SelectMany(p => (SafetensorsEntry[])[new(p.FirstMoment, ElementType.Float, p.Shape), new(p.SecondMoment, ElementType.Float, p.Shape)])]);
+
+    private Update Part(Graph graph, IEnumerable<(string Input, string Output)> inPlace, TrainJob job, string? profilePrefix)
+    {
+        OrtSession session = Session(graph, job, profilePrefix, "optimizer");
+        return new(session, Bind(session, inPlace), [.. inPlace.Select(pair => pair.Input)]);
+    }
+
+    private OrtSession Session(Graph graph, TrainJob job, string? profilePrefix, string name) =>
+        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, SpinningBetweenRuns = false, GivesBackMemory = _moments is not null, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
 
     private BoundSession Bind(OrtSession session, IEnumerable<(string Input, string Output)> inPlace)
     {
@@ -93,4 +116,8 @@ internal sealed class TrainedModel : IDisposable
             bound.Output(output.Name, _buffers[inputs.GetValueOrDefault(output.Name, output.Name)]);
         return bound;
     }
+
+    /// <summary>The optimizer, or a part of it.</summary>
+    /// <param name="InPlace">The inputs that it updates.</param>
+    private sealed record Update(OrtSession Session, BoundSession Bound, IReadOnlyList<string> InPlace);
 }

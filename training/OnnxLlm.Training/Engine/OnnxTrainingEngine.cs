@@ -31,6 +31,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null, Offload? offload = null)
     {
+        settings = settings with { GivesBackMemory = offload is not null };     // activations and state are not needed at the same time
         (_parameters, _shape, _settings) = (graphs.Parameters, shape, settings);
         Tensors = new TrainingTensors(graphs, settings.Device, offload?.File);
         (_lossScale, _loss) = (Scalar(ElementType.Float), Scalar(ElementType.Float));

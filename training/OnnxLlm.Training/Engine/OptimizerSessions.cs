@@ -20,7 +20,7 @@ internal sealed class OptimizerSessions : IDisposable
     /// <param name="tensor">The tensor bound to an input or output.</param>
     /// <param name="release">Called with the names of the tensors that a part has updated.</param>
     public static OptimizerSessions InParts(OptimizerParts parts, SessionSettings settings, Func<string, TensorBuffer> tensor, Action<IEnumerable<string>> release) =>
-        new([.. parts.Updates.Prepend(parts.Norm).Select(graph => new Part(graph, OptimizerParts.InPlaceOf(graph), settings, tensor, release))]);
+        new([.. parts.Graphs.Select(graph => new Part(graph, OptimizerParts.InPlaceOf(graph), settings, tensor, release))]);
 
     public void Run()
     {
