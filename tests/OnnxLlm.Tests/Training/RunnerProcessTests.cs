@@ -131,10 +131,12 @@ public sealed class RunnerProcessTests : IDisposable
     }
 
     /// <summary>A real limit: the runtime's arena may hold one megabyte.</summary>
-    [Fact]
-    public void MemoryLimit_IsKept_BySmallerPieces()
+    [Theory]
+    [InlineData("none")]
+    [InlineData("disk")]
+    public void MemoryLimit_IsKept_BySmallerPieces(string offload)
     {
-        using var training = Start(Train("steps=8", "model.intermediate_size=768", "micro_batch=8", "memory_limit_mb=2", "evaluate_tokens=128"));
+        using var training = Start(Train("steps=8", "model.intermediate_size=768", "micro_batch=8", "memory_limit_mb=2", "evaluate_tokens=128", $"optimizer_offload={offload}"));
         var output = training.StandardOutput.ReadToEnd();
         Assert.True(training.WaitForExit(Patience));
         Assert.Equal(ExitCodes.Finished, training.ExitCode);
