@@ -134,7 +134,7 @@ internal sealed class InferenceEngine : IDisposable
             var samples = _steps.Run(plan);
             if (plan.Draft.Length == 0) _governor.Observe(plan.Decode.Count, plan.Prefill?.Length ?? 0, _time.GetElapsedTime(begin).TotalSeconds);
             var ended = _scheduler.Commit(plan, samples);
-            Judge(ended);
+            if (plan.Tokens > 0) Judge(ended);
             Volatile.Write(ref _running, _scheduler.Running);
             Publish(samples, ended);
         }

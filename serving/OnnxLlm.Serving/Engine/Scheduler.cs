@@ -25,7 +25,8 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
 
     public int Running => _pool.Count;
 
-    public bool HasWork => Waiting > 0 || Running > 0;
+    /// <summary>Sequences are here, or what those that have ended leave to do: while nobody asks is the best time to keep it.</summary>
+    public bool HasWork => Waiting > 0 || Running > 0 || _transfers.Count > 0;
 
     /// <summary>Sequences decoded in the next step.</summary>
     public int Decoding => _pool.Decoding;

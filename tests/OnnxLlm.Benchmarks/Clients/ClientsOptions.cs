@@ -5,7 +5,7 @@ namespace OnnxLlm.Benchmarks.Clients;
 /// <param name="Counts">Clients at a time, each number with a server and step loops of its own.</param>
 /// <param name="Prompt">Tokens of each prompt.</param>
 /// <param name="Tokens">Tokens of each answer.</param>
-/// <param name="Rounds">Turns of each side.</param>
+/// <param name="Rounds">Turns of each side with the most clients; with fewer, whose turns are shorter, there are more: <see cref="RoundsOf"/>.</param>
 /// <param name="Threads">Threads of the forward pass.</param>
 /// <param name="PeerRounds">Rounds in which other runtimes' step loops run as well, the first ones: they take most of the time, and are far behind.</param>
 /// <param name="Report">The document whose section is rewritten, or null.</param>
@@ -14,11 +14,11 @@ internal sealed record ClientsOptions(string? Models, IReadOnlyList<int> Counts,
     /// <summary>Tokens of an answer that only warms up.</summary>
     public const int WarmUpTokens = 8;
 
-    /// <summary>Answers before the measured ones: until the prefix cache is full, what it takes is fresh memory, which the system clears page by page.</summary>
-    public const int WarmUpAnswers = 30;
+    /// <summary>Answers that each client asks for in a turn, one after the other.</summary>
+    public const int Answers = 2;
 
-    private const int FewestAnswers = 2, AnswersOfOne = 4;
+    private const int MostTurns = 16;       // of fewer clients, for one of the most
 
-    /// <summary>Answers that each of some clients asks for in a turn, one after the other.</summary>
-    public static int Answers(int clients) => Math.Max(FewestAnswers, AnswersOfOne / clients);
+    /// <summary>Every number of clients is measured for about as long: one short turn is at the mercy of the moment.</summary>
+    public int RoundsOf(int clients) => Rounds * Math.Min(MostTurns, Counts.Max() / clients);
 }

@@ -27,7 +27,7 @@ internal sealed class LoopSide : ClientsSide
     public LoopSide(ClientsOptions options, string runtime, string model, int batch) : base(runtime)
     {
         (_options, _batch) = (options, batch);
-        _turns = new PeerTurns(runtime, model, options.Prompt, options.Tokens, options.Threads, batch, ClientsOptions.Answers(batch));
+        _turns = new PeerTurns(runtime, model, options.Prompt, options.Tokens, options.Threads, batch, ClientsOptions.Answers);
     }
 
     public override ClientsRun Turn()
@@ -58,7 +58,7 @@ internal sealed class ServerSide : ClientsSide
         _server = ServerProcess.Start(package, options.Threads, "--slots", Text(count), "--max-length", Text(options.Prompt + options.Tokens));
         _http = new HttpClient { BaseAddress = _server.Address };
         _clients = new ClientsJob(_server.Address, Path.GetFileName(package), Tokenizer.Load(package).VocabularySize, options.Prompt, options.Tokens, count, Seed: count).Worker().Begin();
-        for (int answers = 0; answers < ClientsOptions.WarmUpAnswers; answers += count * ClientsOptions.Answers(count)) _clients.Next();
+        FillPrefixCache();
     }
 
     public override ClientsRun Turn()
@@ -81,6 +81,19 @@ internal sealed class ServerSide : ClientsSide
         _clients.Dispose();
         _http.Dispose();
         _server.Dispose();
+    }
+
+    /// <summary>Until the prefix cache is full, what it takes is fresh memory, which the system clears page by page.</summary>
+    private void FillPrefixCache()
+    {
+        double before, kept = 0;
+        do
+        {
+            before = kept;
+            _clients.Next();
+            kept = Scrape().PrefixBytes;
+        }
+        while (kept > before);
     }
 
     private SoakSample Scrape() => SoakSample.Of(_http.GetStringAsync("/metrics").GetAwaiter().GetResult(), minutes: 0);

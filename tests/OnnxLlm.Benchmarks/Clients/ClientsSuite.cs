@@ -34,7 +34,7 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         ClientsSide[] others = [.. peers.Select(peer => new LoopSide(options, peer.Key, peer.Value, count))];
         try
         {
-            return [.. Enumerable.Range(0, options.Rounds).Select(round => Round([bare, server, .. round < options.PeerRounds ? others : []], count, backwards: round % 2 == 1))];
+            return [.. Enumerable.Range(0, options.RoundsOf(count)).Select(round => Round([bare, server, .. round < options.PeerRounds ? others : []], count, backwards: round % 2 == 1))];
         }
         finally
         {

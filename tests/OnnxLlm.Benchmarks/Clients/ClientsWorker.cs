@@ -46,10 +46,9 @@ internal sealed class ClientsWorker : IDisposable
         return WorkerTurns.Take(() =>
         {
             long begin = _time.GetTimestamp();
-            int answers = ClientsOptions.Answers(_job.Clients);
-            Together(client => [.. Enumerable.Range(1, answers).Select(answer => Ask(client, answer, _clients[client].Prompts.Next(), begin))]);
+            Together(client => [.. Enumerable.Range(1, ClientsOptions.Answers).Select(answer => Ask(client, answer, _clients[client].Prompts.Next(), begin))]);
             _first.Ask(Known());        // what comes behind it finds its prompt in the prefix cache
-            Together(client => [Ask(client, answers + 1, Known(), begin) with { Steady = true }]);
+            Together(client => [Ask(client, ClientsOptions.Answers + 1, Known(), begin) with { Steady = true }]);
         });
     }
 

@@ -32,8 +32,9 @@ public sealed class SoakMeasuringTests
             onnxllm_num_requests_running{model_name="a"} 2
             onnxllm_num_requests_waiting{model_name="a"} 1
             onnxllm_generation_tokens_total{model_name="a"} 9
+            onnxllm_prefix_cache_bytes{model_name="a"} 7
             """;
-        Assert.Equal(new SoakSample(0.5, 123, 45, 678, 2, 1, 9), SoakSample.Of(scrape, 0.5));
+        Assert.Equal(new SoakSample(0.5, 123, 45, 678, 2, 1, 9, 7), SoakSample.Of(scrape, 0.5));
         Assert.Throws<BenchmarkException>(() => SoakSample.Of("", 0));
     }
 
@@ -78,7 +79,7 @@ public sealed class SoakMeasuringTests
 
     private static SoakResult Result(IReadOnlyList<SoakSample> samples) => new(new SoakCounts(), samples, Reloads: 0, FailedReloads: 0, samples[^1]);
 
-    private static SoakSample Sample(double minutes, double megabytes) => new(minutes, megabytes * 1e6, Heap: 6e6, Allocated: 0, Running: 0, Waiting: 0, Tokens: 0);
+    private static SoakSample Sample(double minutes, double megabytes) => new(minutes, megabytes * 1e6, Heap: 6e6, Allocated: 0, Running: 0, Waiting: 0, Tokens: 0, PrefixBytes: 0);
 
     private static ArrivalsRun Run(int streams, double busy) => new(streams, [.. Enumerable.Repeat(10.0, 20)], [.. Enumerable.Repeat(busy, 20)], 1000, 0);
 }

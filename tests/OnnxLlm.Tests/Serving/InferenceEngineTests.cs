@@ -114,6 +114,33 @@ public sealed class InferenceEngineTests
         Assert.True(engine.Health.IsHealthy);
     }
 
+    /// <summary>The next request need not wait for it.</summary>
+    [Fact]
+    public async Task Prefix_OfAnAnswer_IsKeptBeforeAnybodyAsksAgain()
+    {
+        var model = new NoiseModel();
+        var kept = new TaskCompletionSource();
+        model.AfterTransfer = _ => kept.TrySetResult();
+        using var engine = Engine(model, new() { ShortestPrefix = 2 });
+        await AnswerAsync(engine, [1, 2, 3], 4);
+        await kept.Task.WaitAsync(Patience);
+    }
+
+    /// <summary>After a fault what is kept is dropped. That is no pass of the model, so it says nothing of its health.</summary>
+    [Fact]
+    public async Task Fault_WithSomethingKept_LeavesTheEngineUnhealthyOnceThatIsDropped()
+    {
+        var model = new NoiseModel();
+        using var engine = Engine(model, new() { ShortestPrefix = 2 });
+        await AnswerAsync(engine, [1, 2, 3], 4);
+        model.BeforePass = () => throw new InvalidOperationException("injected");
+        var dropped = new TaskCompletionSource();
+        model.AfterTransfer = kind => _ = kind == TransferKind.Drop && dropped.TrySetResult();
+        await Assert.ThrowsAsync<InvalidOperationException>(() => AnswerAsync(engine, [9], 4));
+        await dropped.Task.WaitAsync(Patience);
+        Assert.False(SpinWait.SpinUntil(() => engine.Health.IsHealthy, TimeSpan.FromMilliseconds(100)));
+    }
+
     [Fact]
     public async Task Fault_ThreeTimesInARow_EndsTheEngine()
     {

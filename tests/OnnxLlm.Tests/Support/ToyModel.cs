@@ -31,6 +31,9 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
     /// <summary>Runs on the engine's thread before each forward pass; a test may wait in it, or throw.</summary>
     public Action? BeforePass { get; set; }
 
+    /// <summary>Runs on the engine's thread once something was kept beside the slots, or dropped there.</summary>
+    public Action<TransferKind>? AfterTransfer { get; set; }
+
     public int PrefillPasses { get; private set; }
 
     public int DecodePasses { get; private set; }
@@ -134,6 +137,7 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
     {
         if (length > _held[slot]) throw new InvalidOperationException($"Slot {slot} holds {_held[slot]} positions, not {length}.");
         Entries.Add(entry, _slots[slot][..length]);
+        AfterTransfer?.Invoke(TransferKind.Save);
     }
 
     public void Load(int entry, int length, int slot)
@@ -142,7 +146,11 @@ internal abstract class ToyModel(int slots, int maxLength, int vocabularySize) :
         _held[slot] = length;
     }
 
-    public void Drop(int entry) => Entries.Remove(entry);
+    public void Drop(int entry)
+    {
+        Entries.Remove(entry);
+        AfterTransfer?.Invoke(TransferKind.Drop);
+    }
 
     public virtual void Dispose()
     {
