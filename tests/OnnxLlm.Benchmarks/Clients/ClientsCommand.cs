@@ -11,8 +11,8 @@ internal static class ClientsCommand
         var models = new Option<string?>("--models") { Description = "folder that keeps the model files (default: a temporary one)" };
         var counts = new Option<int[]>("--clients") { DefaultValueFactory = _ => [1, 4, 16, 32], AllowMultipleArgumentsPerToken = true, Description = "clients at a time" };
         Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 128, ClientsOptions.WarmUpTokens, "tokens of an answer");
-        Option<int> rounds = SuiteOptions.Number("--rounds", 8, 1, "turns of each side"), threads = SuiteOptions.Threads();
-        Option<int> peers = SuiteOptions.Number("--peer-rounds", 3, 0, "first turns in which llama.cpp and ONNX Runtime GenAI run as well, which npm ci --prefix tests/peers installs");
+        Option<int> rounds = SuiteOptions.Number("--rounds", 5, 1, "turns of each side with the most clients; with fewer there are more"), threads = SuiteOptions.Threads();
+        Option<int> peers = SuiteOptions.Number("--peer-rounds", 2, 0, "first turns in which llama.cpp and ONNX Runtime GenAI run as well, which npm ci --prefix tests/peers installs");
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();
         var command = new Command("clients", "Many clients' streams over HTTP against step loops at the same batch: ours, llama.cpp's and ONNX Runtime GenAI's.") { models, counts, prompt, tokens, rounds, peers, threads, report, quick };

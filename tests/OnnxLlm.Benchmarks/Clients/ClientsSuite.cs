@@ -21,7 +21,7 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
         using var temporary = new TemporaryFolder("clients");
         if (options.PeerRounds > 0) PeerLibrary.Require();
         string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder);
-        Dictionary<string, string> peers = options.PeerRounds > 0 ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = package } : [];
+        Dictionary<string, string> peers = options.PeerRounds > 0 ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = LargePackage.PlainIn(folder) } : [];
         var result = new ClientsResult(options.Counts.ToDictionary(count => count, count => Rounds(package, peers, count)));
         string section = ClientsReport.Section(result, options, MeasuredModel.Describe(package), CacheBytes(package), time.GetLocalNow());
         return new Publication("clients", section, result.OthersShare, result.Goals).To(output, options.Report);

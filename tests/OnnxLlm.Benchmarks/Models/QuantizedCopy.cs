@@ -27,7 +27,7 @@ internal static class QuantizedCopy
             ElementType.BFloat16 => CacheQuantizer.ToBFloat16(model),
             _ => model,
         };
-        string package = Path.Combine(folder, $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(source))}-int8{(cache == ElementType.BFloat16 ? "" : $"-{cache}-cache")}");
+        string package = PathOf(source, folder, cache);
         PackageWriter.Replace(package, partial =>
         {
             foreach (string name in manifest.Files.Keys.Except(Left)) File.Copy(Path.Combine(source, name), Path.Combine(partial, name));
@@ -36,4 +36,8 @@ internal static class QuantizedCopy
         });
         return package;
     }
+
+    /// <summary>Where the package of a float one is written.</summary>
+    public static string PathOf(string source, string folder, ElementType cache) =>
+        Path.Combine(folder, $"{Path.GetFileName(Path.TrimEndingDirectorySeparator(source))}-int8{(cache == ElementType.BFloat16 ? "" : $"-{cache}-cache")}");
 }

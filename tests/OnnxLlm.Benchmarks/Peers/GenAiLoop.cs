@@ -1,6 +1,6 @@
 namespace OnnxLlm.Benchmarks.Peers;
 
-/// <summary>ONNX Runtime GenAI on the same package, with a cache that past and present share.</summary>
+/// <summary>ONNX Runtime GenAI on a package of ours, with a cache that past and present share.</summary>
 internal sealed class GenAiLoop(GenAiModel model) : PeerLoop
 {
     private GenAiGenerator? _generator;

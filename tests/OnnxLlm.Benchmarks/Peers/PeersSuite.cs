@@ -5,7 +5,7 @@ using OnnxLlm.Benchmarks.Models;
 
 namespace OnnxLlm.Benchmarks.Peers;
 
-/// <summary>The same INT8 model in three runtimes, each in its own process, in turn: ours, ONNX Runtime GenAI on our package, llama.cpp on a GGUF of its shape.</summary>
+/// <summary>The same INT8 model in three runtimes, each in its own process, in turn: ours, ONNX Runtime GenAI on our package with a cache of floats, llama.cpp on a GGUF of its shape.</summary>
 internal sealed class PeersSuite(PeersOptions options, TimeProvider time, TextWriter output)
 {
     private readonly QuietMachine _machine = new(time, options.Threads, output);
@@ -15,7 +15,7 @@ internal sealed class PeersSuite(PeersOptions options, TimeProvider time, TextWr
     {
         using var temporary = new TemporaryFolder("peers");
         string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder), gguf = LargePackage.GgufIn(folder);
-        (string Runtime, string Model)[] sides = [(PeersWorker.Llama, gguf), (PeersWorker.GenAi, package), (PeersWorker.Own, package)];
+        (string Runtime, string Model)[] sides = [(PeersWorker.Llama, gguf), (PeersWorker.GenAi, LargePackage.PlainIn(folder)), (PeersWorker.Own, package)];
         _machine.Wait();
         using var limits = new LimitProbe(_machine, options.Threads, time);
         PeersRound[] rounds = [.. PeersResult.Batches.SelectMany(batch => Rounds(sides, batch, limits))];
