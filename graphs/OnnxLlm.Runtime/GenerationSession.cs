@@ -22,14 +22,21 @@ public sealed class GenerationSession : IDisposable
     /// <param name="slots">Sequences at a time.</param>
     /// <param name="maxLength">Positions of a slot, at most the model's own limit.</param>
     /// <param name="settings">How the session runs.</param>
-    public GenerationSession(ModelPackage package, int slots, int maxLength, SessionSettings settings)
+    /// <param name="mostCacheBytes">Keys and values of all slots take no more than this: there are fewer slots where they would.</param>
+    public GenerationSession(ModelPackage package, int slots, int maxLength, SessionSettings settings, long mostCacheBytes = long.MaxValue)
     {
         if (!package.Config.IsDecoder) throw new ModelRuntimeException($"{package.Folder} holds {package.Config.Kind} ({package.Config.ModelType}), which continues no text.");
         if (slots < 1) throw new ModelRuntimeException($"At least 1 slot is needed, got {slots}.");
         if (maxLength < 1 || maxLength > package.Config.MaxPositions)
             throw new ModelRuntimeException($"The length of a slot must be 1 to {package.Config.MaxPositions}, the model's limit; got {maxLength}.");
-        (Slots, MaxLength, VocabularySize) = (slots, maxLength, package.Config.VocabularySize);
         _model = GenerationModel.Open(package, settings, maxLength);
+        slots = (int)Math.Min(slots, mostCacheBytes / (KeyValueCache.PositionBytes(package.Config, _model.CacheType) * maxLength));
+        if (slots == 0)
+        {
+            _model.Dispose();
+            throw new ModelRuntimeException($"Keys and values of one sequence of {maxLength} tokens take {KeyValueCache.PositionBytes(package.Config, _model.CacheType) * maxLength / 1e6:F1} MB, more than the {mostCacheBytes / 1e6:F1} MB that they may take.");
+        }
+        (Slots, MaxLength, VocabularySize) = (slots, maxLength, package.Config.VocabularySize);
         _cache = new KeyValueCache(package.Config, slots, maxLength, settings.Device, _model.CacheType);
         _passes = _model.IsRagged ? new RaggedPasses(_model, _cache, package.Config, slots, maxLength) : new RowPasses(_model, _cache, package.Config, settings.Device, slots, maxLength);
         _best = new int[slots];

@@ -62,7 +62,10 @@ internal sealed class KeyValueCache : IDisposable
     }
 
     /// <summary>Bytes of one position of a slot.</summary>
-    internal long BytesPerPosition => 2L * _config.Layers * _config.KeyValueHeads * _config.HeadSize * _type.Size();
+    internal long BytesPerPosition => PositionBytes(_config, _type);
+
+    /// <summary>Bytes of keys and values of one position, whose elements are of a type.</summary>
+    internal static long PositionBytes(ModelConfig config, ElementType type) => 2L * config.Layers * config.KeyValueHeads * config.HeadSize * type.Size();
 
     /// <summary>Bytes that a copy of so many positions takes.</summary>
     internal long SnapshotBytes(int length) => _snapshots.BytesOf(length);

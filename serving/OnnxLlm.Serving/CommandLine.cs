@@ -12,13 +12,14 @@ internal static class CommandLine
     private static readonly Option<string[]> Model = new("--model") { Description = "Folder of a model package, or <name>=<folder>; may be given several times.", Required = true };
     private static readonly Option<string[]> Urls = new("--urls") { Description = "Addresses to listen on (default: http://127.0.0.1:8080)." };
     private static readonly Option<int> Slots = Number("--slots", 8, 1, 1024, "Sequences decoded together.");
+    private static readonly Option<int> KeyValueMegabytes = Number("--kv-cache-mb", 0, 0, 1 << 20, "Memory for keys and values of sequences decoded together: fewer are, where they would take more; 0 for no limit.");
     private static readonly Option<int?> MaxLength = new("--max-length") { Description = "Tokens of prompt and answer together (default: what the model was made for)." };
     private static readonly Option<string> Device = new("--device") { Description = "What computes: cpu, cuda, or cuda:N for the GPU of that number (default: ONNXLLM_DEVICE, else cpu).", DefaultValueFactory = _ => Environment.GetEnvironmentVariable("ONNXLLM_DEVICE") ?? "cpu" };
     private static readonly Option<string> Dtype = Word("--dtype", "On a GPU: the type of activations and cache (default: float16). bfloat16 is for models whose numbers float16 cannot hold.", "float16", "bfloat16");
     private static readonly Option<int> Threads = Number("--threads", 0, 0, 1024, "Threads of the forward pass; 0 for all cores.");
     private static readonly Option<int> PrefillChunk = Number("--prefill-chunk", 128, 1, 65536, "Prompt tokens read between two decodes; twice as many where nobody is held up, or others wait behind a short prompt.");
     private static readonly Option<int> Pace = Number("--pace-ms", 40, 0, 1000, "Tokens of a stream leave at most once in this time, together if there are several.");
-    private static readonly Option<int> PrefixMegabytes = Number("--prefix-cache-mb", 256, 0, 1 << 20, "Memory for beginnings of prompts that need not be read again; 0 for none.");
+    private static readonly Option<int> PrefixMegabytes = Number("--prefix-cache-mb", 256, 0, 1 << 20, "Memory for beginnings of prompts that need not be read again, and for answers that more urgent ones interrupt; 0 for none.");
     private static readonly Option<int> LatencyTarget = Number("--latency-target-ms", 0, 0, 60000, "Time between two tokens to aim at by decoding fewer sequences together; 0 for no aim.");
     private static readonly Option<int> Speculate = Number("--speculate", 0, 0, 64, "Tokens guessed ahead from the text so far while one answer is generated alone; 0 for none.");
     private static readonly Option<int> Queue = Number("--queue", 256, 1, 65536, "Sequences that may wait; more get 429.");
@@ -46,7 +47,7 @@ internal static class CommandLine
     {
         var command = new RootCommand("Serves a model package over an OpenAI-compatible HTTP API.")
         {
-            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, MaxLength, Device, Dtype, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, RequestTimeout, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
+            Model, Urls, ApiKey, AdminKey, KeyFile, Watch, Slots, KeyValueMegabytes, MaxLength, Device, Dtype, Threads, PrefillChunk, Pace, PrefixMegabytes, LatencyTarget, Speculate, Queue, ChatTemplate, Name, Alias, CacheMegabytes, DrainSeconds, RequestTimeout, MaxChoices, MaxConnections, OpenMetrics, MetricsAliases,
             NoPlayground, Otlp, ContentFilter, Redis,
         };
 
@@ -68,6 +69,7 @@ internal static class CommandLine
             Models = [.. parsed.GetRequiredValue(Model)],
             WatchSeconds = parsed.GetValue(Watch),
             Slots = parsed.GetValue(Slots),
+            KeyValueBytes = parsed.GetValue(KeyValueMegabytes) is > 0 and var megabytes ? (long)megabytes << 20 : long.MaxValue,
             MaxLength = parsed.GetValue(MaxLength),
             Device = parsed.GetValue(Device)!,
             Dtype = parsed.GetValue(Dtype),

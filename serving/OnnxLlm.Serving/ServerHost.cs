@@ -110,9 +110,9 @@ internal static class ServerHost
         var metrics = entry.Metrics;
         Gauge("onnxllm_num_requests_running", "Sequences that hold a slot.", model => model.Running);
         Gauge("onnxllm_num_requests_waiting", "Sequences that wait for a slot.", model => model.Waiting);
-        Gauge("onnxllm_kv_cache_usage_ratio", "Part of the slots in use.", model => model is DecoderModel { Engine: var engine } ? (double)engine.Running / engine.Slots : 0);
+        Gauge("onnxllm_kv_cache_usage_ratio", "Part of the memory for keys and values of running sequences that holds some.", model => model is DecoderModel { Engine: var engine } ? engine.CacheUsage : 0);
         Gauge("onnxllm_batch_cap", "Sequences that may be decoded together at present.", model => model is DecoderModel { Engine: var engine } ? engine.BatchCap : 0);
-        Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept of sequences that have ended.", model => model is DecoderModel { Engine: var engine } ? engine.PrefixCacheBytes : 0);
+        Gauge("onnxllm_prefix_cache_bytes", "Bytes of keys and values kept beside the slots: of sequences that have ended, and of interrupted ones.", model => model is DecoderModel { Engine: var engine } ? engine.PrefixCacheBytes : 0);
         metrics.Gauge("onnxllm_model_info", "The loaded model.", () => entry.Current is null ? 0 : 1, () => entry.Current is { } model ? Labels(model.Description) : "");
 
         void Gauge(string name, string help, Func<LoadedModel, double> read) =>

@@ -21,6 +21,9 @@ internal sealed record ServerOptions
     /// <summary>Sequences decoded together.</summary>
     public int Slots { get; init; } = 8;
 
+    /// <summary>Bytes that keys and values of all slots may take; there are fewer slots where they would take more.</summary>
+    public long KeyValueBytes { get; init; } = long.MaxValue;
+
     /// <summary>Positions per slot; null for as many as the model was made for.</summary>
     public int? MaxLength { get; init; }
 

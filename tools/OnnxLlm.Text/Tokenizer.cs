@@ -44,6 +44,9 @@ public sealed class Tokenizer
     /// <summary>Ids are below this number.</summary>
     public int VocabularySize => _model.Tokens.Length;
 
+    /// <summary>What <c>tokenizer_config.json</c> calls it: the class that other libraries load it with.</summary>
+    public string ClassName => _model.ClassName;
+
     public SpecialTokens Special => _model.Special;
 
     /// <summary>The Jinja template that turns chat messages into a prompt, or null where the tokenizer has none.</summary>

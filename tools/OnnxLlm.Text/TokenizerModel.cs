@@ -22,6 +22,9 @@ internal sealed record TokenizerModel
     /// </summary>
     public int[]? Fallback { get; init; }
 
+    /// <summary>The class that other libraries load such files with.</summary>
+    public string ClassName => Fallback is null ? "PreTrainedTokenizerFast" : "LlamaTokenizerFast";
+
     public IBpe Bpe() => Fallback is null ? new ByteLevelBpe(this) : new SentencePieceBpe(this);
 
     /// <summary>How files write a token that is not an added one.</summary>

@@ -86,7 +86,7 @@ internal sealed record ApiError(int Status, string Type, string? Code, string? P
     public Task WriteAsync(HttpContext context)
     {
         var headers = context.Response.Headers;
-        context.Response.StatusCode = Status;
+        context.Response.StatusCode = context.GetEndpoint()?.Metadata.GetMetadata<TextProfile>() is null ? Status : TextProfile.Of(Status);
         if (RetryAfterSeconds is { } seconds) headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         if (IsFinal) headers["x-should-retry"] = "false";
         if (Status == 401) headers.WWWAuthenticate = "Bearer";

@@ -45,7 +45,7 @@ internal static class Routes
         app.MapPost($"{version}/tokenize", tokenizer.TokenizeAsync).Says("The tokens of a text or a conversation.", BodySchemas.Tokenize);
         app.MapPost($"{version}/detokenize", tokenizer.DetokenizeAsync).Says("The text of tokens.", BodySchemas.Detokenize);
         app.MapPost($"{version}/moderations", app.Service<ModerationEndpoint>().AnswerAsync).Says("What the content filter finds in texts.", BodySchemas.Moderate);
-        app.MapGet($"{version}/tokenizer_info", tokenizer.InfoAsync).Says("The tokenizer of the first model.");
+        app.MapGet($"{version}/tokenizer_info", tokenizer.InfoAsync).Says("The tokenizer of a model: of the first one, or of the one that the query names with model=.");
     }
 
     private static void MapHealth(this IEndpointRouteBuilder app)
@@ -67,8 +67,8 @@ internal static class Routes
             app.MapGet($"{model}/ready", protocol.ReadyAsync).Says("Whether a model answers.");
             app.MapGet($"{model}/stats", protocol.StatisticsAsync).Says("What a model has done so far.");
             app.MapPost($"{model}/infer", app.Service<InferEndpoint>().InferAsync).WithMetadata(new Metered()).Says("The scores of tokens.", BodySchemas.Infer);
-            app.MapPost($"{model}/generate", generate.WholeAsync).WithMetadata(new Metered()).Says("Continues a text.", BodySchemas.Generate);
-            app.MapPost($"{model}/generate_stream", generate.StreamAsync).WithMetadata(new Metered()).Says("Continues a text, piece by piece.", BodySchemas.Generate);
+            app.MapPost($"{model}/generate", generate.WholeAsync).WithMetadata(new Metered(), new TextProfile()).Says("Continues a text.", BodySchemas.Generate);
+            app.MapPost($"{model}/generate_stream", generate.StreamAsync).WithMetadata(new Metered(), new TextProfile()).Says("Continues a text, piece by piece.", BodySchemas.Generate);
         }
 
         app.MapPost("/v2/repository/index", protocol.IndexAsync).Says("All models and their states.");

@@ -6,7 +6,7 @@ using OnnxLlm.Serving.Models;
 
 namespace OnnxLlm.Serving.Api;
 
-/// <summary>The tokenizer of a model for those who count or cut texts themselves. Without <c>model</c> it is the first model's.</summary>
+/// <summary>The tokenizer of a model for those who count or cut texts themselves. Without <c>model</c>, of a body or of a query, it is the first model's.</summary>
 internal sealed class TokenizerEndpoints(ModelRegistry registry, JsonBody json, ServerOptions options)
 {
     public Task TokenizeAsync(HttpContext context) => AnswerAsync(context, Tokenize);
@@ -15,11 +15,12 @@ internal sealed class TokenizerEndpoints(ModelRegistry registry, JsonBody json, 
 
     public Task InfoAsync(HttpContext context)
     {
-        if (registry.Default.Current?.Description is not { } model) return ApiError.ModelNotFound(registry.Default.Id).WriteAsync(context);
+        var name = context.Request.Query["model"].FirstOrDefault() ?? registry.Default.Id;
+        if (registry.Find(name)?.Current?.Description is not { } model) return ApiError.ModelNotFound(name).WriteAsync(context);
         var special = model.Tokenizer.Special;
         return JsonResponse.WriteAsync(context, new JsonObject
         {
-            ["tokenizer_class"] = "ByteLevelBpe",
+            ["tokenizer_class"] = model.Tokenizer.ClassName,
             ["vocab_size"] = model.VocabularySize,
             ["model_max_length"] = model.Context,
             ["bos_token"] = special.Spelling(special.Bos),

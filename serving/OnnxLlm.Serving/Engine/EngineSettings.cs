@@ -14,7 +14,7 @@ internal sealed record EngineSettings
     /// </summary>
     public TimeSpan DeliveryPace { get; init; }
 
-    /// <summary>Bytes of keys and values that are kept of sequences that have ended; 0 for none.</summary>
+    /// <summary>Bytes of keys and values that are kept of sequences that have ended, and of those that a more urgent one interrupts; 0 for none, and no interruption.</summary>
     public long PrefixCacheBytes { get; init; } = 256 << 20;
 
     /// <summary>Beginnings with fewer tokens are read again rather than copied.</summary>

@@ -25,6 +25,7 @@ internal sealed class InferenceEngine : IDisposable
     private readonly Thread _thread;
     private int _queued;
     private int _running;
+    private long _held;
     private bool _forgets;
     private bool _stopping;
 
@@ -59,11 +60,14 @@ internal sealed class InferenceEngine : IDisposable
     /// <summary>Sequences that may be decoded together at present.</summary>
     public int BatchCap => _governor.Cap;
 
-    /// <summary>Bytes of keys and values kept of sequences that have ended.</summary>
+    /// <summary>Bytes of keys and values kept beside the slots: of sequences that have ended, and of interrupted ones.</summary>
     public long PrefixCacheBytes => _prefixes.Bytes;
 
     /// <summary>Sequences that hold a slot.</summary>
     public int Running => Volatile.Read(ref _running);
+
+    /// <summary>Part of the memory for keys and values of running sequences that holds some.</summary>
+    public double CacheUsage => (double)Volatile.Read(ref _held) / ((long)_runner.Slots * _runner.MaxLength);
 
     /// <summary>Sequences that wait for one.</summary>
     public int Waiting => Volatile.Read(ref _queued);
@@ -135,7 +139,7 @@ internal sealed class InferenceEngine : IDisposable
             if (plan.Draft.Length == 0) _governor.Observe(plan.Decode.Count, plan.Prefill?.Length ?? 0, _time.GetElapsedTime(begin).TotalSeconds);
             var ended = _scheduler.Commit(plan, samples);
             if (plan.Tokens > 0) Judge(ended);
-            Volatile.Write(ref _running, _scheduler.Running);
+            TellOccupancy();
             Publish(samples, ended);
         }
         catch (Exception fault)
@@ -152,7 +156,7 @@ internal sealed class InferenceEngine : IDisposable
         var plan = _scheduler.Plan();
         _observer.Preempted(_scheduler.Preemptions - preempted);
         Interlocked.Add(ref _queued, _scheduler.Waiting - waiting);
-        Volatile.Write(ref _running, _scheduler.Running);
+        TellOccupancy();
         _observer.Planned(plan);
         for (var i = 0; i < _scheduler.Gone.Count; i++) _observer.Left(_scheduler.Gone[i]);
         return plan;
@@ -193,7 +197,7 @@ internal sealed class InferenceEngine : IDisposable
         var running = _scheduler.TakeRunning(plan);
         foreach (var sequence in running) _logger.Note(sequence, null, $"A step of the engine failed with this request in it: {fault.Message}");
         Drop(running, fault);
-        Volatile.Write(ref _running, 0);
+        TellOccupancy();
     }
 
     private void Close()
@@ -202,8 +206,14 @@ internal sealed class InferenceEngine : IDisposable
         while (_requests.Reader.TryRead(out var sequence)) _scheduler.Enqueue(sequence);
         var fault = new ServingException(Health.IsDead ? "The engine has failed and takes no more work." : "The server is stopping.");
         Drop([.. _scheduler.TakeRunning(), .. _scheduler.TakeWaiting()], fault);
-        Volatile.Write(ref _running, 0);
+        TellOccupancy();
         Volatile.Write(ref _queued, 0);
+    }
+
+    private void TellOccupancy()
+    {
+        Volatile.Write(ref _running, _scheduler.Running);
+        Volatile.Write(ref _held, _scheduler.Held);
     }
 
     private void Drop(IReadOnlyList<Sequence> sequences, Exception fault)

@@ -23,6 +23,17 @@ internal sealed class KvCachePool(int slots)
 
     public IReadOnlyList<Sequence> Occupants => _occupants;
 
+    /// <summary>Positions that hold keys and values.</summary>
+    public long Held
+    {
+        get
+        {
+            long held = 0;
+            for (var i = 0; i < _occupants.Count; i++) held += _occupants[i].Past;
+            return held;
+        }
+    }
+
     /// <summary>Those of the first <see cref="Decoding"/> slots, in order; the same object until they change.</summary>
     public IReadOnlyList<Sequence> Decoded => _decoded ??= [.. _occupants.Take(Decoding)];
 

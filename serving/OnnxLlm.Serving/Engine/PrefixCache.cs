@@ -2,7 +2,8 @@ namespace OnnxLlm.Serving.Engine;
 
 /// <summary>
 /// Which beginnings of sequences are kept beside the slots, so that a prompt which begins like one of them is not read again. It keeps the books, in
-/// bytes; the runner keeps keys and values. The least recently used go first. Sequences with different salts never share.
+/// bytes; the runner keeps keys and values. The least recently used go first. Sequences with different salts never share. What interrupted sequences have read lies
+/// in the same memory, before any beginning.
 /// </summary>
 /// <param name="bytes">At most so much is kept; 0 keeps nothing.</param>
 /// <param name="size">Bytes that so many positions take.</param>
@@ -11,6 +12,7 @@ internal sealed class PrefixCache(long bytes, Func<int, long> size, int shortest
 {
     private readonly LinkedList<Entry> _entries = [];       // most recently used first
     private int _nextId;
+    private long _lent;
 
     private sealed record Entry(int Id, int[] Tokens, string? Salt);
 
@@ -42,18 +44,41 @@ internal sealed class PrefixCache(long bytes, Func<int, long> size, int shortest
     public void Keep(int slot, ReadOnlySpan<int> tokens, string? salt, List<Transfer> transfers)
     {
         var taken = size(tokens.Length);
-        if (tokens.Length < shortest || taken > bytes || IsKnown(tokens, salt)) return;
+        if (tokens.Length < shortest || taken > bytes - _lent || IsKnown(tokens, salt)) return;
         DropBeginningsOf(tokens, salt, transfers);
-        while (Bytes + taken > bytes) Drop(_entries.Last!, transfers);
+        MakeRoom(taken, transfers);
         var entry = new Entry(NextId(), tokens.ToArray(), salt);
         _entries.AddFirst(entry);
         Bytes += taken;
         transfers.Add(Transfer.Save(slot, entry.Id, tokens.Length));
     }
 
+    /// <summary>Takes memory for so many positions of a sequence that loses its slot; false where it would not fit even if no beginning was kept.</summary>
+    public bool TryLend(int length, List<Transfer> transfers)
+    {
+        var taken = size(length);
+        if (taken > bytes - _lent) return false;
+        MakeRoom(taken, transfers);
+        _lent += taken;
+        Bytes += taken;
+        return true;
+    }
+
+    /// <summary>The sequence has a slot again, or has gone.</summary>
+    public void TakeBack(int length)
+    {
+        _lent -= size(length);
+        Bytes -= size(length);
+    }
+
     public void Clear(List<Transfer> transfers)
     {
         while (_entries.Last is { } last) Drop(last, transfers);
+    }
+
+    private void MakeRoom(long taken, List<Transfer> transfers)
+    {
+        while (Bytes + taken > bytes) Drop(_entries.Last!, transfers);
     }
 
     private bool IsKnown(ReadOnlySpan<int> tokens, string? salt)

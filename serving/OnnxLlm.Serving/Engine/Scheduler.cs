@@ -25,6 +25,9 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
 
     public int Running => _pool.Count;
 
+    /// <summary>Positions that hold keys and values of sequences in slots.</summary>
+    public long Held => _pool.Held;
+
     /// <summary>Sequences are here, or what those that have ended leave to do: while nobody asks is the best time to keep it.</summary>
     public bool HasWork => Waiting > 0 || Running > 0 || _transfers.Count > 0;
 
@@ -132,12 +135,12 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         else if (!next.ReadsAll) Share(next);
     }
 
-    /// <summary>Interrupts the least urgent sequence, of several the youngest, if it is less urgent than <paramref name="next"/>.</summary>
+    /// <summary>Interrupts the least urgent sequence, of several the youngest, if it is less urgent than <paramref name="next"/> and there is memory for what it has read.</summary>
     private bool MakeRoomFor(Sequence next)
     {
         if (_pool.Decoding == 0 || _pool.Count > Limit || _swapped >= _pool.Slots) return false;
         var victim = _pool.Decoded.Reverse().MinBy(sequence => sequence.Priority)!;
-        if (victim.Priority >= next.Priority) return false;
+        if (victim.Priority >= next.Priority || !_prefixes.TryLend(victim.Past, _transfers)) return false;
         victim.SwappedTo = _prefixes.NextId();
         _transfers.Add(Transfer.Save(_pool.SlotOf(victim), victim.SwappedTo.Value, victim.Past));
         _transfers.AddRange(_pool.Remove(victim));
@@ -152,7 +155,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         _transfers.Add(Transfer.Load(entry, _pool.SlotOf(sequence), sequence.Past));
         _transfers.Add(Transfer.Drop(entry));
         sequence.SwappedTo = null;
-        _swapped--;
+        TakeBack(sequence);
         _pool.Promote();
     }
 
@@ -162,8 +165,14 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         _gone.Add(sequence);
         if (sequence.SwappedTo is not { } entry) return true;
         _transfers.Add(Transfer.Drop(entry));
-        _swapped--;
+        TakeBack(sequence);
         return true;
+    }
+
+    private void TakeBack(Sequence sequence)
+    {
+        _prefixes.TakeBack(sequence.Past);
+        _swapped--;
     }
 
     /// <summary>Copies the longest beginning that is there already. The last token is read anyhow: its scores choose the first one of the answer.</summary>

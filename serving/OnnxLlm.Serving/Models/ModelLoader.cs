@@ -42,7 +42,7 @@ internal static class ModelLoader
 
     private static OnnxModelRunner Decoder(ModelPackage package, ServedModel model, ServerOptions options)
     {
-        var runner = new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options)));
+        var runner = new OnnxModelRunner(new GenerationSession(package, options.Slots, model.Context, Settings(options), options.KeyValueBytes));
         Pass(runner);
         return runner;
     }

@@ -17,7 +17,7 @@ internal static class ClientsReport
         with the reading of its prompts. Steady: all clients ask once more, at once, with prompts of which the
         server's prefix cache holds all but the last token: the sum of the rates of all streams, each from its first token to its end, against the bare loop after its prompts. First token: of the bare loop, when all its prompts are read.
         An event may bring several tokens, because the server sends an answer's text every 40 ms at most. Medians of the rounds, but 95 of 100 are of the answers and events of all rounds together; rounds: {string.Join(", ", result.Counts.Select(count => $"{options.RoundsOf(count)} of {count}"))}; threads of the forward pass: {options.Threads}.
-        Other programs took at most {result.OthersShare:P1} of the machine during a run.
+        Other programs took at most {result.OthersShare:P1} of the machine during a run; rounds in which they took more than a twentieth were taken again.
 
         | clients | whole tokens/s: bare | server | **server / bare** | steady tokens/s: bare | server | **server / bare** | first token ms, 95 of 100: bare | server | between events ms, 95 of 100: server |
         |---|---|---|---|---|---|---|---|---|---|

@@ -176,6 +176,24 @@ public sealed class GenerationSessionTests
     }
 
     [Fact]
+    public void Create_WithLessMemoryThanSlotsTake_HasFewer()
+    {
+        using var package = new TinyPackage(TinyModel.Named("llama-tiny"));
+        ModelPackage opened = ModelPackage.Open(package.Folder);
+        long slot = Slots(long.MaxValue).Bytes / 3;
+        Assert.Equal((3, 3 * slot), Slots(3 * slot));
+        Assert.Equal((2, 2 * slot), Slots(3 * slot - 1));
+        Assert.Equal((1, slot), Slots(slot));
+        Assert.Contains("one sequence of 8 tokens", Refusal(() => Slots(slot - 1)), StringComparison.Ordinal);
+
+        (int Count, long Bytes) Slots(long most)
+        {
+            using var session = new GenerationSession(opened, 3, 8, new SessionSettings(), most);
+            return (session.Slots, session.CacheBytes);
+        }
+    }
+
+    [Fact]
     public void Create_ModelWithNaN_IsRefused()
     {
         TinyModel model = TinyModel.Named("llama-tiny");

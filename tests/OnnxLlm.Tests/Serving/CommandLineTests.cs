@@ -12,8 +12,9 @@ public sealed partial class CommandLineTests
     [Fact]
     public void Options_AsTyped_AreUnderstood()
     {
-        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1", "--metrics-aliases", "vllm", "--dtype", "bfloat16"]);
+        var (options, _) = CommandLine.Parse(["--model", "models/x", "--urls", "http://127.0.0.1:9", "--slots", "4", "--kv-cache-mb", "3", "--max-length", "512", "--api-key", "a", "--api-key", "b", "--chat-template", "plain", "--cache-mb", "1", "--metrics-aliases", "vllm", "--dtype", "bfloat16"]);
         Assert.Equal(("models/x", 4, 512, "plain", 1L << 20), (options!.Model, options.Slots, options.MaxLength, options.ChatTemplate, options.CacheBytes));
+        Assert.Equal(3L << 20, options.KeyValueBytes);
         Assert.Equal("http://127.0.0.1:9", Assert.Single(options.Urls));
         Assert.True(options.VllmMetrics);
         Assert.Equal("bfloat16", options.Dtype);
@@ -25,6 +26,7 @@ public sealed partial class CommandLineTests
     {
         var (options, _) = CommandLine.Parse(["--model", "x"]);
         Assert.Equal((8, 30, null, 128), (options!.Slots, options.DrainSeconds, options.MaxLength, options.Engine.PrefillChunk));
+        Assert.Equal(long.MaxValue, options.KeyValueBytes);
         Assert.Equal("http://127.0.0.1:8080", Assert.Single(options.Urls));
     }
 

@@ -1,5 +1,8 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging.Abstractions;
+using OnnxLlm.Serving.Engine;
+using OnnxLlm.Serving.Metrics;
 using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
@@ -51,6 +54,21 @@ public sealed class MetricsTests
         steps.Release(20);
         Assert.True(SpinWait.SpinUntil(() => server.Metrics.RequestLatency.Count == 1, TestServer.Patience));
         Assert.InRange(server.Metrics.RequestGenerationTokens.Sum, 3, 5);
+    }
+
+    /// <summary>Three positions of a prompt and two of an answer, of four slots with 16 each.</summary>
+    [Fact]
+    public void CacheUsage_IsThePartOfPositionsThatHoldSomething()
+    {
+        using var steps = new SemaphoreSlim(0);
+        var model = new NoiseModel(slots: 4, maxLength: 16) { BeforePass = () => steps.Wait(TestServer.Patience) };
+        using var engine = new InferenceEngine(model, new(), new ServingMetrics(), TimeProvider.System, NullLogger.Instance);
+        Assert.Equal(0, engine.CacheUsage);
+        engine.Submit([SequenceFactory.Create([1, 2, 3], 10)]);
+        steps.Release(3);
+        Assert.True(SpinWait.SpinUntil(() => engine.CacheUsage == 5.0 / 64, TestServer.Patience));
+        steps.Release(20);
+        Assert.True(SpinWait.SpinUntil(() => engine is { CacheUsage: 0, Running: 0 }, TestServer.Patience));
     }
 
     [Theory]

@@ -58,6 +58,25 @@ public sealed class PrefixCacheTests
         Assert.Empty(_transfers);
     }
 
+    /// <summary>What interrupted sequences have read comes before beginnings, but not before each other.</summary>
+    [Fact]
+    public void Lend_TakesThePlaceOfBeginningsAndNoMoreThanAll()
+    {
+        Keep([1, 1, 1, 1]);
+        Keep([2, 2, 2, 2]);
+        Assert.True(_cache.TryLend(5, _transfers));
+        Assert.Equal(Transfer.Drop(0), _transfers[^1]);
+        Assert.Equal(90, _cache.Bytes);
+        Assert.False(_cache.TryLend(6, _transfers));
+        Assert.Equal(90, _cache.Bytes);
+        Keep([3, 3, 3, 3, 3, 3]);                   // would fit into all, but not beside what is lent
+        Assert.Equal(3, _transfers.Count);
+        _cache.TakeBack(5);
+        Assert.Equal(40, _cache.Bytes);
+        Keep([3, 3, 3, 3, 3, 3]);
+        Assert.Equal(100, _cache.Bytes);
+    }
+
     [Fact]
     public void Bytes_AfterAnyUse_AreThoseOfTheEntriesAndWithinTheLimit()
     {

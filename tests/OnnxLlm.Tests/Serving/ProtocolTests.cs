@@ -81,7 +81,7 @@ public sealed class ProtocolTests
     public async Task Generate_OfSeveralAnswers_IsRefused()
     {
         await using var server = await TestServer.StartAsync();
-        var refusal = await server.PostAsync($"{Model}/generate", new() { ["text_input"] = "x", ["n"] = 2 }, HttpStatusCode.BadRequest);
+        var refusal = await server.PostAsync($"{Model}/generate", new() { ["text_input"] = "x", ["n"] = 2 }, HttpStatusCode.UnprocessableEntity);
         Assert.Contains("'n'", (string)refusal["error"]!, StringComparison.Ordinal);
     }
 
@@ -110,9 +110,11 @@ public sealed class ProtocolTests
 
     [Theory]
     [InlineData("/v2/models/unknown/generate", """{"text_input":"x"}""", 404)]
-    [InlineData("/v2/models/org%2Ftoy/generate", """{"text":"x"}""", 400)]
-    [InlineData("/v2/models/org%2Ftoy/generate", """{"text_input":"x","parameters":{"temperature":9}}""", 400)]
-    [InlineData("/v2/models/org%2Ftoy/generate", "{", 400)]
+    [InlineData("/v2/models/org%2Ftoy/generate", """{"text":"x"}""", 422)]
+    [InlineData("/v2/models/org%2Ftoy/generate", """{"text_input":"x","parameters":{"temperature":9}}""", 422)]
+    [InlineData("/v2/models/org%2Ftoy/generate", "{", 422)]
+    [InlineData("/v2/models/org%2Ftoy/generate_stream", """{"text_input":7}""", 422)]
+    [InlineData("/v2/models/org%2Ftoy/infer", "{", 400)]
     [InlineData("/v2/models/org%2Ftoy/nothing", "{}", 404)]
     public async Task Mistakes_HaveAPlainError(string path, string body, int status)
     {
@@ -120,6 +122,16 @@ public sealed class ProtocolTests
         using var response = await server.SendAsync(path, body);
         Assert.Equal(status, (int)response.StatusCode);
         Assert.NotEmpty((string)JsonNode.Parse(await response.Content.ReadAsStringAsync())!["error"]!);
+    }
+
+    /// <summary>As the protocol's profile for text has it.</summary>
+    [Fact]
+    public async Task Generate_ThatFails_Is424()
+    {
+        await using var server = await TestServer.StartAsync();
+        server.Model.BeforePass = () => throw new InvalidOperationException("injected");
+        using var response = await server.SendAsync($"{Model}/generate", """{"text_input":"x"}""");
+        Assert.Equal(HttpStatusCode.FailedDependency, response.StatusCode);
     }
 
     [Fact]
@@ -133,7 +145,11 @@ public sealed class ProtocolTests
         Assert.Equal("It said what ü", (string?)text["prompt"]);
         var chat = await server.PostAsync("/tokenize", new() { ["messages"] = TestServer.Messages("Hello") });
         Assert.True((int)chat["count"]! > 3);
-        Assert.Equal(256, (int)(await GetAsync(server, "/tokenizer_info"))["model_max_length"]!);
+        var info = await GetAsync(server, "/tokenizer_info");
+        Assert.Equal((256, "PreTrainedTokenizerFast"), ((int)info["model_max_length"]!, (string?)info["tokenizer_class"]));
+        Assert.Equal(info.ToJsonString(), (await GetAsync(server, $"/tokenizer_info?model={TestServer.ModelId}")).ToJsonString());
+        using var unknown = await server.Http.GetAsync(new Uri("/tokenizer_info?model=other", UriKind.Relative));
+        Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
     }
 
     [Theory]

@@ -115,6 +115,28 @@ public sealed class SchedulerTests
         Assert.Equal([Transfer.Drop(0), Transfer.Drop(1)], scheduler.Plan().Transfers);
     }
 
+    /// <summary>A position takes a byte.</summary>
+    [Theory]
+    [InlineData(2, 0)]
+    [InlineData(3, 1)]
+    public void Urgent_WithoutMemoryForWhomItInterrupts_Waits(int bytes, int preempted)
+    {
+        var prefixes = new PrefixCache(bytes, size: length => length, shortest: 100);
+        var scheduler = new Scheduler(slots: 1, prefillChunk: 4, prefixes);
+        using var cancel = new CancellationTokenSource();
+        scheduler.Enqueue(Create([1, 2, 3], 9, cancelled: cancel.Token));
+        var plan = scheduler.Plan();
+        scheduler.Commit(plan, Samples(plan));
+        scheduler.Enqueue(new Sequence { Prompt = [4], MaxTokens = 1, Priority = 1, Output = Create([1], 1).Output });
+        Assert.Equal(1 - preempted, scheduler.Plan().Decode.Count);
+        Assert.Equal((preempted, 1), ((int)scheduler.Preemptions, scheduler.Waiting));
+
+        // Who goes while he waits gives his memory back.
+        cancel.Cancel();
+        for (plan = scheduler.Plan(); !plan.IsEmpty; plan = scheduler.Plan()) scheduler.Commit(plan, Samples(plan));
+        Assert.Equal((0, 0L), (scheduler.Running, prefixes.Bytes));
+    }
+
     [Theory]
     [InlineData(true, 1)]
     [InlineData(false, 3)]

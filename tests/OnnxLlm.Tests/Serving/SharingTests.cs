@@ -72,9 +72,10 @@ public sealed class SharingTests
     [Fact]
     public async Task Sequence_LosingItsSlotToAMoreUrgentOne_AnswersAsAlone()
     {
+        const int held = 3 + 5;                 // when it is interrupted, but for the last token
         using var steps = new SemaphoreSlim(0);
         var model = new NoiseModel(slots: 1) { BeforePass = () => steps.Wait(Patience) };
-        using var engine = Engine(model, new() { PrefixCacheBytes = 0 });
+        using var engine = Engine(model, new() { PrefixCacheBytes = held, ShortestPrefix = 100 });
         Channel<SequenceEvent> slow = Channel.CreateUnbounded<SequenceEvent>(), urgent = Channel.CreateUnbounded<SequenceEvent>();
         engine.Submit([Create([3, 4, 5], 30, new() { Seed = 2 }, output: slow)]);
         steps.Release(5);
@@ -86,6 +87,7 @@ public sealed class SharingTests
         var rest = (await CollectAsync(slow.Reader)).Tokens;
         Assert.Equal(1, _metrics.Preemptions.Value());
         Assert.Empty(model.Entries);
+        Assert.Equal(0, engine.PrefixCacheBytes);
 
         using var alone = Engine(new NoiseModel(slots: 1));
         Assert.Equal((await AnswerAsync(alone, [3, 4, 5], 30, new() { Seed = 2 })).Tokens[5..], rest);

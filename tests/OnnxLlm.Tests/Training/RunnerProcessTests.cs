@@ -148,7 +148,7 @@ public sealed class RunnerProcessTests : IDisposable
     private string[] Train(params string[] overrides) =>
         ["train", Repository.PathOf("training", "configs", "tiny.json"), "--run", Run, "--set", $"data={Path.Combine(_folder, "data")}", "threads=1", "checkpoint_every=1", .. overrides];
 
-    private static Process Start(string[] arguments)
+    internal static Process Start(string[] arguments)
     {
         var program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Training.dll");
         return Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;

@@ -121,7 +121,7 @@ internal static class TokenizerWriter
     private static void WriteConfig(Utf8JsonWriter json, TokenizerModel model)
     {
         json.WriteStartObject();
-        json.WriteString("tokenizer_class", model.Fallback is null ? "PreTrainedTokenizerFast" : "LlamaTokenizerFast");
+        json.WriteString("tokenizer_class", model.ClassName);
         if (model.Fallback is null)
             json.WriteBoolean("add_prefix_space", false);
         else
