@@ -30,11 +30,12 @@ public sealed class GenerationSession : IDisposable
         if (maxLength < 1 || maxLength > package.Config.MaxPositions)
             throw new ModelRuntimeException($"The length of a slot must be 1 to {package.Config.MaxPositions}, the model's limit; got {maxLength}.");
         _model = GenerationModel.Open(package, settings, maxLength);
-        slots = (int)Math.Min(slots, mostCacheBytes / (KeyValueCache.PositionBytes(package.Config, _model.CacheType) * maxLength));
+        long slot = KeyValueCache.PositionBytes(package.Config, _model.CacheType) * maxLength;
+        slots = (int)Math.Min(slots, mostCacheBytes / slot);
         if (slots == 0)
         {
             _model.Dispose();
-            throw new ModelRuntimeException($"Keys and values of one sequence of {maxLength} tokens take {KeyValueCache.PositionBytes(package.Config, _model.CacheType) * maxLength / 1e6:F1} MB, more than the {mostCacheBytes / 1e6:F1} MB that they may take.");
+            throw new ModelRuntimeException(FormattableString.Invariant($"Keys and values of one sequence of {maxLength} tokens take {slot / 1e6:F1} MB, more than the {mostCacheBytes / 1e6:F1} MB that they may take."));
         }
         (Slots, MaxLength, VocabularySize) = (slots, maxLength, package.Config.VocabularySize);
         _cache = new KeyValueCache(package.Config, slots, maxLength, settings.Device, _model.CacheType);

@@ -2,8 +2,7 @@ using System.Globalization;
 using OnnxLlm.Benchmarks.Measuring;
 using OnnxLlm.Benchmarks.Models;
 using OnnxLlm.Benchmarks.Peers;
-using OnnxLlm.Graphs.Artifacts;
-using OnnxLlm.Graphs.Models;
+using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Benchmarks.Clients;
 
@@ -66,8 +65,8 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
     /// <summary>Keys and values of one slot.</summary>
     private double CacheBytes(string package)
     {
-        ModelConfig config = ModelConfig.Load(Path.Combine(package, PackageManifest.ConfigFile));
-        return 2.0 * config.Layers * config.KeyValueHeads * (config.Width / config.Heads) * sizeof(float) * (options.Prompt + options.Tokens);
+        using var session = new GenerationSession(ModelPackage.Open(package), slots: 1, options.Prompt + options.Tokens, new SessionSettings { Threads = options.Threads });
+        return session.CacheBytes;
     }
 
     private ClientsRun Logged(ClientsSide side, int count)
