@@ -11,14 +11,14 @@ internal static class ClientsCommand
         var models = new Option<string?>("--models") { Description = "folder that keeps the model files (default: a temporary one)" };
         var counts = new Option<int[]>("--clients") { DefaultValueFactory = _ => [1, 4, 16, 32], AllowMultipleArgumentsPerToken = true, Description = "clients at a time" };
         Option<int> prompt = SuiteOptions.Number("--prompt", 256, 1, "tokens of a prompt"), tokens = SuiteOptions.Number("--tokens", 128, ClientsOptions.WarmUpTokens, "tokens of an answer");
-        Option<int> rounds = SuiteOptions.Number("--rounds", 5, 1, "turns of each side with the most clients; with fewer there are more"), threads = SuiteOptions.Threads();
-        Option<int> peers = SuiteOptions.Number("--peer-rounds", 2, 0, "first turns in which llama.cpp and ONNX Runtime GenAI run as well, which npm ci --prefix tests/peers installs");
+        Option<int> starts = SuiteOptions.Number("--starts", 7, 1, "times that server and loop start anew, for one turn of the most clients, or more of fewer"), threads = SuiteOptions.Threads();
+        Option<int> peers = SuiteOptions.Number("--peer-starts", 2, 0, "first starts in which llama.cpp and ONNX Runtime GenAI take a turn as well, which npm ci --prefix tests/peers installs");
         Option<string> report = SuiteOptions.Report();
         Option<bool> quick = SuiteOptions.NoReport();
-        var command = new Command("clients", "Many clients' streams over HTTP against step loops at the same batch: ours, llama.cpp's and ONNX Runtime GenAI's.") { models, counts, prompt, tokens, rounds, peers, threads, report, quick };
+        var command = new Command("clients", "Many clients' streams over HTTP against step loops at the same batch: ours, llama.cpp's and ONNX Runtime GenAI's.") { models, counts, prompt, tokens, starts, peers, threads, report, quick };
         command.SetAction(parsed => new ClientsSuite(
             new ClientsOptions(
-                parsed.GetValue(models), parsed.GetValue(counts)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(rounds), parsed.GetValue(peers), parsed.GetValue(threads),
+                parsed.GetValue(models), parsed.GetValue(counts)!, parsed.GetValue(prompt), parsed.GetValue(tokens), parsed.GetValue(starts), parsed.GetValue(peers), parsed.GetValue(threads),
                 parsed.GetValue(quick) ? null : parsed.GetValue(report)),
             TimeProvider.System, Console.Out).Run());
         return command;

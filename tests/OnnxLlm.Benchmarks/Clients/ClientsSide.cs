@@ -47,6 +47,8 @@ internal sealed class LoopSide : ClientsSide
 /// <summary>The server, and its clients in a process of their own.</summary>
 internal sealed class ServerSide : ClientsSide
 {
+    private const int RequestsPerLook = 16;
+
     private readonly ClientsOptions _options;
     private readonly ServerProcess _server;
     private readonly HttpClient _http;
@@ -58,7 +60,8 @@ internal sealed class ServerSide : ClientsSide
         _server = ServerProcess.Start(package, options.Threads, "--slots", Text(count), "--max-length", Text(options.Prompt + options.Tokens));
         _http = new HttpClient { BaseAddress = _server.Address };
         _clients = new ClientsJob(_server.Address, Path.GetFileName(package), Tokenizer.Load(package).VocabularySize, options.Prompt, options.Tokens, count, Seed: count).Worker().Begin();
-        FillPrefixCache();
+        FillPrefixCache(package);
+        _clients.Next();
     }
 
     public override ClientsRun Turn()
@@ -83,14 +86,16 @@ internal sealed class ServerSide : ClientsSide
         _server.Dispose();
     }
 
-    /// <summary>Until the prefix cache is full, what it takes is fresh memory, which the system clears page by page.</summary>
-    private void FillPrefixCache()
+    /// <summary>Until the prefix cache is full, what it takes is fresh memory, which the system clears page by page. So many requests also compile what they run, again.</summary>
+    private void FillPrefixCache(string package)
     {
+        using var client = new StreamingClient(_server.Address, Path.GetFileName(package), tokens: 1, TimeProvider.System);
+        var prompts = new Prompts(Tokenizer.Load(package).VocabularySize, seed: 0, _options.Prompt + _options.Tokens - 1);
         double before, kept = 0;
         do
         {
             before = kept;
-            _clients.Next();
+            for (int asked = 0; asked < RequestsPerLook; asked++) client.Ask(prompts.Next());
             kept = Scrape().PrefixBytes;
         }
         while (kept > before);

@@ -8,7 +8,8 @@ namespace OnnxLlm.Benchmarks.Clients;
 
 /// <summary>
 /// What lies between the server and the bare step loop when several clients stream, and whether it is still faster than step loops of other runtimes: prompts and
-/// answers of the same lengths at the same batch, each side in its own process, in short turns.
+/// answers of the same lengths at the same batch, each side in its own process, in short turns. Processes start anew several times: the memory that one is given makes
+/// it faster or slower for all its life.
 /// </summary>
 internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, TextWriter output)
 {
@@ -20,27 +21,34 @@ internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, Te
     public int Run()
     {
         using var temporary = new TemporaryFolder("clients");
-        if (options.PeerRounds > 0) PeerLibrary.Require();
+        if (options.PeerStarts > 0) PeerLibrary.Require();
         string folder = options.Models ?? temporary.Path, package = LargePackage.In(folder);
-        Dictionary<string, string> peers = options.PeerRounds > 0 ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = LargePackage.PlainIn(folder) } : [];
-        var result = new ClientsResult(options.Counts.ToDictionary(count => count, count => Rounds(package, peers, count)));
+        Dictionary<string, string> peers = options.PeerStarts > 0 ? new() { [PeersWorker.Llama] = LargePackage.GgufIn(folder), [PeersWorker.GenAi] = LargePackage.PlainIn(folder) } : [];
+        var result = new ClientsResult(options.Counts.ToDictionary(count => count, count => Starts(package, peers, count)));
         string section = ClientsReport.Section(result, options, MeasuredModel.Describe(package), CacheBytes(package), time.GetLocalNow());
         return new Publication("clients", section, result.OthersShare, result.Goals).To(output, options.Report);
     }
 
-    private IReadOnlyList<ClientsRound> Rounds(string package, IReadOnlyDictionary<string, string> peers, int count)
+    /// <summary>Server and loop come first in turn, when they start and in every round.</summary>
+    private IReadOnlyList<ClientsRound> Starts(string package, IReadOnlyDictionary<string, string> peers, int count) =>
+        [.. Enumerable.Range(0, options.Starts).SelectMany(start => Rounds(package, start < options.PeerStarts ? peers : new Dictionary<string, string>(), count, backwards: start % 2 == 1))];
+
+    private IReadOnlyList<ClientsRound> Rounds(string package, IReadOnlyDictionary<string, string> peers, int count, bool backwards)
     {
-        using var bare = new LoopSide(options, PeersWorker.Own, package, count);
-        using var server = new ServerSide(options, package, count);
-        ClientsSide[] others = [.. peers.Select(peer => new LoopSide(options, peer.Key, peer.Value, count))];
+        using ClientsSide first = backwards ? Server() : Bare(), second = backwards ? Bare() : Server();
+        ClientsSide[] both = backwards ? [second, first] : [first, second], others = [.. peers.Select(peer => new LoopSide(options, peer.Key, peer.Value, count))];
         try
         {
-            return [.. Enumerable.Range(0, options.RoundsOf(count)).Select(round => Round([bare, server, .. round < options.PeerRounds ? others : []], count, backwards: round % 2 == 1))];
+            return [.. Enumerable.Range(0, options.RoundsOf(count)).Select(round => Round([.. both, .. round == 0 ? others : []], count, backwards: round % 2 == 1 != backwards))];
         }
         finally
         {
             foreach (ClientsSide side in others) side.Dispose();
         }
+
+        ClientsSide Bare() => new LoopSide(options, PeersWorker.Own, package, count);
+
+        ClientsSide Server() => new ServerSide(options, package, count);
     }
 
     /// <summary>A round that other programs disturb is taken again, whatever it measured: there are many, and one would spoil all.</summary>
