@@ -39,7 +39,7 @@ internal static class CommandLine
     private static readonly Option<string> MetricsAliases = Word("--metrics-aliases", "Metrics also under the names that dashboards of others ask for.", VllmNames.Option);
     private static readonly Option<string> ContentFilter = new("--content-filter") { Description = "JSON file that says what may not be asked and answered." };
     private static readonly Option<Uri?> Otlp = Address("--otlp", ["http", "https"], "Collector of OpenTelemetry traces and metrics, as in http://collector:4318 (OTLP over HTTP).", "OTEL_EXPORTER_OTLP_ENDPOINT");
-    private static readonly Option<Uri?> Redis = Address("--redis", ["redis"], "Redis in which replicas share answers to deterministic requests, as in redis://:password@host:6379.", "ONNXLLM_REDIS");
+    private static readonly Option<Uri?> Redis = Address("--redis", ["redis", "rediss"], "Redis in which replicas share answers to deterministic requests, as in redis://:password@host:6379/0; rediss:// for TLS.", "ONNXLLM_REDIS");
     private static readonly Option<bool> NoPlayground = new("--no-playground") { Description = "No page for people at /." };
 
     /// <returns>The options, or the exit code of a run that ends here: help, or a mistake already reported.</returns>

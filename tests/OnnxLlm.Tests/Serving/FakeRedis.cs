@@ -1,10 +1,11 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
 
 namespace OnnxLlm.Tests.Serving;
 
-/// <summary>Says what a test wants to whoever asks it for a value; takes every value and forgets it.</summary>
+/// <summary>Greets as Redis does, says what a test wants to whoever asks it for a value, and takes every value and forgets it.</summary>
 internal sealed class FakeRedis : IDisposable
 {
     private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
@@ -19,13 +20,13 @@ internal sealed class FakeRedis : IDisposable
 
     public Uri Address => new($"redis://127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}/");
 
-    /// <summary>The whole answer to GET, as it goes over the wire.</summary>
-    public string Answer { get; set; } = "$-1\r\n";
+    /// <summary>The whole answer to GET, as it goes over the wire; null for none, ever.</summary>
+    public string? Answer { get; set; } = "$-1\r\n";
 
     public int Asked => Volatile.Read(ref _asked);
 
-    /// <summary>A value that there is.</summary>
-    public static string Value(string text) => $"${Encoding.UTF8.GetByteCount(text)}\r\n{text}\r\n";
+    /// <summary>A value that there is, of bytes.</summary>
+    public static string Value(string text) => $"${text.Length}\r\n{text}\r\n";
 
     public void Dispose()
     {
@@ -45,22 +46,48 @@ internal sealed class FakeRedis : IDisposable
         }
     }
 
-    /// <summary>A client sends a command in one piece and waits.</summary>
     private async Task AnswerAsync(TcpClient client)
     {
         using var _ = client;
-        var (stream, buffer) = (client.GetStream(), new byte[1 << 20]);
+        using var reader = new StreamReader(client.GetStream(), Encoding.Latin1);       // a character is a byte
         try
         {
-            while (await stream.ReadAsync(buffer, _end.Token) is var length && length > 0)
-            {
-                var get = Encoding.UTF8.GetString(buffer, 0, length).Contains("\r\nGET\r\n", StringComparison.Ordinal);
-                if (get) Interlocked.Increment(ref _asked);
-                await stream.WriteAsync(Encoding.UTF8.GetBytes(get ? Answer : "+OK\r\n"), _end.Token);
-            }
+            while (await CommandAsync(reader) is { } command)
+                if (AnswerTo(command) is { } answer) await client.GetStream().WriteAsync(Encoding.Latin1.GetBytes(answer), _end.Token);
         }
         catch (Exception end) when (end is OperationCanceledException or IOException)
         {
         }
     }
+
+    private async Task<string[]?> CommandAsync(StreamReader reader)
+    {
+        if (await reader.ReadLineAsync(_end.Token) is not { } head) return null;
+        var command = new string[Count(head)];
+        for (var i = 0; i < command.Length; i++)
+        {
+            var part = new char[Count((await reader.ReadLineAsync(_end.Token))!)];
+            await reader.ReadBlockAsync(part, _end.Token);
+            await reader.ReadLineAsync(_end.Token);
+            command[i] = new string(part);
+        }
+
+        return command;
+    }
+
+    private string? AnswerTo(string[] command)
+    {
+        switch (command[0].ToUpperInvariant())
+        {
+            case "GET":
+                Interlocked.Increment(ref _asked);
+                return Answer;
+            case "ECHO": return Value(command[1]);
+            case "PING": return "+PONG\r\n";
+            case "HELLO" or "CONFIG" or "INFO" or "CLUSTER" or "SENTINEL": return "-ERR unknown command\r\n";      // as a very old one
+            default: return "+OK\r\n";
+        }
+    }
+
+    private static int Count(string line) => int.Parse(line.AsSpan(1), CultureInfo.InvariantCulture);
 }

@@ -47,6 +47,21 @@ public sealed class ForeignCacheTests
         Assert.Equal(("x", "hit", 1), (text, state, hits));
     }
 
+    /// <summary>The second request does not wait for what the first has waited for in vain.</summary>
+    [Fact]
+    public async Task Redis_ThatHangs_IsLeftAlone()
+    {
+        using var redis = new FakeRedis { Answer = null };
+        await using var server = await StartAsync(redis);
+        for (var i = 0; i < 3; i++)
+        {
+            using var response = await server.SendAsync("/v1/completions", $$"""{"model":"org/toy","prompt":"Once {{i}}","temperature":0,"max_tokens":2}""");
+            Assert.True(response.IsSuccessStatusCode);
+        }
+
+        Assert.Equal(1, redis.Asked);
+    }
+
     private static async Task AskAsync(string answer)
     {
         using var redis = new FakeRedis { Answer = answer };
@@ -55,9 +70,11 @@ public sealed class ForeignCacheTests
         Assert.Equal(("miss", 0L, 1), (state, hits, redis.Asked));
     }
 
+    private static Task<TestServer> StartAsync(FakeRedis redis) => TestServer.StartAsync(change: options => options with { SharedCache = redis.Address });
+
     private static async Task<(string Text, string State, long Hits)> SendAsync(FakeRedis redis)
     {
-        await using var server = await TestServer.StartAsync(change: options => options with { SharedCache = redis.Address });
+        await using var server = await StartAsync(redis);
         using var response = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"Once","temperature":0,"max_tokens":6,"ignore_eos":true,"logprobs":1}""");
         var body = await response.Content.ReadAsStringAsync();
         Assert.True(response.IsSuccessStatusCode, body);

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
@@ -92,6 +93,24 @@ public sealed class PlaygroundBrowserTests
         await AskAsync(page, "Hello");
         await page.UntilAsync("[...document.querySelectorAll('.chart svg')].some(chart => /peak [1-9]/.test(chart.getAttribute('aria-label')))");
         Assert.Equal(3, (int)(await page.AskAsync("document.querySelectorAll('.chart svg[role=img][aria-label]').length"))!);
+    }
+
+    [Needs("chromium")]
+    public async Task Card_TellsWhatQuantizationGainedAndCost()
+    {
+        const string Rows = "[...document.querySelectorAll('.compare tbody tr')].map(row => [...row.children].map(cell => cell.textContent).join('|') + '|' + row.lastElementChild.className).join()";
+        var quantization = JsonNode.Parse("""
+            {"bits":8,"block":32,"float_bytes":4000000,"quantized_bytes":1000000,
+             "quality":{"float_perplexity":20,"quantized_perplexity":20.01,"perplexity_loss":0.0005,"top1_agreement":0.995,"tokens":1234,"max_perplexity_loss":0.001},
+             "speed":[{"threads":2,"float_decode":100,"quantized_decode":250,"float_prefill":1000,"quantized_prefill":900}]}
+            """);
+        await using var server = await TestServer.StartAsync(quantization: (JsonObject)quantization!);
+        await using var page = await OpenAsync(server);
+        Assert.Equal(
+            "File size|4.0 MB|1.0 MB|−75 %|gain,Perplexity|20.00|20.01|+0.05 %|gain,Decode, tok/s|100|250|2.50×|gain,Prefill, tok/s|1,000|900|0.90×|loss",
+            (string?)await page.AskAsync(Rows));
+        Assert.Contains("99.50 % of 1,234 held-out tokens", (string?)await page.AskAsync("document.getElementById('card').textContent"), StringComparison.Ordinal);
+        Assert.Empty(page.Complaints);
     }
 
     [Needs("chromium")]

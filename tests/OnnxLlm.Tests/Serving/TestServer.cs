@@ -59,12 +59,12 @@ internal sealed class TestServer : IAsyncDisposable
 
     public static async Task<TestServer> StartAsync(
         ToyModel? model = null, Func<ServerOptions, ServerOptions>? change = null, string? template = "chatml", TimeProvider? time = null, Entropy? entropy = null,
-        IReadOnlyList<ModelSource>? more = null, IReadOnlyList<IGuardrail>? guardrails = null)
+        IReadOnlyList<ModelSource>? more = null, IReadOnlyList<IGuardrail>? guardrails = null, JsonObject? quantization = null)
     {
         model ??= Noise();
         var options = new ServerOptions { Model = "toy", Urls = ["http://127.0.0.1:0"] };
         options = change?.Invoke(options) ?? options;
-        var served = Describe(ModelId, model, template) with { Aliases = ["gpt-anything"] };
+        var served = Describe(ModelId, model, template) with { Aliases = ["gpt-anything"], Quantization = quantization };
         var log = new ConcurrentQueue<string>();
         var app = ServerHost.Build(options, [new ModelSource(served, model), .. more ?? []], time, entropy, logging => logging.SetMinimumLevel(LogLevel.Debug).AddProvider(new QueueLogger(log)), guardrails);
         await app.StartAsync();
