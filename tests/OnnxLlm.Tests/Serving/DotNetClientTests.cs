@@ -84,17 +84,20 @@ public sealed class DotNetClientTests
         Assert.Equal(Said, answer.GetValue<string>());
     }
 
-    /// <summary>Its functions are offered as tools, which the server says it does not have.</summary>
+    /// <summary>The model is untrained: that the call is of this function, with an argument of its type, is the server's doing. The kernel calls it, and tells the model the result.</summary>
     [Fact]
-    public async Task SemanticKernel_WithFunctions_IsToldThatThereAreNoTools()
+    public async Task SemanticKernel_CallsTheFunction_ThatTheModelAsksFor()
     {
-        await using var server = await TestServer.StartAsync(TestServer.Parrot(Story));
+        await using var server = await TestServer.StartAsync(TestServer.Noise(maxLength: 2048));
         var kernel = Kernel(server);
-        kernel.Plugins.AddFromFunctions("clock", [KernelFunctionFactory.CreateFromMethod(() => "noon", "time")]);
-        var settings = new OpenAIPromptExecutionSettings { FunctionChoiceBehavior = FunctionChoiceBehavior.Required() };
-        var refusal = await Assert.ThrowsAsync<HttpOperationException>(() => kernel.InvokePromptAsync("Hello", new KernelArguments(settings)));
-        Assert.Equal(System.Net.HttpStatusCode.BadRequest, refusal.StatusCode);
-        Assert.Contains("tool", refusal.ResponseContent, StringComparison.Ordinal);
+        var asked = new List<Colour>();
+        kernel.Plugins.AddFromFunctions("lamp", [KernelFunctionFactory.CreateFromMethod((Colour colour) => { asked.Add(colour); return "on"; }, "shine")]);
+        var settings = new OpenAIPromptExecutionSettings { Temperature = 0, MaxTokens = 120, FunctionChoiceBehavior = FunctionChoiceBehavior.Required() };
+        var answer = await kernel.InvokePromptAsync("Hello", new KernelArguments(settings));
+        Assert.NotEmpty(asked);
+        Assert.All(asked, colour => Assert.True(Enum.IsDefined(colour)));
+        Assert.NotNull(answer.GetValue<string>());
+        Assert.Equal(2, server.Metrics.Requests.Value("stop") + server.Metrics.Requests.Value("length"));
     }
 
     private static IChatClient ChatClient(TestServer server) => Client(server).GetChatClient(TestServer.ModelId).AsIChatClient();
