@@ -17,6 +17,16 @@ public static partial class NativeHeap
     /// <summary>Gives memory that was freed back to the system. Takes milliseconds.</summary>
     public static void ReturnFreed() => Try(() => Trim(0));
 
+    /// <summary>
+    /// Gives back what building and loading graphs has left behind, before memory is needed for running them. How long the collector would let it lie depends on the processor: the garbage
+    /// that it waits for is as large as the last-level cache.
+    /// </summary>
+    public static void ReturnGarbage()
+    {
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive);
+        ReturnFreed();
+    }
+
     /// <summary>Asks for large pages where memory is touched next; the system may not have any.</summary>
     internal static void PreferLargePages(nint address, long bytes) => Try(() => Advise(address, (nuint)bytes, HugePages));
 

@@ -103,6 +103,7 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
         _evaluation.Dispose();
         _step = new PieceSession(step.Step, pieces, _settings, step.StepInPlace, Buffer);
         _evaluation = new PieceSession(evaluation.Evaluation, whole, _settings, [], Buffer);
+        NativeHeap.ReturnGarbage();
     }
 
     public void Save(string folder)

@@ -1,5 +1,6 @@
 using OnnxLlm.Graphs.Artifacts;
 using OnnxLlm.Graphs.Training;
+using OnnxLlm.Runtime;
 using OnnxLlm.Runtime.Devices;
 using OnnxLlm.Training.Checkpoints;
 using OnnxLlm.Training.Configuration;
@@ -81,6 +82,7 @@ internal sealed class TrainingRun(RunFolder folder, RunOptions options, IProgres
         };
         foreach (var step in MetricsLog.Steps(folder.Metrics)) parts.Health.Observe(step);
         var trainer = new Trainer(config, parts, state);
+        NativeHeap.ReturnGarbage();
         if (checkpoint is not null) Verify(trainer, record, metrics);
 
         var outcome = Outcome.Finished;
