@@ -17,7 +17,8 @@ internal sealed record TrainingUse(double PeakBytes, double PredictedBytes, doub
 }
 
 /// <summary>The real training runner as a process of its own, watched until it ends.</summary>
-internal sealed class RunnerProcess(string config, string data, string folder, int threads)
+/// <param name="garbage">Bytes of garbage that the collector waits for; 0: as many as the processor's last-level cache has.</param>
+internal sealed class RunnerProcess(string config, string data, string folder, int threads, long garbage = 0)
 {
     private static readonly TimeSpan Glance = TimeSpan.FromMilliseconds(20);
 
@@ -33,7 +34,7 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
         string[] arguments = Arguments(measured, out string run);
         double predicted = Predict(arguments);
         var machine = new ProcessorTime(TimeProvider.System);
-        var (peak, busy) = Watch(arguments);
+        var (peak, busy) = Watch(arguments, garbage);
         JsonElement[] steps = Steps(run);
         return new(peak, predicted, StepTime(steps), [.. steps.Select(step => step.GetProperty("loss").GetDouble())], machine.OthersShare(busy))
         {
@@ -65,9 +66,9 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
     }
 
     /// <summary>Runs the runner to its end. The peak only ever grows, so what was seen last is right but for the last moment, when everything is being given back.</summary>
-    public static (double Peak, TimeSpan Busy) Watch(IReadOnlyList<string> arguments)
+    public static (double Peak, TimeSpan Busy) Watch(IReadOnlyList<string> arguments, long garbage = 0)
     {
-        using Process process = Start(arguments);
+        using Process process = Start(arguments, garbage);
         Task<string> errors = process.StandardError.ReadToEndAsync();
         _ = process.StandardOutput.BaseStream.CopyToAsync(Stream.Null);
         var (peak, busy) = (0.0, TimeSpan.Zero);
@@ -76,10 +77,12 @@ internal sealed class RunnerProcess(string config, string data, string folder, i
         return process.ExitCode == 0 ? (peak, busy) : throw new BenchmarkException($"The runner ended with exit code {process.ExitCode}: {errors.Result.Trim()}");
     }
 
-    private static Process Start(IReadOnlyList<string> arguments)
+    private static Process Start(IReadOnlyList<string> arguments, long garbage = 0)
     {
         string program = Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Training.dll");
-        return Process.Start(new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var start = new ProcessStartInfo("dotnet", [program, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        if (garbage > 0) start.Environment["DOTNET_GCgen0size"] = garbage.ToString("x", CultureInfo.InvariantCulture);
+        return Process.Start(start)!;
     }
 
     /// <summary>Null where the process has just ended.</summary>
