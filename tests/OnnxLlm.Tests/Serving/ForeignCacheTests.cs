@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 
 namespace OnnxLlm.Tests.Serving;
@@ -60,6 +62,23 @@ public sealed class ForeignCacheTests
         }
 
         Assert.Equal(1, redis.Asked);
+    }
+
+    [Theory]
+    [InlineData("rediss", 0x16)]        // a handshake of TLS
+    [InlineData("redis", '*')]          // a command
+    public async Task Address_SaysWhetherTheTalkIsEncrypted(string scheme, int first)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var address = new Uri($"{scheme}://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/");
+        await using var server = await TestServer.StartAsync(change: options => options with { SharedCache = address });
+        using var response = await server.SendAsync("/v1/completions", """{"model":"org/toy","prompt":"Once","temperature":0,"max_tokens":2}""");
+        Assert.True(response.IsSuccessStatusCode);
+        using var client = await listener.AcceptTcpClientAsync().WaitAsync(TestServer.Patience);
+        var begin = new byte[1];
+        await client.GetStream().ReadExactlyAsync(begin).AsTask().WaitAsync(TestServer.Patience);
+        Assert.Equal(first, begin[0]);
     }
 
     private static async Task AskAsync(string answer)
