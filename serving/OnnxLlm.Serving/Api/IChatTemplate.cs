@@ -28,7 +28,7 @@ internal static class ChatTemplates
     {
         null => null,
         PlainTemplate.Label => new PlainTemplate(tokenizer),
-        ChatMlTemplate.Label => new ChatMlTemplate(tokenizer),
+        ChatMlTemplate.Label => new ChatMlTemplate(tokenizer, ChatMlTemplate.UsualSystem(tokenizer.ChatTemplate)),
         var other => throw new ServingException($"There is no chat template '{other}'; there are {PlainTemplate.Label} and {ChatMlTemplate.Label}."),
     };
 

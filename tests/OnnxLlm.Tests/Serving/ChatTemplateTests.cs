@@ -46,6 +46,20 @@ public sealed class ChatTemplateTests
     public void Find_ByTheTokenizersOwnTemplate_Recognises(string source, string? name) =>
         Assert.Equal(name, ChatTemplates.Find(null, Train(source))?.Name);
 
+    /// <summary>As templates of models in use have it; the second with a turn that is not written out before it.</summary>
+    [Theory]
+    [InlineData(@"{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\nYou\'re brief.<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}", "You're brief.")]
+    [InlineData(@"{%- if messages[0].role == 'system' %}{{- '<|im_start|>system\n' + messages[0].content + '<|im_end|>\n' }}{%- else %}{{- '<|im_start|>system\nBe of help.\nBe kind.<|im_end|>\n' }}{%- endif %}", "Be of help.\nBe kind.")]
+    [InlineData("{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>'}}{% endfor %}", null)]
+    public void ChatMl_OfATemplateThatHasTheSystemSpeak_BeginsWithThat(string source, string? said)
+    {
+        Assert.Equal(said, ChatMlTemplate.UsualSystem(source));
+        var template = new ChatMlTemplate(Words, said);
+        var begin = said is null ? "" : $"<|im_start|>system\n{said}<|im_end|>\n";
+        Assert.Equal($"{begin}<|im_start|>user\nHello<|im_end|>\n", Words.Decode(template.Encode([new("user", "Hello")], open: false), skipSpecial: false));
+        Assert.Equal("<|im_start|>system\nBe brief.<|im_end|>\n", Words.Decode(template.Encode(Talk[..1], open: false), skipSpecial: false));
+    }
+
     [Fact]
     public void Find_OfAnUnknownName_SaysWhichThereAre() =>
         Assert.Contains("plain and chatml", Assert.Throws<ServingException>(() => ChatTemplates.Find("llama9", Words)).Message, StringComparison.Ordinal);
