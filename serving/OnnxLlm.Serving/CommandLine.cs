@@ -111,19 +111,19 @@ internal static class CommandLine
     /// <param name="variable">Of the environment, which is used where the option is not.</param>
     private static Option<Uri?> Address(string name, string[] schemes, string description, string variable)
     {
-        Uri? Usual() => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Parse(text) : null;
-
-        Uri? Parse(string text) => Uri.TryCreate(text.TrimEnd('/') + '/', UriKind.Absolute, out var address) && schemes.Contains(address.Scheme) ? address : null;
-
-        Uri? Read(ArgumentResult result)
+        Uri? Read(ArgumentResult result, string source, string text)
         {
-            var text = result.Tokens.Single().Value;
-            var address = Parse(text);
-            if (address is null) result.AddError($"{name} must be an address that begins with {schemes[0]}://, not '{text}'.");
-            return address;
+            if (Uri.TryCreate(text.TrimEnd('/') + '/', UriKind.Absolute, out var address) && schemes.Contains(address.Scheme)) return address;
+            result.AddError($"{source} must be an address that begins with {schemes[0]}://, not '{text}'.");
+            return null;
         }
 
-        return new Option<Uri?>(name) { Description = $"{description} {variable} works too.", DefaultValueFactory = _ => Usual(), CustomParser = Read };
+        return new Option<Uri?>(name)
+        {
+            Description = $"{description} {variable} works too.",
+            DefaultValueFactory = result => Environment.GetEnvironmentVariable(variable) is { Length: > 0 } text ? Read(result, variable, text) : null,
+            CustomParser = result => Read(result, name, result.Tokens.Single().Value),
+        };
     }
 
     /// <summary>An option that takes one of a few words.</summary>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using StackExchange.Redis;
 
 namespace OnnxLlm.Serving.Caching;
@@ -6,16 +7,25 @@ namespace OnnxLlm.Serving.Caching;
 /// Values in Redis, asked for with little patience: it connects when it is first needed, and after a failure it is left alone for a while, so that a Redis that is down, or hangs, costs no
 /// request its time. The client connects again by itself.
 /// </summary>
-/// <param name="address">As in <c>redis://:password@host:6379/2</c>, or <c>rediss://</c> for TLS; without a number it is database 0.</param>
-internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposable
+internal sealed class RedisConnection : IDisposable
 {
     private const int UsualPort = 6379;
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan Rest = TimeSpan.FromSeconds(5);
 
-    private readonly Lazy<Task<ConnectionMultiplexer>> _redis = new(() => ConnectionMultiplexer.ConnectAsync(Options(address)));
+    private readonly Lazy<Task<ConnectionMultiplexer>> _redis;
+    private readonly TimeProvider _time;
     private readonly Lock _gate = new();
     private long? _failed;
+
+    /// <param name="address">As in <c>redis://:password@host:6379/2</c>, or <c>rediss://</c> for TLS; without a number it is database 0.</param>
+    /// <param name="time">Tells how long it is left alone.</param>
+    /// <exception cref="ServingException">What follows the host is no number.</exception>
+    public RedisConnection(Uri address, TimeProvider time)
+    {
+        var options = Options(address);
+        (_redis, _time) = (new(() => ConnectionMultiplexer.ConnectAsync(options)), time);
+    }
 
     /// <summary>The value of a key; null where it has none.</summary>
     /// <exception cref="ServingException">Redis does not answer, or is not asked because it did not a moment ago.</exception>
@@ -38,7 +48,7 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
             Ssl = address.Scheme == "rediss",
             User = parts is [{ Length: > 0 } user, _] ? user : null,
             Password = parts is [.., { Length: > 0 } password] ? password : null,
-            DefaultDatabase = address.AbsolutePath.Trim('/') is { Length: > 0 } database ? int.Parse(database, System.Globalization.CultureInfo.InvariantCulture) : 0,
+            DefaultDatabase = DatabaseOf(address),
             ConnectTimeout = (int)Patience.TotalMilliseconds,
             AsyncTimeout = (int)Patience.TotalMilliseconds,
             AbortOnConnectFail = false,
@@ -48,17 +58,26 @@ internal sealed class RedisConnection(Uri address, TimeProvider time) : IDisposa
         };
     }
 
+    private static int DatabaseOf(Uri address)
+    {
+        var path = address.AbsolutePath.Trim('/');
+        if (path.Length == 0) return 0;
+        return int.TryParse(path, NumberStyles.None, CultureInfo.InvariantCulture, out var database)
+            ? database
+            : throw new ServingException($"--redis: databases of Redis have numbers, as in {address.Scheme}://{address.Host}/0; '{path}' is none.");
+    }
+
     private async Task<T> AskAsync<T>(Func<IDatabase, Task<T>> ask)
     {
         lock (_gate)
-            if (_failed is { } then && time.GetElapsedTime(then) < Rest) throw new ServingException("Redis is left alone after a failure.");
+            if (_failed is { } then && _time.GetElapsedTime(then) < Rest) throw new ServingException("Redis is left alone after a failure.");
         try
         {
-            return await AnswerAsync(ask).WaitAsync(Patience, time).ConfigureAwait(false);
+            return await AnswerAsync(ask).WaitAsync(Patience, _time).ConfigureAwait(false);
         }
-        catch (Exception fault) when (fault is RedisException or TimeoutException)
+        catch (Exception fault)
         {
-            lock (_gate) _failed = time.GetTimestamp();
+            lock (_gate) _failed = _time.GetTimestamp();
             throw new ServingException($"Redis does not answer: {fault.Message}", fault);
         }
     }

@@ -11,8 +11,11 @@ internal sealed class ServerProcess(params string[] arguments) : IDisposable
 
     public static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
-    public Process Process { get; } = Process.Start(
-        new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Serving.dll"), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    public Process Process { get; } = Process.Start(Info(arguments))!;
+
+    /// <summary>How it is started.</summary>
+    public static ProcessStartInfo Info(params string[] arguments) =>
+        new("dotnet", [Path.Combine(AppContext.BaseDirectory, "OnnxLlm.Serving.dll"), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
 
     /// <summary>From the line of the log that says where the model is served.</summary>
     public Uri Address()

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
@@ -69,6 +70,19 @@ public sealed class ServerProcessTests : IDisposable
         var error = await server.Process.StandardError.ReadToEndAsync();
         Assert.Equal(2, server.ExitCode());
         Assert.Equal(1, error.Count(c => c == '\n'));
+    }
+
+    [Theory]
+    [InlineData("ONNXLLM_REDIS", "localhost", "ONNXLLM_REDIS must be an address that begins with redis://, not 'localhost'. See --help.\n")]
+    [InlineData("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "OTEL_EXPORTER_OTLP_ENDPOINT must be an address that begins with http://, not 'collector:4318'. See --help.\n")]
+    public async Task Address_InTheEnvironmentThatIsNone_IsOneLineAndExitCodeTwo(string variable, string value, string told)
+    {
+        var start = ServerProcess.Info("--model", _package.Folder);
+        start.Environment[variable] = value;
+        using var server = Process.Start(start)!;
+        Assert.Equal(told, await server.StandardError.ReadToEndAsync());
+        Assert.True(server.WaitForExit(ServerProcess.Patience));
+        Assert.Equal(2, server.ExitCode);
     }
 
     [Fact]

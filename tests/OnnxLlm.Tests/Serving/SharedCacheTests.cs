@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using OnnxLlm.Serving;
 using OnnxLlm.Tests.Support;
 
 namespace OnnxLlm.Tests.Serving;
@@ -60,6 +61,21 @@ public sealed class SharedCacheTests
         using var response = await server.SendAsync("/v1/completions", Body.Replace("Once", "Twice", StringComparison.Ordinal));
         Assert.True(response.IsSuccessStatusCode);
         Assert.True(server.Metrics.SharedCacheErrors.Value() > 0);
+    }
+
+    [Fact]
+    public async Task Redis_OfAHostThatThereIsNot_CostsNoAnswer()
+    {
+        await using var server = await StartAsync(new Uri("redis://no-such-host.invalid:6379/"));
+        Assert.Equal("miss", (await AskAsync(server)).State);
+        Assert.True(server.Metrics.SharedCacheErrors.Value() > 0);
+    }
+
+    [Fact]
+    public async Task Address_WithADatabaseThatIsNoNumber_IsRefusedAtTheStart()
+    {
+        var mistake = await Assert.ThrowsAsync<ServingException>(() => StartAsync(new Uri("redis://localhost/answers/")));
+        Assert.Contains("'answers' is none", mistake.Message, StringComparison.Ordinal);
     }
 
     private static Task<TestServer> StartAsync(Uri address) => TestServer.StartAsync(change: options => options with { SharedCache = address });
