@@ -28,14 +28,16 @@ internal sealed class LoadSuite(AnswerOptions options, TimeProvider time, TextWr
         IReadOnlyList<Round<WorkerRun>> rounds = Alternation.Run(
             options.Rounds, new QuietMachine(time, options.Threads, output), () => Load("float32", model), () => Load("INT8", quantized));
         LoadTimes[] times = [LoadTimes.Of("float32", model, [.. rounds.Select(r => r.Peer)]), LoadTimes.Of("INT8", quantized, [.. rounds.Select(r => r.Ours)])];
-        ServerStart[] starts = Starts(quantized);
+        using var another = new TemporaryFolder("load-server");
+        string served = LargePackage.In(another.Path);
+        ServerStart[] starts = Starts(served);
         Goal[] goals =
         [
             .. times.Select(t => Goal.Most($"load_{t.Name}_ms", t.Load.Median, MostLoadMilliseconds)),
             .. times.Select(t => Goal.Most($"load_{t.Name}_first_over_warm", t.First.Median / t.Warm.Median, MostFirstOverWarm)),
             Goal.Most("load_server_first_over_later", Median(starts, start => start.FirstMilliseconds / start.LaterMilliseconds), MostFirstOverLater),
         ];
-        return new Publication("load", Section(times, starts, model, goals), OthersShare(times, starts), goals).To(output, options.Report);
+        return new Publication("load", Section(times, starts, model, served, goals), OthersShare(times, starts), goals).To(output, options.Report);
     }
 
     /// <summary>The first start only has this program's own client compiled.</summary>
@@ -50,7 +52,7 @@ internal sealed class LoadSuite(AnswerOptions options, TimeProvider time, TextWr
     private WorkerRun Load(string name, string folder) =>
         WorkerProcess.Self(name, ["load-worker", folder, options.Threads.ToString(CultureInfo.InvariantCulture)]).Run();
 
-    private string Section(LoadTimes[] times, ServerStart[] starts, string model, Goal[] goals) => string.Create(CultureInfo.InvariantCulture, $"""
+    private string Section(LoadTimes[] times, ServerStart[] starts, string model, string served, Goal[] goals) => string.Create(CultureInfo.InvariantCulture, $"""
         ## From the disk to the first token
 
         {time.GetLocalNow():yyyy-MM-dd}. {Machine.Current}. {MeasuredModel.Describe(model)}
@@ -61,7 +63,8 @@ internal sealed class LoadSuite(AnswerOptions options, TimeProvider time, TextWr
         |---|---|---|---|---|---|
         {string.Join("\n", times.Select(Row))}
 
-        The INT8 package in the server, started as often; requests of {Prompts.Length} tokens by one client, streamed, with a prompt of its own each; medians, the ratio's too:
+        The server, started as often, with {MeasuredModel.Describe(served)}
+        Requests of {Prompts.Length} tokens by one client, streamed, with a prompt of its own each; medians, the ratio's too:
 
         | start to listening ms | first request to first token ms | the {ServerStart.Later} after it ms | **first / later** |
         |---|---|---|---|
