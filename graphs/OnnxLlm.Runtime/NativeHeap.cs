@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace OnnxLlm.Runtime;
 
 /// <summary>
-/// How the C library keeps memory, for processes in which models come and go. Left to itself, GNU's keeps what was freed, in pieces for every thread that ever
+/// How memory that is no longer needed goes back to the system, for processes in which models come and go: mostly how the C library keeps it. Left to itself, GNU's keeps what was freed, in pieces for every thread that ever
 /// allocated; and once a large block was freed it takes the next ones from there as well, and clears them, so that caches which are only reserved become resident.
 /// Does nothing where the C library is another.
 /// </summary>

@@ -13,8 +13,8 @@ internal static class ClientsReport
         {now:yyyy-MM-dd}. {Machine.Current}. {model}
         Prompts of {options.Prompt} random token ids, answers of {options.Tokens} tokens at temperature 0, streamed from `/v1/completions` over loopback to clients in a process of their own. In a turn all clients begin together, and each asks
         {ClientsOptions.Answers} times, again as soon as it has its answer; the server runs as it does by default, with as many slots as there are clients, and its prefix cache has been filled. The bare loop, in a process of its own, reads as many prompts, each at once, and
-        then decodes all of them together, each step a forward pass and the likeliest tokens, as often in a turn. They take short turns, in every other round in the opposite order, and both processes start anew {options.Starts} times: the memory that one is given
-        makes it faster or slower for all its life. Whole: tokens of all answers by the time from the first request to the end of the last answer, against the bare loop
+        then decodes all of them together, each step a forward pass and the likeliest tokens, as often in a turn. They take short turns, in every other round in the opposite order, and both processes start anew {options.Starts} times: one may be faster or
+        slower than another for all its life. Whole: tokens of all answers by the time from the first request to the end of the last answer, against the bare loop
         with the reading of its prompts. Steady: all clients ask once more, at once, with prompts of which the
         server's prefix cache holds all but the last token: the sum of the rates of all streams, each from its first token to its end, against the bare loop after its prompts. First token: of the bare loop, when all its prompts are read.
         An event may bring several tokens, because the server sends an answer's text every 40 ms at most. Medians of the rounds, but 95 of 100 are of the answers and events of all rounds together; rounds: {string.Join(", ", result.Counts.Select(count => $"{result.Rounds[count].Count} of {count}"))}; threads of the forward pass: {options.Threads}.

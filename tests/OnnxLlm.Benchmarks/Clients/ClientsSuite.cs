@@ -8,8 +8,8 @@ namespace OnnxLlm.Benchmarks.Clients;
 
 /// <summary>
 /// What lies between the server and the bare step loop when several clients stream, and whether it is still faster than step loops of other runtimes: prompts and
-/// answers of the same lengths at the same batch, each side in its own process, in short turns. Processes start anew several times: the memory that one is given makes
-/// it faster or slower for all its life.
+/// answers of the same lengths at the same batch, each side in its own process, in short turns. Processes start anew several times: one may be faster or slower than
+/// another for all its life.
 /// </summary>
 internal sealed class ClientsSuite(ClientsOptions options, TimeProvider time, TextWriter output)
 {

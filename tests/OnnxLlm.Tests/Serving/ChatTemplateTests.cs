@@ -53,11 +53,11 @@ public sealed class ChatTemplateTests
     [InlineData("{% for m in messages %}{{'<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>'}}{% endfor %}", null)]
     public void ChatMl_OfATemplateThatHasTheSystemSpeak_BeginsWithThat(string source, string? said)
     {
-        Assert.Equal(said, ChatMlTemplate.UsualSystem(source));
-        var template = new ChatMlTemplate(Words, said);
+        var own = Train(source);
+        var template = ChatTemplates.Find(null, own)!;
         var begin = said is null ? "" : $"<|im_start|>system\n{said}<|im_end|>\n";
-        Assert.Equal($"{begin}<|im_start|>user\nHello<|im_end|>\n", Words.Decode(template.Encode([new("user", "Hello")], open: false), skipSpecial: false));
-        Assert.Equal("<|im_start|>system\nBe brief.<|im_end|>\n", Words.Decode(template.Encode(Talk[..1], open: false), skipSpecial: false));
+        Assert.Equal($"{begin}<|im_start|>user\nHello<|im_end|>\n", own.Decode(template.Encode([new("user", "Hello")], open: false), skipSpecial: false));
+        Assert.Equal("<|im_start|>system\nBe brief.<|im_end|>\n", own.Decode(template.Encode(Talk[..1], open: false), skipSpecial: false));
     }
 
     [Fact]

@@ -5,8 +5,10 @@ using Microsoft.Extensions.AI;
 using Microsoft.SemanticKernel;
 using Microsoft.SemanticKernel.ChatCompletion;
 using Microsoft.SemanticKernel.Connectors.OpenAI;
+using OnnxLlm.Serving.Api;
 using OnnxLlm.Tests.Support;
 using OpenAI;
+using OpenAI.Chat;
 
 namespace OnnxLlm.Tests.Serving;
 
@@ -22,7 +24,7 @@ public sealed class DotNetClientTests
         await using var server = await TestServer.StartAsync(TestServer.Parrot(Story));
         using var client = ChatClient(server);
         var answer = await client.GetResponseAsync("Hello", new ChatOptions { Temperature = 0 });
-        Assert.Equal((Said, ChatFinishReason.Stop), (answer.Text, answer.FinishReason));
+        Assert.Equal((Said, Microsoft.Extensions.AI.ChatFinishReason.Stop), (answer.Text, answer.FinishReason));
         Assert.Equal(TestServer.Tokenizer.Encode(Said).Length, answer.Usage!.OutputTokenCount);
     }
 
@@ -73,7 +75,9 @@ public sealed class DotNetClientTests
         Assert.Equal(Said, string.Concat(pieces));
         history.Add(answer);
         history.AddUserMessage("And then?");
-        Assert.NotNull((await chat.GetChatMessageContentAsync(history, new OpenAIPromptExecutionSettings { Temperature = 0, MaxTokens = 4 })).Content);
+        var next = await chat.GetChatMessageContentAsync(history, new OpenAIPromptExecutionSettings { Temperature = 0, MaxTokens = 4 });
+        var whole = ChatTemplates.Find("chatml", TestServer.Tokenizer)!.Encode([new("user", "Hello"), new("assistant", Said), new("user", "And then?")], open: true);
+        Assert.Equal(whole.Length, Assert.IsType<ChatTokenUsage>(next.Metadata!["Usage"]).InputTokenCount);
     }
 
     [Fact]

@@ -12,9 +12,10 @@ internal sealed class RedisServer : IDisposable
 
     public Uri Address { get; }
 
-    public static async Task<RedisServer> StartAsync()
+    /// <param name="at">The port; null for any.</param>
+    public static async Task<RedisServer> StartAsync(int? at = null)
     {
-        var port = FreePort.Find();
+        var port = at ?? FreePort.Find();
         var settings = DeploymentFile.Texts(DeploymentFile.At(DeploymentFile.Read("compose.yaml").Single(), "services", "redis", "command"));
         Assert.Equal("redis-server", settings[0]);
         var redis = new BackgroundProgram("redis-server", folder => [.. settings[1..], "--port", $"{port}", "--bind", "127.0.0.1", "--dir", folder, "--requirepass", "open sesame"]);

@@ -63,6 +63,29 @@ public sealed class SharedCacheTests
         Assert.True(server.Metrics.SharedCacheErrors.Value() > 0);
     }
 
+    [Needs("redis-server")]
+    public async Task Redis_BackAgain_IsUsedAgain()
+    {
+        var redis = await RedisServer.StartAsync();
+        var address = redis.Address;
+        await using var first = await StartAsync(address);
+        await AskAsync(first);
+        redis.Dispose();
+        using (await first.SendAsync("/v1/completions", Body.Replace("Once", "Twice", StringComparison.Ordinal))) Assert.True(first.Metrics.SharedCacheErrors.Value() > 0);
+
+        using var again = await RedisServer.StartAsync(address.Port);
+        await using var second = await StartAsync(address);
+        var number = 0;
+        await again.Program.UntilAsync(async () =>
+        {
+            var body = Body.Replace("Once", $"{number++}", StringComparison.Ordinal);        // another each time, so that the first has to ask
+            using var given = await first.SendAsync("/v1/completions", body);
+            await Task.Delay(100);
+            using var found = await second.SendAsync("/v1/completions", body);
+            return found.Headers.GetValues("x-cache").Single() == "hit";
+        });
+    }
+
     [Fact]
     public async Task Redis_OfAHostThatThereIsNot_CostsNoAnswer()
     {
