@@ -26,15 +26,19 @@ internal readonly unsafe struct QuantizedTile512 : IQuantizedTile
     {
         long stride = x->Padded;
         byte* ahead = w + Lanes * stride;
+        float* scalesAhead = x->Scales + (n + Lanes) * x->Blocks;
         short* a = x->Packed + row * stride;
         int* start = x->Starts + row * (stride / Chunk);
         new Span<float>(sums, (int)rows * Lanes).Clear();
-        for (float* last = scales + x->Blocks * Lanes; scales < last; scales += Lanes)
+        for (float* last = scales + x->Blocks * Lanes; scales < last; scales += Lanes, scalesAhead += Lanes)
+        {
+            Sse.Prefetch0(scalesAhead);
             for (byte* end = w + x->Block; w < end; w += Chunk, ahead += Lanes * Chunk, a += rows * Chunk, start += rows)
             {
                 AskFor(ahead);
                 AddChunk(w, stride, Vector512.Load(scales), a, start, rows, sums);
             }
+        }
         for (long i = 0; i < rows; i++)
             Vector512.Store(Vector512.Load(sums + i * Lanes) * Vector512.Create(x->RowScales[row + i]), x->Y + (row + i) * x->N + n);
     }

@@ -1,0 +1,26 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace OnnxLlm.Runtime.Kernels;
+
+/// <summary>
+/// What is needed next is asked for while something else is computed with, a few lines at a time: a processor waits for some ten lines of memory at once, and who asks for more waits
+/// before it goes on.
+/// </summary>
+/// <param name="times">How often <see cref="Ask"/> is called.</param>
+internal unsafe struct Ahead(byte* next, long bytes, long times)
+{
+    private const long Line = 64;
+
+    private readonly byte* _end = next + bytes;
+    private readonly long _step = (bytes + Line * times - 1) / (Line * times) * Line;
+    private byte* _next = next;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void Ask()
+    {
+        byte* line = _next, to = line + _step < _end ? line + _step : _end;
+        for (; line < to; line += Line) Sse.Prefetch0(line);
+        _next = line;
+    }
+}
