@@ -13,6 +13,8 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private const double ShortestPause = 0.005;             // of a pass of its own
     private const double PauseShare = 0.6;                  // of a decode: time between two tokens stays well below twice the usual
     private const double Trust = 0.5;                       // in a single pause: passes scatter, and what follows each of them scatters twice as much
+    private const double Surprise = 1.5;                    // times longer or shorter than usual that a step counts: what is beyond came from elsewhere and will not come again
+    private const int Looks = 16;                           // passes that read, of which one reads nothing, so that a decode is seen
     private const int ShortPrompt = 2;                      // whole chunks
     private const double Weight = 0.2;                      // of the newest step in the running means
     private const double Comfort = 0.8;                     // below this part of the target one more sequence is tried
@@ -25,13 +27,14 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     private int _most;                                      // sequences in a step since the last judgement
     private double _decode;
     private double _chunk;                                  // 0 until a pause was seen
+    private int _unseen;                                    // passes that read since a decode was seen
     private int _asked = int.MaxValue;                      // no end of a prompt, no whole chunk
     private int _haste = 1;
 
     /// <summary>Sequences that may run together now.</summary>
     public int Cap { get; private set; } = slots;
 
-    /// <summary>Prompt tokens that may be read before the next decode of <paramref name="decoding"/> sequences.</summary>
+    /// <summary>Prompt tokens that may be read before the next decode of <paramref name="decoding"/> sequences; 0 now and then, as a decode by itself has to be seen.</summary>
     /// <param name="prompt">Tokens of the prompt, read already or not.</param>
     /// <param name="waiting">Sequences that wait for this prompt to be over.</param>
     public int Chunk(int decoding, int prompt, int waiting)
@@ -39,6 +42,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         _asked = int.MaxValue;
         if (decoding == 0) return ShortPrompt * largestChunk;
         if (target <= 0 && prompt <= ShortPrompt * largestChunk) return waiting > 0 ? ShortPrompt * largestChunk : largestChunk;
+        if (_unseen >= Looks - 1) return 0;
         _haste = target > 0 ? 1 : 1 + waiting;
         return _asked = Math.Clamp((int)(_chunk * _haste), Math.Min(_smallestChunk, largestChunk), largestChunk);
     }
@@ -50,11 +54,13 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
     {
         if (read > 0)
         {
+            _unseen++;
             if (decoded > 0 && _decode > 0) Learn(read, seconds - _decode);
             return;
         }
 
         if (decoded == 0) return;
+        _unseen = 0;
         _decode = Mean(_decode, seconds);
         if (target <= 0) return;
         _most = Math.Max(_most, decoded);
@@ -71,7 +77,7 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         if (read < _asked) return;
         var allowed = _haste * Math.Max(Math.Max(PauseShare * _decode, target - _decode), readsWhileDecoding ? 0 : ShortestPause);
         var asked = Math.Min(Math.Max(_chunk, _smallestChunk), (read + 1.0) / _haste);        // before it was cut to whole tokens, or to the largest chunk
-        var chunk = asked * Math.Pow(Math.Clamp(allowed / Math.Max(pause, 1e-6), 0.25, 4), Trust);
+        var chunk = asked * Math.Pow(Math.Clamp(allowed / Math.Max(pause, 1e-6), 1 / Surprise, Surprise), Trust);
         _chunk = Math.Clamp(chunk, _smallestChunk, Math.Max(_smallestChunk, largestChunk));
     }
 
@@ -85,5 +91,5 @@ internal sealed class LatencyGovernor(int slots, int largestChunk, double target
         _most = 0;
     }
 
-    private static double Mean(double mean, double value) => mean == 0 ? value : mean + Weight * (value - mean);
+    private static double Mean(double mean, double value) => mean == 0 ? value : mean + Weight * (Math.Clamp(value, mean / Surprise, mean * Surprise) - mean);
 }

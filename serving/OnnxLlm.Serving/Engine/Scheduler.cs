@@ -40,7 +40,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
     /// <summary>Sequences that wait behind that prompt.</summary>
     public int Behind => _pool.Filling is null ? Math.Max(0, Waiting - 1) : Waiting;
 
-    /// <summary>Prompt tokens of the next chunk, at most.</summary>
+    /// <summary>Prompt tokens of the next chunk, at most; 0: the next step decodes and does nothing else.</summary>
     public int PrefillChunk { get; set; } = prefillChunk;
 
     /// <summary>Sequences that may hold a slot; those that do already may stay.</summary>
@@ -68,7 +68,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
         _gone.AddRange(Retire(sequence => sequence.Cancelled.IsCancellationRequested));
         Admit();
         var chunk = NextChunk();
-        var draft = chunk is null ? Guess() : [];
+        var draft = chunk is null && PrefillChunk > 0 ? Guess() : [];
         return _transfers.Count == 0 && chunk is null && draft.Length == 0 ? Again() : Take(chunk, draft);
     }
 
@@ -213,7 +213,7 @@ internal sealed class Scheduler(int slots, int prefillChunk, PrefixCache? prefix
 
     private PrefillChunk? NextChunk()
     {
-        if (_pool.Filling is not { } sequence) return null;
+        if (_pool.Filling is not { } sequence || PrefillChunk == 0) return null;
         var chunk = sequence.ScoresPrompt && !ScoresChunks ? 1 : PrefillChunk;
         var length = Math.Min(chunk, sequence.Prompt.Length - sequence.Past);
         return new PrefillChunk(sequence, _pool.Decoding, sequence.Past, length);

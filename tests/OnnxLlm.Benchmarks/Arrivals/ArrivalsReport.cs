@@ -13,7 +13,8 @@ internal static class ArrivalsReport
         {now:yyyy-MM-dd}. {Machine.Current}. {model}
         Some clients stream answers over HTTP; then another one sends a prompt of {ArrivalsSuite.LongPrompt} tokens, which is read in pieces between their tokens. Milliseconds between two tokens of a stream as its reader
         sees them, over all streams together, before and during that. The server sends every token at once (`--pace-ms 0`): as it does by default, several may come together, and the time between two
-        pieces would hide what happens to tokens. Medians of {rounds} rounds; threads of the forward pass: {threads}. Other programs took at most {result.OthersShare:P1} of the machine during a run.
+        pieces would hide what happens to tokens. Medians of {rounds} rounds, each with a server of its own that has answered
+        a stream and a long prompt before; threads of the forward pass: {threads}. Other programs took at most {result.OthersShare:P1} of the machine during a run.
 
         | streams | quiet: median | 95 of 100 | with the prompt: median | 95 of 100 | ratio of the latter | long prompt's first token, s |
         |---|---|---|---|---|---|---|

@@ -91,8 +91,7 @@ public sealed class LatencyGovernorTests
     public void Chunk_ReadInThePassThatDecodes_PausesForLess(bool readsWhileDecoding, int expected)
     {
         var governor = new LatencyGovernor(8, 128, 0, readsWhileDecoding);
-        governor.Observe(3, 0, 0.005);
-        for (var i = 0; i < 100; i++) governor.Observe(3, governor.Chunk(3, Long, 0), 0.005 + 0.0005 * governor.Chunk(3, Long, 0));
+        Settle(governor, 0.005, waiting: 0, pass: 0);
         Assert.InRange(governor.Chunk(3, Long, 0), expected - 1, expected);
     }
 
@@ -104,17 +103,63 @@ public sealed class LatencyGovernorTests
         Settle(governor, 0.050, waiting: 0);
         for (var i = 0; i < 20; i++)
         {
-            governor.Observe(3, governor.Chunk(3, Long, 0), 0.050 + (i % 2 == 0 ? 0.015 : 0.060));
-            Assert.InRange(governor.Chunk(3, Long, 0), 40 / Math.Sqrt(2) - 2, 40 * Math.Sqrt(2) + 2);
+            governor.Observe(3, Next(governor, 0.050), 0.050 + (i % 2 == 0 ? 0.015 : 0.060));
+            Assert.InRange(Next(governor, 0.050), 40 / Math.Sqrt(2) - 2, 40 * Math.Sqrt(2) + 2);
         }
+    }
+
+    /// <summary>Something else has the processor for a hundred times as long as a step takes: a decode then counts as half as long again, by a fifth; a pause is cut to a time and a half, of which the root is believed.</summary>
+    [Theory]
+    [InlineData(true, 45, 46)]                  // 55 ms instead of 50: 33 ms are allowed, and a pass of 80 ms seems a pause of 25: 40 · √(33 / 25)
+    [InlineData(false, 32, 33)]                 // 40 / √1.5
+    public void Chunk_AfterAStepThatSomethingElseHeldUp_IsMuchAsBefore(bool decode, int least, int most)
+    {
+        var governor = new LatencyGovernor(8, 128, 0);
+        Settle(governor, 0.050, waiting: 0);
+        if (decode) governor.Observe(3, 0, 5);
+        governor.Observe(3, governor.Chunk(3, Long, 0), decode ? 0.080 : 5);
+        Assert.InRange(governor.Chunk(3, Long, 0), least, most);
+    }
+
+    /// <summary>While one prompt after the other is read, decodes get slower, as when sequences have come: that is seen.</summary>
+    [Fact]
+    public void Chunk_WhileLongPromptsAreReadWithoutEnd_FollowsTheDecodes()
+    {
+        var governor = new LatencyGovernor(8, 128, 0);
+        Settle(governor, 0.050, waiting: 0);
+        var looks = 0;
+        for (var i = 0; i < 320; i++)
+        {
+            if (governor.Chunk(3, Long, 0) == 0) looks++;
+            Step(governor, 0.100, 0, 0.010);
+        }
+
+        Assert.Equal(20, looks);
+        Assert.InRange(governor.Chunk(3, Long, 0), 90, 100);        // 0.6 × 100 ms = 10 ms + 100 tokens
     }
 
     [Fact]
     public void Chunk_BeforeAnythingIsKnown_IsShort() => Assert.Equal(4, new LatencyGovernor(8, 128, 0).Chunk(1, Long, 0));
 
-    private static void Settle(LatencyGovernor governor, double decode, int waiting)
+    /// <summary>Pieces of a long prompt between decodes that take this long; last a decode alone, as after a prompt's end.</summary>
+    private static void Settle(LatencyGovernor governor, double decode, int waiting, double pass = 0.010)
     {
         governor.Observe(3, 0, decode);
-        for (var i = 0; i < 100; i++) governor.Observe(3, governor.Chunk(3, Long, waiting), decode + 0.010 + 0.0005 * governor.Chunk(3, Long, waiting));
+        for (var i = 0; i < 100; i++) Step(governor, decode, waiting, pass);
+        governor.Observe(3, 0, decode);
+    }
+
+    /// <summary>What is asked for: a decode and a piece whose pass takes some time however short it is, or a decode alone.</summary>
+    private static void Step(LatencyGovernor governor, double decode, int waiting, double pass)
+    {
+        var chunk = governor.Chunk(3, Long, waiting);
+        governor.Observe(3, chunk, chunk == 0 ? decode : decode + pass + 0.0005 * chunk);
+    }
+
+    /// <summary>The next piece, after a decode alone if that is asked for.</summary>
+    private static int Next(LatencyGovernor governor, double decode)
+    {
+        if (governor.Chunk(3, Long, 0) == 0) governor.Observe(3, 0, decode);
+        return governor.Chunk(3, Long, 0);
     }
 }

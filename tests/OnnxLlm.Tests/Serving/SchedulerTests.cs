@@ -5,7 +5,7 @@ namespace OnnxLlm.Tests.Serving;
 
 public sealed class SchedulerTests
 {
-    private readonly Scheduler _scheduler = new(slots: 3, prefillChunk: 4);
+    private Scheduler _scheduler = new(slots: 3, prefillChunk: 4);
 
     [Fact]
     public void Plan_WithNothingToDo_IsEmpty() => Assert.True(_scheduler.Plan().IsEmpty);
@@ -32,6 +32,25 @@ public sealed class SchedulerTests
         var plan = Step();
         Assert.Equal([first], plan.Decode);
         Assert.Equal((1, 0), (plan.Prefill!.Slot, plan.Prefill.Start));
+    }
+
+    /// <summary>A guess would be no decode, which is what is to be seen.</summary>
+    [Fact]
+    public void Plan_WhenNothingMayBeRead_DecodesAndNoMore()
+    {
+        _scheduler = new(slots: 3, prefillChunk: 4) { Speculation = 4 };
+        var first = Running();
+        for (var i = 0; i < 3; i++) Step();
+        Assert.NotEmpty(_scheduler.Plan().Draft);
+        _scheduler.Enqueue(Create(new int[8], 2));
+        Step();
+        _scheduler.PrefillChunk = 0;
+        var plan = Step();
+        Assert.Equal([first], plan.Decode);
+        Assert.Null(plan.Prefill);
+        Assert.Empty(plan.Draft);
+        _scheduler.PrefillChunk = 4;
+        Assert.Equal(4, Step().Prefill!.Start);
     }
 
     [Fact]
