@@ -30,7 +30,7 @@ internal sealed class ExternalWeights : IDisposable
 
     /// <summary>Those of a graph on the CPU; null where it has all of them.</summary>
     public static ExternalWeights? Read(GraphProto graph, IReadOnlyList<ExternalTensor> tensors, SessionSettings settings) =>
-        tensors.Count == 0 ? null : Read(tensors, settings.Kernels ? InterleavedTensors.Of(graph, tensors) : InterleavedTensors.None);
+        tensors.Count == 0 ? null : Read(tensors, settings.Kernels ? QuantizedTensors.Of(graph, tensors) : QuantizedTensors.None);
 
     /// <summary>A session with these options uses this memory, which must outlive it.</summary>
     public void AddTo(SessionOptions options)
@@ -44,16 +44,16 @@ internal sealed class ExternalWeights : IDisposable
         _memory.Dispose();
     }
 
-    private static ExternalWeights Read(IReadOnlyList<ExternalTensor> tensors, InterleavedTensors interleaved)
+    private static ExternalWeights Read(IReadOnlyList<ExternalTensor> tensors, QuantizedTensors quantized)
     {
-        var weights = new ExternalWeights(tensors.Sum(tensor => Aligned(interleaved.BytesOf(tensor))));
+        var weights = new ExternalWeights(tensors.Sum(tensor => Aligned(quantized.BytesOf(tensor))));
         try
         {
             long offset = 0;
             foreach (ExternalTensor tensor in tensors)
             {
-                weights.Add(tensor, offset, interleaved);
-                offset += Aligned(interleaved.BytesOf(tensor));
+                weights.Add(tensor, offset, quantized);
+                offset += Aligned(quantized.BytesOf(tensor));
             }
             return weights;
         }
@@ -66,14 +66,14 @@ internal sealed class ExternalWeights : IDisposable
 
     private static long Aligned(long bytes) => (bytes + Alignment - 1) / Alignment * Alignment;
 
-    private void Add(ExternalTensor tensor, long offset, InterleavedTensors interleaved)
+    private void Add(ExternalTensor tensor, long offset, QuantizedTensors quantized)
     {
-        TensorBuffer memory = TensorBuffer.Over(_memory, offset, tensor.Type, interleaved.ShapeOf(tensor));
-        long bytes = interleaved.BytesOf(tensor);
+        TensorBuffer memory = TensorBuffer.Over(_memory, offset, tensor.Type, quantized.ShapeOf(tensor));
+        long bytes = quantized.BytesOf(tensor);
         if (memory.Bytes != bytes) throw new ModelRuntimeException($"'{tensor.Name}' takes {memory.Bytes} bytes, not {bytes}.");
         _tensors.Add((tensor.Name, BoundSession.Value(memory)));
         using FileStream file = File.OpenRead(tensor.Path);
         file.Position = tensor.Offset;
-        interleaved.Read(tensor, file, memory);
+        quantized.Read(tensor, file, memory);
     }
 }

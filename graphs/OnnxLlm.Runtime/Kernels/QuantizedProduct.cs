@@ -26,6 +26,9 @@ internal static unsafe class QuantizedProduct
     /// <summary>The kernel is there and takes weights in the order of <see cref="InterleavedWeights"/> with gain.</summary>
     internal static bool Interleaves => Kernel is not null && QuantizedForms.Best == QuantizedForm.Vnni;
 
+    /// <summary>The kernel is there and takes scales of 16 bits.</summary>
+    internal static bool TakesNarrowScales => Kernel is not null && QuantizedForms.Best != QuantizedForm.Avx2;
+
     private static void Compute(ref KernelContext context)
     {
         KernelTensor a = context.Input(0), values = context.Input(1);
@@ -36,8 +39,8 @@ internal static unsafe class QuantizedProduct
         if (x.Block == 0 || x.Block % QuantizedTile.Chunk != 0) throw new ModelRuntimeException($"blocks must be multiples of {QuantizedTile.Chunk} long, not {x.Block}");
         if (a.Rank == 0 || x.K == 0 || x.Blocks != (x.K + x.Block - 1) / x.Block) throw new ModelRuntimeException($"weights of {x.Blocks} blocks of {x.Block} do not fit rows of {x.K} activations");
         KernelTensor scales = context.Input(2);
-        x.HasNarrowScales = x.IsInterleaved && scales.Width == InterleavedWeights.NarrowScales;
-        KernelContext.Require(2, scales, x.IsInterleaved ? [x.N / InterleavedWeights.Rows, x.Blocks, x.FloatsOfScales] : [x.N, x.Blocks]);
+        x.HasNarrowScales = x.IsInterleaved ? scales.Width == InterleavedWeights.NarrowScales : Avx512BW.IsSupported && x.N >= QuantizedTile512.Lanes && 2 * scales.Width == x.Blocks;
+        KernelContext.Require(2, scales, x.IsInterleaved ? [x.N / InterleavedWeights.Rows, x.Blocks, x.FloatsOfScales] : [x.N, x.HasNarrowScales ? x.Blocks / 2 : x.Blocks]);
         x.Scales = scales.Floats;
         a.Shape[a.Rank - 1] = x.N;
         x.Y = context.Output(0, a);
@@ -46,7 +49,7 @@ internal static unsafe class QuantizedProduct
 
     private static void Multiply(ref KernelContext context, QuantizedArguments* x)
     {
-        x->Form = x->IsInterleaved ? QuantizedForm.Vnni : QuantizedForms.Of(x->N);
+        x->Form = x->IsInterleaved ? QuantizedForm.Vnni : x->HasNarrowScales ? QuantizedForm.Avx512 : QuantizedForms.Of(x->N);
         long chunks = x->Padded / QuantizedTile.Chunk, tile = QuantizedForms.Lanes(x->Form);
         x->Packed = (short*)Scratch.Rent(x->M * (x->Padded / 2 + 2 * chunks));
         x->Starts = (int*)(x->Packed + x->M * x->Padded);
@@ -97,7 +100,7 @@ internal unsafe struct QuantizedArguments
     /// <summary>Weights and scales are in the order of <see cref="InterleavedWeights"/>.</summary>
     internal bool IsInterleaved;
 
-    /// <summary>Those scales have 16 bits.</summary>
+    /// <summary>Scales have 16 bits (bfloat16).</summary>
     internal bool HasNarrowScales;
 
     internal QuantizedForm Form;
@@ -110,6 +113,9 @@ internal unsafe struct QuantizedArguments
     /// <summary>K with the padding of the last block.</summary>
     internal readonly long Padded => Blocks * Block;
 
-    /// <summary>Floats whose place the scales of a block of eight interleaved rows take.</summary>
+    /// <summary>Floats whose place eight scales take.</summary>
     internal readonly long FloatsOfScales => HasNarrowScales ? InterleavedWeights.NarrowScales : InterleavedWeights.Rows;
+
+    /// <summary>The scales of a row of weights, or, interleaved, from a multiple of eight on.</summary>
+    internal readonly float* ScalesOf(long row) => Scales + row * Blocks * FloatsOfScales / InterleavedWeights.Rows;
 }

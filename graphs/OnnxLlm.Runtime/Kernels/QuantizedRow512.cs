@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using OnnxLlm.Graphs;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -20,25 +21,26 @@ internal static unsafe class QuantizedRow512
     internal static void Multiply(QuantizedArguments* x, long first, long end)
     {
         for (long n = first; n < end; n++)
-            x->Y[n] = Row(x->Values + n * x->Padded, x->Scales + n * x->Blocks, x->Packed, x->Starts, x->Blocks) * *x->RowScales;
+            x->Y[n] = Row(x->Values + n * x->Padded, x->ScalesOf(n), x->HasNarrowScales, x->Packed, x->Starts, x->Blocks) * *x->RowScales;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static float Row(byte* w, float* scales, short* a, int* starts, long blocks)
+    private static float Row(byte* w, float* scales, bool narrow, short* a, int* starts, long blocks)
     {
         float sum = 0;
         float* scaled = stackalloc float[Blocks];
-        for (; blocks >= Blocks; blocks -= Blocks, w += Blocks * Chunk, a += Blocks * Chunk, scales += Blocks, starts += Blocks)
+        long scalesApart = narrow ? InterleavedWeights.NarrowScales : Blocks;
+        for (; blocks >= Blocks; blocks -= Blocks, w += Blocks * Chunk, a += Blocks * Chunk, scales += scalesApart, starts += Blocks)
         {
             AskFor(w + Ahead);
             Vector256<int> sums = Sums(
                 Products(w, a), Products(w + Chunk, a + Chunk), Products(w + 2 * Chunk, a + 2 * Chunk), Products(w + 3 * Chunk, a + 3 * Chunk),
                 Products(w + 4 * Chunk, a + 4 * Chunk), Products(w + 5 * Chunk, a + 5 * Chunk), Products(w + 6 * Chunk, a + 6 * Chunk), Products(w + 7 * Chunk, a + 7 * Chunk));
-            Vector256.Store(Vector256.ConvertToSingle(sums + Vector256.Load(starts)) * Vector256.Load(scales), scaled);
+            Vector256.Store(Vector256.ConvertToSingle(sums + Vector256.Load(starts)) * (narrow ? BFloat16s.Eight((ushort*)scales) : Vector256.Load(scales)), scaled);
             sum = sum + scaled[0] + scaled[1] + scaled[2] + scaled[3] + scaled[4] + scaled[5] + scaled[6] + scaled[7];
         }
-        for (; blocks > 0; blocks--, w += Chunk, a += Chunk, scales++, starts++)
-            sum += (Vector512.Sum(Products(w, a)) + *starts) * *scales;
+        for (long i = 0; i < blocks; i++, w += Chunk, a += Chunk, starts++)
+            sum += (Vector512.Sum(Products(w, a)) + *starts) * (narrow ? BFloat16.Value(((ushort*)scales)[i]) : scales[i]);
         return sum;
     }
 

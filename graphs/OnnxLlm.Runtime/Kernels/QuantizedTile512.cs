@@ -26,11 +26,12 @@ internal readonly unsafe struct QuantizedTile512 : IQuantizedTile
     {
         long stride = x->Padded;
         byte* ahead = w + Lanes * stride;
-        float* scalesAhead = x->Scales + (n + Lanes) * x->Blocks;
+        float* scalesAhead = x->ScalesOf(n + Lanes);
+        long scalesApart = Lanes * x->FloatsOfScales / InterleavedWeights.Rows;
         short* a = x->Packed + row * stride;
         int* start = x->Starts + row * (stride / Chunk);
         new Span<float>(sums, (int)rows * Lanes).Clear();
-        for (float* last = scales + x->Blocks * Lanes; scales < last; scales += Lanes, scalesAhead += Lanes)
+        for (float* last = scales + x->Blocks * Lanes; scales < last; scales += Lanes, scalesAhead += scalesApart)
         {
             Sse.Prefetch0(scalesAhead);
             for (byte* end = w + x->Block; w < end; w += Chunk, ahead += Lanes * Chunk, a += rows * Chunk, start += rows)

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace OnnxLlm.Runtime.Kernels;
 
 /// <summary>Some rows of weights in the lanes of a vector times some rows of activations.</summary>
@@ -34,16 +36,18 @@ internal static unsafe class QuantizedTiles
     /// <summary>Results of all activations for the rows of weights from <paramref name="first"/> to <paramref name="end"/>; there are at least as many in all as lanes.</summary>
     internal static void Multiply<T>(QuantizedArguments* x, long first, long end) where T : IQuantizedTile
     {
-        long room = x->IsInterleaved ? 0 : x->Blocks * T.Lanes + T.Room(x->Padded) / sizeof(float);
+        long room = x->IsInterleaved ? 0 : 2 * x->Blocks * T.Lanes + T.Room(x->Padded) / sizeof(float);
         float* sums = Scratch.Rent(T.Chains * Rows * T.Lanes + room), scalesRoom = sums + T.Chains * Rows * T.Lanes;
-        var weightsRoom = (byte*)(scalesRoom + x->Blocks * T.Lanes);
+        float* wideRoom = scalesRoom + x->Blocks * T.Lanes;
+        var weightsRoom = (byte*)(wideRoom + x->Blocks * T.Lanes);
         for (long n = first; n < end; n += T.Lanes)
         {
             long from = Math.Min(n, x->N - T.Lanes); // the last rows once more where they fill no vector
             byte* w = x->Values + from * x->Padded;
-            float* scales = x->Scales + from * x->Blocks * x->FloatsOfScales / InterleavedWeights.Rows;
+            float* scales = x->ScalesOf(from);
             if (!x->IsInterleaved)
             {
+                if (x->HasNarrowScales) scales = Widen((ushort*)scales, x->Blocks * T.Lanes, wideRoom);
                 AttentionCopies.Transpose(scales, T.Lanes, x->Blocks, x->Blocks, scalesRoom, T.Lanes, 1);
                 scales = scalesRoom;
                 w = T.Arrange(w, x->Padded, weightsRoom);
@@ -51,5 +55,12 @@ internal static unsafe class QuantizedTiles
             for (long row = 0; row < x->M; row += Rows) T.Multiply(x, from, w, scales, row, Math.Min(Rows, x->M - row), sums);
         }
         Scratch.Return(sums);
+    }
+
+    /// <param name="count">A multiple of eight.</param>
+    private static float* Widen(ushort* scales, long count, float* wide)
+    {
+        for (long i = 0; i < count; i += Vector256<float>.Count) Vector256.Store(BFloat16s.Eight(scales + i), wide + i);
+        return wide;
     }
 }

@@ -128,6 +128,35 @@ public sealed class QuantizedProductTests
         }
     }
 
+    /// <summary>On a machine with AVX-512; others have them interleaved, or not.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(4)]
+    [InlineData(70)]
+    public void Product_OfScalesOfSixteenBits_HasTheSameBits(int m)
+    {
+        if (!Avx512BW.IsSupported) return;
+        foreach (var (n, k, block) in ((int, int, int)[])[(16, 64, 32), (40, 310, 32), (128, 640, 64), (24, 1500, 128)])
+        {
+            int blocks = (k + block - 1) / block;
+            float[] a = KernelHarness.Normal(m * k, 1), scales = [.. KernelHarness.Normal(n * blocks, 2, 0.01f).Select(scale => BFloat16.Value(BFloat16.Round(scale)))];
+            byte[] values = Values(n * blocks * block);
+            TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, n, blocks, block), narrow = TensorBuffer.Zeros(ElementType.Float, n, blocks / 2);
+            values.CopyTo(weights.Span<byte>());
+            Span<ushort> halves = MemoryMarshal.Cast<float, ushort>(narrow.Span<float>());
+            for (int i = 0; i < scales.Length; i++) halves[i] = BFloat16.Round(scales[i]);
+            Assert.Equal(Run(2, a, m, k, n, values, scales, nameof(QuantizedForm.Avx512)), KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width: null, 2, TensorBuffer.Of(a, m, k), weights, narrow)[0]);
+        }
+    }
+
+    /// <summary>A vector of them would begin before the weights.</summary>
+    [Fact]
+    public void Product_OfScalesOfSixteenBits_ForTooFewRows_SaysSo()
+    {
+        TensorBuffer weights = TensorBuffer.Zeros(ElementType.UInt8, 8, 2, 32), narrow = TensorBuffer.Zeros(ElementType.Float, 8, 1);
+        Assert.Throws<ModelRuntimeException>(() => KernelHarness.Run(KernelHarness.Node("QuantizedProduct"), width: null, 1, TensorBuffer.Of(new float[64], 1, 64), weights, narrow));
+    }
+
     [Theory]
     [InlineData(33, 2, 32, null)]
     [InlineData(65, 2, 32, "weights of 2 blocks of 32 do not fit rows of 65 activations")]

@@ -7,34 +7,35 @@ using OnnxLlm.Runtime.Kernels;
 namespace OnnxLlm.Runtime;
 
 /// <summary>
-/// Which weights and scales of a graph are brought into the order that the kernel of 8-bit products wants, see <see cref="InterleavedWeights"/>, while they are read: those that only such products read. The
-/// kernel then has nothing to bring into order in each step, which costs a third of a product with a few rows of activations.
+/// Which weights and scales of a graph lie in memory as the kernel of 8-bit products wants them: those that only such products read. With AVX-VNNI they are brought into an order of its own while they are
+/// read, see <see cref="InterleavedWeights"/>; otherwise that would be done in each step, which costs a third of a product with a few rows of activations. Scales that 16 bits hold, which is how
+/// they are quantized, take 16: two the place of a float.
 /// </summary>
-internal sealed class InterleavedTensors
+internal sealed class QuantizedTensors
 {
     private readonly HashSet<string> _weights, _scales, _narrow;
 
-    private InterleavedTensors(IEnumerable<string> weights, IEnumerable<ExternalTensor> scales)
-    {
-        (_weights, _scales) = ([.. weights], [.. scales.Select(tensor => tensor.Name)]);
-        _narrow = [.. scales.Where(HasOnlyUpperHalves).Select(tensor => tensor.Name)];
-    }
+    private QuantizedTensors(IEnumerable<string> interleavedWeights, IEnumerable<string> interleavedScales, IEnumerable<string> narrowScales) =>
+        (_weights, _scales, _narrow) = ([.. interleavedWeights], [.. interleavedScales], [.. narrowScales]);
 
-    public static InterleavedTensors None { get; } = new([], []);
+    public static QuantizedTensors None { get; } = new([], [], []);
 
-    public static InterleavedTensors Of(GraphProto graph, IReadOnlyList<ExternalTensor> tensors)
+    public static QuantizedTensors Of(GraphProto graph, IReadOnlyList<ExternalTensor> tensors)
     {
-        if (!QuantizedProduct.Interleaves) return None;
+        if (!QuantizedProduct.TakesNarrowScales) return None;
         var external = tensors.ToDictionary(tensor => tensor.Name);
-        NodeProto[] products = [.. graph.Node.Where(node => IsProduct(node) && Fits(external, node.Input[1]) && external.ContainsKey(node.Input[2]))];
+        NodeProto[] products = [.. graph.Node.Where(node => IsProduct(node) && Fit(external, node.Input[1], node.Input[2]))];
         var elsewhere = graph.Node.Except(products).SelectMany(node => node.Input).Concat(products.Select(node => node.Input[0])).ToHashSet();
         products = [.. products.Where(node => !elsewhere.Contains(node.Input[1]) && !elsewhere.Contains(node.Input[2]))];
-        return new(products.Select(node => node.Input[1]), products.Select(node => external[node.Input[2]]).Distinct());
+        ExternalTensor[] scales = [.. products.Select(node => external[node.Input[2]]).Distinct()];
+        if (!QuantizedProduct.Interleaves) return new([], [], NamesOf(scales.Where(tensor => tensor.Shape[1] % 2 == 0 && HasOnlyUpperHalves(tensor))));
+        return new(products.Select(node => node.Input[1]), NamesOf(scales), NamesOf(scales.Where(HasOnlyUpperHalves)));
     }
 
     public ImmutableArray<long> ShapeOf(ExternalTensor tensor) =>
         _weights.Contains(tensor.Name) ? [tensor.Shape[0] / InterleavedWeights.Rows, tensor.Shape[1], tensor.Shape[2] / InterleavedWeights.Together, InterleavedWeights.Rows * InterleavedWeights.Together]
         : _scales.Contains(tensor.Name) ? [tensor.Shape[0] / InterleavedWeights.Rows, tensor.Shape[1], _narrow.Contains(tensor.Name) ? InterleavedWeights.NarrowScales : InterleavedWeights.Rows]
+        : _narrow.Contains(tensor.Name) ? [tensor.Shape[0], tensor.Shape[1] / 2]
         : tensor.Shape;
 
     /// <summary>Bytes of that shape.</summary>
@@ -43,14 +44,13 @@ internal sealed class InterleavedTensors
     /// <summary>Fills memory of that shape with what comes next in the file.</summary>
     public unsafe void Read(ExternalTensor tensor, Stream file, TensorBuffer memory)
     {
-        bool weights = _weights.Contains(tensor.Name);
+        bool weights = _weights.Contains(tensor.Name), narrow = _narrow.Contains(tensor.Name), scales = _scales.Contains(tensor.Name);
         Span<byte> target = memory.RawBytes();
-        if (!weights && !_scales.Contains(tensor.Name))
+        if (!weights && !scales && !narrow)
         {
             file.ReadExactly(target);
             return;
         }
-        bool narrow = _narrow.Contains(tensor.Name);
         byte[] rows = new byte[tensor.Length / tensor.Shape[0] * InterleavedWeights.Rows];
         for (int at = 0, size = narrow ? rows.Length / 2 : rows.Length; at < target.Length; at += size)
         {
@@ -58,10 +58,16 @@ internal sealed class InterleavedTensors
             fixed (byte* source = rows, place = target[at..])
             {
                 if (weights) InterleavedWeights.Interleave(source, rows.Length / InterleavedWeights.Rows, place);
+                else if (narrow && !scales) Narrow((float*)source, rows.Length / sizeof(float), (ushort*)place);
                 else if (narrow) InterleavedWeights.InterleaveNarrowScales((float*)source, tensor.Shape[1], (ushort*)place);
                 else InterleavedWeights.InterleaveScales((float*)source, tensor.Shape[1], (float*)place);
             }
         }
+    }
+
+    private static unsafe void Narrow(float* scales, int count, ushort* target)
+    {
+        for (int i = 0; i < count; i++) target[i] = BFloat16.Round(scales[i]);
     }
 
     /// <summary>Whether 16 bits of each number hold it.</summary>
@@ -82,6 +88,9 @@ internal sealed class InterleavedTensors
 
     private static bool IsProduct(NodeProto node) => node.Domain == Function.Domain && node.OpType == Graphs.Functions.QuantizedProduct.Forward.Name;
 
-    private static bool Fits(Dictionary<string, ExternalTensor> external, string name) =>
-        external.TryGetValue(name, out var tensor) && tensor is { Type: ElementType.UInt8, Shape.Length: 3 } && tensor.Shape[0] % InterleavedWeights.Rows == 0 && tensor.Shape[2] % QuantizedTile.Chunk == 0;
+    private static bool Fit(Dictionary<string, ExternalTensor> external, string weights, string scales) =>
+        external.TryGetValue(weights, out var w) && w is { Type: ElementType.UInt8, Shape.Length: 3 } && w.Shape[0] % QuantizedForms.Lanes(QuantizedForms.Best) == 0 && w.Shape[2] % QuantizedTile.Chunk == 0
+        && external.TryGetValue(scales, out var s) && s.Type == ElementType.Float && s.Shape.AsSpan().SequenceEqual(w.Shape.AsSpan()[..2]);
+
+    private static IEnumerable<string> NamesOf(IEnumerable<ExternalTensor> tensors) => tensors.Select(tensor => tensor.Name);
 }

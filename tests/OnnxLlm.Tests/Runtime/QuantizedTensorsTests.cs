@@ -10,7 +10,7 @@ using OnnxLlm.Tests.Support;
 namespace OnnxLlm.Tests.Runtime;
 
 /// <summary>INT8 packages whose weights have a file of their own, beside the same in one file.</summary>
-public sealed class InterleavedTensorsTests
+public sealed class QuantizedTensorsTests
 {
     private static readonly int[] Prompt = [5, 3, 60, 7, 11, 2, 9, 1, 44, 8, 17];
 
@@ -38,9 +38,9 @@ public sealed class InterleavedTensorsTests
         graph.Node.Add(new NodeProto { OpType = "Identity", Input = { down }, Output = { "read" } });
         Assert.False(Reorders(down));
         Assert.False(Reorders(head));       // as many rows as the vocabulary, which are no multiple of eight
-        Assert.All(tensors, tensor => Assert.Equal(InterleavedTensors.Of(graph, tensors).BytesOf(tensor), InterleavedTensors.Of(graph, tensors).ShapeOf(tensor).Aggregate((long)tensor.Type.Size(), (n, d) => n * d)));
+        Assert.All(tensors, tensor => Assert.Equal(QuantizedTensors.Of(graph, tensors).BytesOf(tensor), QuantizedTensors.Of(graph, tensors).ShapeOf(tensor).Aggregate((long)tensor.Type.Size(), (n, d) => n * d)));
 
-        bool Reorders(string name) => InterleavedTensors.Of(graph, tensors).ShapeOf(tensors.Single(tensor => tensor.Name == name)).Length == InterleavedWeights.Rank;
+        bool Reorders(string name) => QuantizedTensors.Of(graph, tensors).ShapeOf(tensors.Single(tensor => tensor.Name == name)).Length == InterleavedWeights.Rank;
     }
 
     /// <summary>What is quantized has scales of 16 bits; a package from before, or another program's, has others, which are kept as they are.</summary>
@@ -65,7 +65,7 @@ public sealed class InterleavedTensorsTests
         MoveOut(package.Folder);
         var (model, tensors) = OnnxFile.ReadGraph(path);
         ExternalTensor tensor = tensors.Single(tensor => tensor.Name == name);
-        Assert.Equal(QuantizedProduct.Interleaves && !wide ? tensor.Length / 2 : tensor.Length, InterleavedTensors.Of(model.Graph, tensors).BytesOf(tensor));
+        Assert.Equal(QuantizedProduct.TakesNarrowScales && !wide ? tensor.Length / 2 : tensor.Length, QuantizedTensors.Of(model.Graph, tensors).BytesOf(tensor));
         Assert.Equal(expected, Scores(package.Folder));
     }
 
