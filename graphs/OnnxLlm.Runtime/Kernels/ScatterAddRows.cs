@@ -71,7 +71,11 @@ internal readonly unsafe struct ScatterAddRows : IRowwise<ScatterAddRows.Argumen
             long i = start;
             for (; i <= end - Line; i += Line)
             {
-                if (Sse.IsSupported) Sse.Prefetch0(next + i);    // where the next row goes, no hardware foresees
+                if (Sse.IsSupported)
+                {
+                    Sse.Prefetch0(next + i);                // where the next row goes, no hardware foresees,
+                    Sse.Prefetch0(row + arguments->D + i);  // nor the jump over the columns of others
+                }
                 for (long j = i; j < i + Line; j += T.Count) T.Store(T.Load(sum + j) + T.Load(row + j), sum + j);
             }
             for (; i < end; i++) sum[i] += row[i];
