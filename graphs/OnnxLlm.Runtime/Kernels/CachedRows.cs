@@ -175,49 +175,22 @@ internal static unsafe class CachedRows
     private static void AddTwo<T>(float* terms, long keys, float* value, long size, float* sums, T f, T g, ref Ahead ahead) where T : unmanaged, ILanes<T>
     {
         long j = 0;
-        for (; j < size / (8 * T.Count) * (8 * T.Count); j += 4 * T.Count) FourOfTwo(terms, keys, value + j, size, sums + j, f, g, ref ahead);
+        for (; j < size / (8 * T.Count) * (8 * T.Count); j += 4 * T.Count) FourOfTwo<T, OneChain>(terms, keys, value + j, size, sums + j, f, g, ref ahead);
         if (T.Count == Lanes512.Count)
-            for (; j <= size - 4 * T.Count; j += 4 * T.Count) FourOfTwoInChains(terms, keys, value + j, size, sums + j, f, g, ref ahead);
+            for (; j <= size - 4 * T.Count; j += 4 * T.Count) FourOfTwo<T, TwoChains>(terms, keys, value + j, size, sums + j, f, g, ref ahead);
         Rest(terms, keys, value, size, sums, f, j, ref ahead);
         Rest(terms + Chunk, keys, value, size, sums + size, g, j, ref ahead);
     }
 
-    /// <summary>As <see cref="Eight"/> sums four of its columns.</summary>
+    /// <summary>As <see cref="Four"/> sums them, or, in one chain, as <see cref="Eight"/> sums four of its columns.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourOfTwo<T>(float* terms, long keys, float* value, long stride, float* sums, T f, T g, ref Ahead ahead) where T : unmanaged, ILanes<T>
-    {
-        float* others = sums + stride;
-        T a = T.Load(sums) * f, b = T.Load(sums + T.Count) * f, c = T.Load(sums + 2 * T.Count) * f, d = T.Load(sums + 3 * T.Count) * f;
-        T e = T.Load(others) * g, h = T.Load(others + T.Count) * g, k = T.Load(others + 2 * T.Count) * g, l = T.Load(others + 3 * T.Count) * g;
-        for (long i = 0; i < keys; i++, value += stride)
-        {
-            ahead.Ask();
-            T p = T.All(terms[i]), q = T.All(terms[Chunk + i]), v = T.Load(value);
-            a = T.MultiplyAdd(p, v, a);
-            e = T.MultiplyAdd(q, v, e);
-            v = T.Load(value + T.Count);
-            b = T.MultiplyAdd(p, v, b);
-            h = T.MultiplyAdd(q, v, h);
-            v = T.Load(value + 2 * T.Count);
-            c = T.MultiplyAdd(p, v, c);
-            k = T.MultiplyAdd(q, v, k);
-            v = T.Load(value + 3 * T.Count);
-            d = T.MultiplyAdd(p, v, d);
-            l = T.MultiplyAdd(q, v, l);
-        }
-        StoreFour(a, b, c, d, sums);
-        StoreFour(e, h, k, l, others);
-    }
-
-    /// <summary>As <see cref="Four"/> sums them.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void FourOfTwoInChains<T>(float* terms, long keys, float* value, long stride, float* sums, T f, T g, ref Ahead ahead) where T : unmanaged, ILanes<T>
+    private static void FourOfTwo<T, TChains>(float* terms, long keys, float* value, long stride, float* sums, T f, T g, ref Ahead ahead) where T : unmanaged, ILanes<T> where TChains : struct, IChains
     {
         float* others = sums + stride;
         T a = T.Load(sums) * f, b = T.Load(sums + T.Count) * f, c = T.Load(sums + 2 * T.Count) * f, d = T.Load(sums + 3 * T.Count) * f;
         T e = T.Load(others) * g, h = T.Load(others + T.Count) * g, k = T.Load(others + 2 * T.Count) * g, l = T.Load(others + 3 * T.Count) * g;
         T a1 = T.All(0), b1 = a1, c1 = a1, d1 = a1, e1 = a1, h1 = a1, k1 = a1, l1 = a1;
-        for (long i = 0; i < keys; i += 2, value += 2 * stride)
+        for (long i = 0; i < keys; i += TChains.Count, value += TChains.Count * stride)
         {
             ahead.Ask();
             T p = T.All(terms[i]), q = T.All(terms[Chunk + i]), v = T.Load(value);
@@ -232,6 +205,7 @@ internal static unsafe class CachedRows
             v = T.Load(value + 3 * T.Count);
             d = T.MultiplyAdd(p, v, d);
             l = T.MultiplyAdd(q, v, l);
+            if (TChains.Count == 1) continue;
             if (i + 1 == keys) break;
             float* next = value + stride;
             p = T.All(terms[i + 1]);
@@ -249,8 +223,25 @@ internal static unsafe class CachedRows
             d1 = T.MultiplyAdd(p, v, d1);
             l1 = T.MultiplyAdd(q, v, l1);
         }
-        StoreFour(a + a1, b + b1, c + c1, d + d1, sums);
-        StoreFour(e + e1, h + h1, k + k1, l + l1, others);
+        if (TChains.Count == 2) (a, b, c, d, e, h, k, l) = (a + a1, b + b1, c + c1, d + d1, e + e1, h + h1, k + k1, l + l1);
+        StoreFour(a, b, c, d, sums);
+        StoreFour(e, h, k, l, others);
+    }
+
+    /// <summary>A number of chains that the compiler knows, so that those which are not there take no registers.</summary>
+    private interface IChains
+    {
+        static abstract int Count { get; }
+    }
+
+    private readonly struct OneChain : IChains
+    {
+        public static int Count => 1;
+    }
+
+    private readonly struct TwoChains : IChains
+    {
+        public static int Count => 2;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
