@@ -23,4 +23,13 @@ internal unsafe struct Ahead(byte* next, long bytes, long times)
         for (; line < to; line += Line) Sse.Prefetch0(line);
         _next = line;
     }
+
+    /// <summary>The same into the second-level cache: what is needed so late that the first one would not keep it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal void AskFar()
+    {
+        byte* line = _next, to = line + _step < _end ? line + _step : _end;
+        for (; line < to; line += Line) Sse.Prefetch1(line);
+        _next = line;
+    }
 }

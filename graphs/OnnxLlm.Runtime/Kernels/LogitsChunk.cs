@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -128,7 +129,11 @@ internal unsafe struct LogitsChunk
         {
             T before = T.Load(maxima + row), largest = before;
             float* end = logits + tokens * Rows;
-            for (float* token = logits; token < end; token += Rows) largest = T.Maximum(T.Load(token + row), largest);
+            for (float* token = logits; token < end; token += Rows)
+            {
+                if (Sse.IsSupported) Sse.Prefetch0(token + TokensPerMaximum * Rows + row);    // no hardware foresees that eight rows go on behind the last one
+                largest = T.Maximum(T.Load(token + row), largest);
+            }
             T sum = T.Load(sums + row) * T.Exp2((before - largest) * log2E);
             for (float* token = logits; token < end; token += Rows) sum += T.Exp2(T.Maximum(negligible, (T.Load(token + row) - largest) * log2E));
             T.Store(largest, maxima + row);

@@ -86,6 +86,7 @@ internal static unsafe class MatrixProduct
             RunPacked(ref context, x);
             return;
         }
+        x->Steps = x->K;
         ProductParts.Divide(x);
         context.ParallelFor((delegate* unmanaged<ProductArguments*, nint, void>)&MultiplyPart, x->ColumnParts, x, uneven: true);
     }

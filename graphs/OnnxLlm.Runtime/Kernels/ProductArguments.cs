@@ -22,6 +22,9 @@ internal unsafe struct ProductArguments
     internal long Step, Steps, First, Count, Panels, PanelStride;
     internal float* Packed;
 
+    /// <summary>Steps of a block.</summary>
+    internal long Depth;
+
     /// <summary>How many parts the rows and the columns of the result are divided into.</summary>
     internal long RowParts, ColumnParts;
 }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLlm.Runtime.Kernels;
 
@@ -18,8 +17,8 @@ internal static unsafe class ProductParts
     /// <summary>Fewest panels of a part of the result that has not all of them.</summary>
     private const long FewestPanels = 8;
 
-    /// <summary>Steps of a block: a panel of the right operand (16 KB with AVX2) then stays in the first-level cache.</summary>
-    private const long Depth = 256;
+    /// <summary>Most steps of a block: a panel of the right operand (16 KB with AVX2) then stays in the first-level cache.</summary>
+    private const long MostDepth = 256;
 
     /// <summary>Rows, tiles of packed rows or panels of columns in a part: its block then stays in the second-level cache, and parts are small enough to share evenly.</summary>
     private const long RowsPerPart = 96, PackedTilesPerPart = 8, ColumnPanelsPerPart = 4;
@@ -36,6 +35,7 @@ internal static unsafe class ProductParts
     /// <summary>The operand that is packed before is read by all parts; the other one is divided, and where that gives few parts, the first one too.</summary>
     internal static void Divide(ProductArguments* x)
     {
+        x->Depth = Depth(x->Steps);
         long few = PartsPerProcessor * Environment.ProcessorCount, width = x->TileWidth;
         if (x->LeftFirst || x->RightInParts)
         {
@@ -47,6 +47,10 @@ internal static unsafe class ProductParts
         (x->RowParts, x->ColumnParts) = (Even(rowParts, Math.Max(1, tiles / FewestTiles)), 1);
         while (x->RowParts * x->ColumnParts < few && x->Panels / (2 * x->ColumnParts) >= FewestPanels) x->ColumnParts *= 2;
     }
+
+    /// <summary>Steps of a block: all have about as many, since each reads and writes the result once more. They depend on the sizes alone, so that sums do.</summary>
+    private static long Depth(long steps) =>
+        ProductPacking.Panels(ProductPacking.Panels(steps, ProductPacking.Panels(steps, MostDepth)), ProductTile.StepsPerAsk) * ProductTile.StepsPerAsk;
 
     /// <summary>As many parts for every processor: of eleven, one of two would have to wait for the other's last.</summary>
     private static long Even(long parts, long most) =>
@@ -93,19 +97,23 @@ internal static unsafe class ProductParts
         long firstPanel = x->Panels * columnPart / x->ColumnParts, endPanel = x->Panels * (columnPart + 1) / x->ColumnParts;
         var (row, rows) = RowsOf(x, part);
         long tiles = ProductPacking.Panels(rows, ProductTile.Rows<T>());
-        float* scratch = Scratch.Rent(tiles * ProductPacking.Stride(Depth, ProductTile.Rows<T>()));
-        for (long step = 0; step < x->Steps; step += Depth)
+        float* scratch = Scratch.Rent(tiles * ProductPacking.Stride(x->Depth, ProductTile.Rows<T>()));
+        for (long step = 0; step < x->Steps; step += x->Depth)
         {
-            long depth = Math.Min(Depth, x->Steps - step);
+            long depth = Math.Min(x->Depth, x->Steps - step);
             float* source = Left(x, row, step);
-            NextBlock next = Next(x, part, row, rows, step + Depth);
+            TileAhead ahead = new(Next(x, part, row, rows, step + x->Depth));
             ProductRows left = x->TransposeA ? ProductRows.Transposed<T>(source, x->M, depth, rows, x->M - row, scratch) : ProductRows.Of<T>(source, x->K, depth, rows, scratch);
-            for (long panel = firstPanel; panel < endPanel; panel++)
+            float* b = x->Packed + firstPanel * x->PanelStride + step * width;
+            for (long panel = firstPanel; panel < endPanel; panel++, b += x->PanelStride)
+            {
+                if (panel + 1 < endPanel) ahead.Packed = Asks(b + x->PanelStride, depth * width, tiles, depth);
                 for (long tile = 0; tile < tiles; tile++)
                 {
-                    float* a = left.Tile(tile, out long rowStride, out long stepStride), b = x->Packed + panel * x->PanelStride + step * width;
-                    Tile<T>(x, a, rowStride, stepStride, b, row + tile * ProductTile.Rows<T>(), x->M, x->First + panel * width, x->First + x->Count, x->Step + step == 0, depth, &next);
+                    float* a = left.Tile(tile, out long rowStride, out long stepStride);
+                    Tile<T>(x, a, rowStride, stepStride, b, row + tile * ProductTile.Rows<T>(), x->M, x->First + panel * width, x->First + x->Count, x->Step + step == 0, depth, &ahead);
                 }
+            }
         }
         Scratch.Return(scratch);
     }
@@ -130,43 +138,52 @@ internal static unsafe class ProductParts
             if (part >= x->RowParts * x->ColumnParts) return default;
             ((row, rows), step) = (RowsOf(x, part), 0);
         }
-        long steps = Math.Min(Depth, x->Steps - step);
+        long steps = Math.Min(x->Depth, x->Steps - step);
         return x->TransposeA ? new(Left(x, row, step), steps, rows, x->M) : new(Left(x, row, step), rows, steps, x->K);
     }
 
     /// <summary>The packed rows times a block of columns.</summary>
     private static void Columns<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
     {
-        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(Depth, width);
+        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(x->Depth, width);
         long firstPanel = panels * part / x->ColumnParts, endPanel = panels * (part + 1) / x->ColumnParts;
         long column = firstPanel * width, columns = Math.Min(endPanel * width, x->N) - column;
         float* right = Scratch.Rent((endPanel - firstPanel) * stride);
-        NextBlock next = default;
-        for (long step = 0; step < x->Steps; step += Depth)
+        for (long step = 0; step < x->Steps; step += x->Depth)
         {
-            long depth = Math.Min(Depth, x->Steps - step), from = x->Step + step;
+            long depth = Math.Min(x->Depth, x->Steps - step), from = x->Step + step;
             PackRight<T>(x, from, depth, column, columns, right, stride);
+            TileAhead ahead = new(NextRight(x, column, columns, step + x->Depth));
             for (long panel = 0; panel < endPanel - firstPanel; panel++)
                 for (long tile = 0; tile < x->Panels; tile++)
                 {
                     float* a = x->Packed + tile * x->PanelStride + step * ProductTile.Rows<T>();
-                    Tile<T>(x, a, 1, ProductTile.Rows<T>(), right + panel * stride, x->First + tile * ProductTile.Rows<T>(), x->First + x->Count, column + panel * width, x->N, from == 0, depth, &next);
+                    if (panel == 0 && tile + 1 < x->Panels) ahead.Packed = Asks(a + x->PanelStride, depth * ProductTile.Rows<T>(), 1, depth);
+                    Tile<T>(x, a, 1, ProductTile.Rows<T>(), right + panel * stride, x->First + tile * ProductTile.Rows<T>(), x->First + x->Count, column + panel * width, x->N, from == 0, depth, &ahead);
                 }
         }
         Scratch.Return(right);
     }
 
+    /// <summary>What a part that packs columns reads from a step on.</summary>
+    private static NextBlock NextRight(ProductArguments* x, long column, long columns, long step)
+    {
+        if (step >= x->Steps) return default;
+        long steps = Math.Min(x->Depth, x->Steps - step), from = x->Step + step;
+        return x->TransposeB ? new(x->B + column * x->K + from, columns, steps, x->K) : new(x->B + from * x->N + column, steps, columns, x->N);
+    }
+
     /// <summary>All rows, as they lie, times a block of columns.</summary>
     private static void AllRows<T>(ProductArguments* x, long part) where T : unmanaged, ILanes<T>
     {
-        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(Depth, width), height = ProductTile.Rows<T>();
+        long width = ProductTile.Width<T>(), panels = ProductPacking.Panels(x->N, width), stride = ProductPacking.Stride(x->Depth, width), height = ProductTile.Rows<T>();
         long firstPanel = panels * part / x->ColumnParts, endPanel = panels * (part + 1) / x->ColumnParts;
         long column = firstPanel * width, columns = Math.Min(endPanel * width, x->N) - column;
-        float* right = Scratch.Rent((endPanel - firstPanel) * stride + RowsPerPart / height * ProductPacking.Stride(Depth, height)), tiles = right + (endPanel - firstPanel) * stride;
-        NextBlock next = default;
-        for (long step = 0; step < x->K; step += Depth)
+        float* right = Scratch.Rent((endPanel - firstPanel) * stride + RowsPerPart / height * ProductPacking.Stride(x->Depth, height)), tiles = right + (endPanel - firstPanel) * stride;
+        TileAhead ahead = default;
+        for (long step = 0; step < x->Steps; step += x->Depth)
         {
-            long depth = Math.Min(Depth, x->K - step);
+            long depth = Math.Min(x->Depth, x->Steps - step);
             PackRight<T>(x, step, depth, column, columns, right, stride);
             for (long row = 0; row < x->M; row += RowsPerPart)
             {
@@ -175,7 +192,7 @@ internal static unsafe class ProductParts
                     for (long tile = 0; tile < RowsPerPart / height && row + tile * height < x->M; tile++)
                     {
                         float* a = left.Tile(tile, out long rowStride, out long stepStride);
-                        Tile<T>(x, a, rowStride, stepStride, right + panel * stride, row + tile * height, x->M, column + panel * width, x->N, step == 0, depth, &next);
+                        Tile<T>(x, a, rowStride, stepStride, right + panel * stride, row + tile * height, x->M, column + panel * width, x->N, step == 0, depth, &ahead);
                     }
             }
         }
@@ -186,27 +203,20 @@ internal static unsafe class ProductParts
     /// <param name="first">This is the first block of steps: it begins with what the product is added to, later ones with what the earlier ones gave.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Tile<T>(
-        ProductArguments* x, float* a, long rowStride, long stepStride, float* b, long row, long endRow, long column, long endColumn, bool first, long depth, NextBlock* next)
+        ProductArguments* x, float* a, long rowStride, long stepStride, float* b, long row, long endRow, long column, long endColumn, bool first, long depth, TileAhead* ahead)
         where T : unmanaged, ILanes<T>
     {
         long rows = Math.Min(ProductTile.Rows<T>(), endRow - row), columns = Math.Min(ProductTile.Width<T>(), endColumn - column);
         float* c = x->C + row * x->N + column, start = !first ? c : x->Start == null ? null : x->Start + row * x->StartStride + column;
         long startStride = first ? x->StartStride : x->N;
-        if (Sse.IsSupported) AskFor<T>(c, x->N, rows);
+        ahead->Begin(c, x->N, rows, columns, depth);
         if (rows == ProductTile.Rows<T>() && columns == ProductTile.Width<T>())
-            ProductTile.Multiply<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N, next);
+            ProductTile.Multiply<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N, ahead);
         else
-            ProductTile.MultiplyEdge<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N, rows, columns, next);
+            ProductTile.MultiplyEdge<T>(depth, a, rowStride, stepStride, b, start, startStride, c, x->N, rows, columns, ahead);
     }
 
-    /// <summary>Asks for the lines of the result that a tile will write: they are there by the time it is done.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void AskFor<T>(float* tile, long stride, long rows) where T : unmanaged, ILanes<T>
-    {
-        for (float* end = tile + rows * stride; tile < end; tile += stride)
-        {
-            Sse.Prefetch0(tile);
-            if (T.Count == Lanes512.Count) Sse.Prefetch0(tile + T.Count);
-        }
-    }
+    /// <summary>Packed floats that are asked for while some tiles are multiplied.</summary>
+    private static Ahead Asks(float* packed, long floats, long tiles, long depth) =>
+        new((byte*)packed, floats * sizeof(float), tiles * ProductPacking.Panels(depth, ProductTile.StepsPerAsk));
 }

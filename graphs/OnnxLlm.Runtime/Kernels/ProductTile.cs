@@ -11,8 +11,8 @@ internal static unsafe class ProductTile
 {
     private const int SixRows = 6;
 
-    /// <summary>Steps of a tile between two lines of the next block that are asked for.</summary>
-    internal const int StepsPerLine = 8;
+    /// <summary>Steps of a tile between two times that it asks for memory.</summary>
+    internal const int StepsPerAsk = 8;
 
     /// <summary>Rows of a tile.</summary>
     internal static int Rows<T>() where T : unmanaged, ILanes<T> => T.Count == Lanes512.Count ? ProductTile512.Rows : SixRows;
@@ -29,17 +29,17 @@ internal static unsafe class ProductTile
     /// <param name="startStride">Floats from one row of start to the next; 0 for the same row everywhere.</param>
     /// <param name="c">Result; may be start.</param>
     /// <param name="cStride">Floats from one row of c to the next.</param>
-    /// <param name="next">Lines to ask for meanwhile.</param>
+    /// <param name="ahead">What to ask for meanwhile.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static void Multiply<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, NextBlock* next)
+    internal static void Multiply<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, TileAhead* ahead)
         where T : unmanaged, ILanes<T>
     {
-        if (T.Count == Lanes512.Count) ProductTile512.Multiply(depth, a, rowStride, stepStride, b, start, startStride, c, cStride, next);
-        else MultiplySix<T>(depth, a, rowStride, stepStride, b, start, startStride, c, cStride, next);
+        if (T.Count == Lanes512.Count) ProductTile512.Multiply(depth, a, rowStride, stepStride, b, start, startStride, c, cStride, ahead);
+        else MultiplySix<T>(depth, a, rowStride, stepStride, b, start, startStride, c, cStride, ahead);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplySix<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, NextBlock* next)
+    private static void MultiplySix<T>(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, TileAhead* ahead)
         where T : unmanaged, ILanes<T>
     {
         float* a1 = a + rowStride, a2 = a1 + rowStride, a3 = a2 + rowStride, a4 = a3 + rowStride, a5 = a4 + rowStride;
@@ -48,8 +48,8 @@ internal static unsafe class ProductTile
         long end = depth * stepStride;
         for (long step = 0; step < end;)
         {
-            NextBlock.AskForLine(next);
-            for (long stop = Math.Min(end, step + StepsPerLine * stepStride); step < stop; step += stepStride)
+            TileAhead.Ask(ahead);
+            for (long stop = Math.Min(end, step + StepsPerAsk * stepStride); step < stop; step += stepStride)
             {
                 T left = T.Load(b), right = T.Load(b + T.Count), x = T.All(a[step]);
                 b += 2 * T.Count;
@@ -113,12 +113,12 @@ internal static unsafe class ProductTile
 
     /// <summary>The first <paramref name="rows"/> rows and <paramref name="columns"/> columns of a tile at the border of the result.</summary>
     internal static void MultiplyEdge<T>(
-        long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, long rows, long columns, NextBlock* next)
+        long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, long rows, long columns, TileAhead* ahead)
         where T : unmanaged, ILanes<T>
     {
         float* tile = stackalloc float[Rows<T>() * Width<T>()];
-        if (rows <= SixRows) MultiplySix<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>(), next);
-        else Multiply<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>(), next);
+        if (rows <= SixRows) MultiplySix<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>(), ahead);
+        else Multiply<T>(depth, a, rowStride, stepStride, b, null, 0, tile, Width<T>(), ahead);
         for (long row = 0; row < rows; row++)
             for (long column = 0; column < columns; column++)
                 c[row * cStride + column] = (start == null ? 0 : start[row * startStride + column]) + tile[row * Width<T>() + column];

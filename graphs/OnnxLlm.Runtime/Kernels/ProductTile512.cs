@@ -12,7 +12,7 @@ internal static unsafe class ProductTile512
 
     /// <summary>As <see cref="ProductTile.Multiply"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Multiply(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, NextBlock* next)
+    internal static void Multiply(long depth, float* a, long rowStride, long stepStride, float* b, float* start, long startStride, float* c, long cStride, TileAhead* ahead)
     {
         const int half = 16;
         float* a1 = a + rowStride, a2 = a1 + rowStride, a3 = a2 + rowStride, a4 = a3 + rowStride, a5 = a4 + rowStride;
@@ -22,8 +22,8 @@ internal static unsafe class ProductTile512
         long end = depth * stepStride;
         for (long step = 0; step < end;)
         {
-            NextBlock.AskForLine(next);
-            for (long stop = Math.Min(end, step + ProductTile.StepsPerLine * stepStride); step < stop; step += stepStride)
+            TileAhead.Ask(ahead);
+            for (long stop = Math.Min(end, step + ProductTile.StepsPerAsk * stepStride); step < stop; step += stepStride)
             {
                 Lanes512 left = Lanes512.Load(b), right = Lanes512.Load(b + half), x = Lanes512.All(a[step]);
                 b += 2 * half;

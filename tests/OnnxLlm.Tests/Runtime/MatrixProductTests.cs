@@ -10,7 +10,7 @@ public sealed class MatrixProductTests
     /// 2048 steps packed at a time.
     /// </summary>
     private static readonly (int M, int N, int K)[] Sizes =
-        [(1, 1, 1), (5, 3, 7), (6, 32, 64), (12, 32, 64), (13, 37, 300), (200, 150, 33), (9, 1100, 2100), (32, 20, 1024), (109, 130, 1024)];
+        [(1, 1, 1), (5, 3, 7), (6, 32, 64), (12, 32, 64), (13, 37, 300), (200, 150, 33), (30, 40, 544), (9, 1100, 2100), (32, 20, 1024), (109, 130, 1024)];
 
     public static TheoryData<string, int, bool, bool, bool> Cases
     {
@@ -111,6 +111,38 @@ public sealed class MatrixProductTests
         float* first = stackalloc float[300];
         var block = new NextBlock(first, runs: 3, run: 40, stride: 100);
         foreach (int offset in new[] { 0, 16, 32, 100, 116, 132, 200, 216, 232 }) Assert.Equal(offset, block.TakeLine() - first);
+    }
+
+    /// <summary>The lines are there when the tile needs them, and not so early that a cache has lost them again; few steps leave no choice.</summary>
+    [Theory]
+    [InlineData(256, 17)]
+    [InlineData(144, 3)]
+    [InlineData(40, 0)]
+    public unsafe void TileAhead_TakesTheRowsOfTheResultLast(int depth, int pause)
+    {
+        float* result = stackalloc float[1];
+        TileAhead ahead = default;
+        ahead.Begin(result, 5000, rows: 12, columns: 32, depth);
+        for (int ask = 0; ask < depth / ProductTile.StepsPerAsk; ask++)
+        {
+            float* row = ahead.TakeRow();
+            if (ask < pause || ask >= pause + 12) Assert.True(row == null);
+            else Assert.Equal(5000 * (ask - pause), row - result);
+        }
+    }
+
+    /// <summary>A block of a few steps would read and write the whole result once more.</summary>
+    [Theory]
+    [InlineData(5, 8)]
+    [InlineData(256, 256)]
+    [InlineData(288, 144)]
+    [InlineData(544, 184)]
+    [InlineData(2048, 256)]
+    public unsafe void Steps_AreDividedEvenly(int steps, int depth)
+    {
+        ProductArguments x = new() { M = 96, N = 96, K = steps, Steps = steps, TileRows = 6, TileWidth = 16, Panels = 6 };
+        ProductParts.Divide(&x);
+        Assert.Equal(depth, x.Depth);
     }
 
     private static unsafe void PackTwoTiles<T>(int steps) where T : unmanaged, ILanes<T>
