@@ -13,6 +13,9 @@ internal static unsafe class AttentionCopies
 {
     private const int Block = 8;
 
+    /// <summary>Rows of a head are short and far apart: no hardware foresees the next one.</summary>
+    private const long RowsAhead = 8;
+
     internal static long RoundUp(long size, long multiple) => (size + multiple - 1) / multiple * multiple;
 
     /// <summary>Copies <paramref name="rows"/> rows of <paramref name="width"/> floats and pads them to [paddedRows, paddedWidth].</summary>
@@ -32,7 +35,15 @@ internal static unsafe class AttentionCopies
         for (; rows > 0; rows--, source += sourceStride, target += targetStride)
         {
             long i = 0;
-            for (; i <= width - T.Count; i += T.Count) T.Store(T.Load(source + i) * factors, target + i);
+            for (; i <= width - T.Count; i += T.Count)
+            {
+                if (Sse.IsSupported)
+                {
+                    Sse.Prefetch0(source + RowsAhead * sourceStride + i);
+                    Sse.Prefetch0(target + RowsAhead * targetStride + i);
+                }
+                T.Store(T.Load(source + i) * factors, target + i);
+            }
             for (; i < width; i++) target[i] = source[i] * factor;
         }
     }

@@ -11,8 +11,8 @@ internal static unsafe class ProductTile
 {
     private const int SixRows = 6;
 
-    /// <summary>Steps of a tile between two times that it asks for memory.</summary>
-    internal const int StepsPerAsk = 8;
+    /// <summary>Steps of a tile between two times that it asks for memory: the inner loop ends there, which costs about as much as a step.</summary>
+    internal const int StepsPerAsk = 16;
 
     /// <summary>Rows of a tile.</summary>
     internal static int Rows<T>() where T : unmanaged, ILanes<T> => T.Count == Lanes512.Count ? ProductTile512.Rows : SixRows;

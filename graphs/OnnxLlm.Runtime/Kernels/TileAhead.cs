@@ -10,9 +10,9 @@ namespace OnnxLlm.Runtime.Kernels;
 internal unsafe struct TileAhead
 {
     /// <summary>
-    /// Asks between the last line of the result and its use. Asked for much earlier, the lines are driven out of the first-level cache again, and all at once they keep the processor waiting.
+    /// Asks between the last row of the result and its use. Asked for much earlier, the lines are driven out of the first-level cache again, and all at once they keep the processor waiting.
     /// </summary>
-    private const long Lead = 3;
+    private const long Lead = 2;
 
     /// <summary>What is packed and comes next.</summary>
     internal Ahead Packed;
@@ -32,29 +32,42 @@ internal unsafe struct TileAhead
     {
         _result = result;
         (_stride, _last, _rows) = (stride, columns - 1, rows);
-        _pause = (depth + ProductTile.StepsPerAsk - 1) / ProductTile.StepsPerAsk - rows - Lead;
+        _pause = (depth + ProductTile.StepsPerAsk - 1) / ProductTile.StepsPerAsk - (rows + 1) / 2 - Lead;
     }
 
-    /// <summary>Asks for some lines; called every <see cref="ProductTile.StepsPerAsk"/> steps.</summary>
+    /// <summary>Asks for two lines of the next block, two rows of the result and some of what is packed; called every <see cref="ProductTile.StepsPerAsk"/> steps.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static void Ask(TileAhead* ahead)
     {
         if (!Sse.IsSupported) return;
         NextBlock.AskForLine(&ahead->_block);
+        NextBlock.AskForLine(&ahead->_block);
         ahead->Packed.AskFar();
-        float* row = ahead->TakeRow();
-        if (row == null) return;
-        Sse.Prefetch0(row);
-        Sse.Prefetch0(row + ahead->_last);
+        if (ahead->Pauses()) return;
+        ahead->AskForRow();
+        ahead->AskForRow();
     }
 
-    /// <summary>The row of the result whose turn it is; null where none is.</summary>
+    /// <summary>Whether it is too early for rows of the result.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal bool Pauses() => --_pause >= 0;
+
+    /// <summary>The next row of the result; null where none is left.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal float* TakeRow()
     {
-        if (--_pause >= 0 || --_rows < 0) return null;
+        if (--_rows < 0) return null;
         float* row = _result;
         _result += _stride;
         return row;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void AskForRow()
+    {
+        float* row = TakeRow();
+        if (row == null) return;
+        Sse.Prefetch0(row);
+        Sse.Prefetch0(row + _last);
     }
 }
