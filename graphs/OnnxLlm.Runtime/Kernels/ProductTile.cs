@@ -11,7 +11,7 @@ internal static unsafe class ProductTile
 {
     private const int SixRows = 6;
 
-    /// <summary>Steps of a tile between two times that it asks for memory: the inner loop ends there, which costs about as much as a step.</summary>
+    /// <summary>Steps of a tile between two times that it asks for memory; the inner loop ends there.</summary>
     internal const int StepsPerAsk = 16;
 
     /// <summary>Rows of a tile.</summary>

@@ -10,7 +10,7 @@ namespace OnnxLlm.Runtime.Kernels;
 internal unsafe struct TileAhead
 {
     /// <summary>
-    /// Asks between the last row of the result and its use. Asked for much earlier, the lines are driven out of the first-level cache again, and all at once they keep the processor waiting.
+    /// Asks between the last row of the result and its use: late enough that the first-level cache still has them.
     /// </summary>
     private const long Lead = 2;
 
