@@ -19,8 +19,8 @@ internal unsafe struct Ahead(byte* next, long bytes, long times)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void Ask()
     {
-        byte* line = _next, to = line + _step < _end ? line + _step : _end;
-        for (; line < to; line += Line) Sse.Prefetch0(line);
+        byte* line = _next, end = End();
+        for (; line < end; line += Line) Sse.Prefetch0(line);
         _next = line;
     }
 
@@ -28,8 +28,11 @@ internal unsafe struct Ahead(byte* next, long bytes, long times)
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal void AskFar()
     {
-        byte* line = _next, to = line + _step < _end ? line + _step : _end;
-        for (; line < to; line += Line) Sse.Prefetch1(line);
+        byte* line = _next, end = End();
+        for (; line < end; line += Line) Sse.Prefetch1(line);
         _next = line;
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly byte* End() => _next + _step < _end ? _next + _step : _end;
 }

@@ -9,9 +9,7 @@ namespace OnnxLlm.Runtime.Kernels;
 /// </summary>
 internal unsafe struct TileAhead
 {
-    /// <summary>
-    /// Asks between the last row of the result and its use: late enough that the first-level cache still has them.
-    /// </summary>
+    /// <summary>Asks between the last row of the result and its use: late enough that the first-level cache still has the rows.</summary>
     private const long Lead = 2;
 
     /// <summary>What is packed and comes next.</summary>
