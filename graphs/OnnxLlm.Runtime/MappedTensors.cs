@@ -10,7 +10,10 @@ namespace OnnxLlm.Runtime;
 /// </summary>
 public sealed unsafe class MappedTensors : IDisposable
 {
-    private const int DontNeed = 4;    // MADV_DONTNEED, of Linux and macOS
+    private const int DontNeed = 4, PopulateWrite = 23;    // MADV_DONTNEED, of Linux and macOS, and MADV_POPULATE_WRITE, of Linux since 5.14
+
+    /// <summary>Bytes that a thread brings in at a time.</summary>
+    private const long Piece = 4 << 20;
 
     private readonly MemoryMappedFile _file;
     private readonly MemoryMappedViewAccessor _view;
@@ -30,6 +33,9 @@ public sealed unsafe class MappedTensors : IDisposable
     public TensorBuffer this[string name] => _tensors[name];
 
     public bool Contains(string name) => _tensors.ContainsKey(name);
+
+    /// <summary>Whether a tensor is one of these, or a view into one.</summary>
+    private bool Holds(TensorBuffer tensor) => tensor.Data >= _block.Data && tensor.Data < _block.Data + _view.Capacity;
 
     /// <summary>
     /// Makes the file, with all tensors zero. The disk's space is taken at once: a disk that is full later would end the process.
@@ -53,16 +59,39 @@ public sealed unsafe class MappedTensors : IDisposable
         }
     }
 
-    /// <summary>Takes tensors out of working memory until they are used again; their values stay. Windows trims by itself.</summary>
-    public void Release(IEnumerable<string> names)
+    /// <summary>
+    /// Brings those of some tensors that are here into working memory, to be written, in one go: page by page, as they are touched, takes longer. Where the system has no call for that, it
+    /// happens then.
+    /// </summary>
+    public void Fetch(IEnumerable<TensorBuffer> tensors)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        (nint First, nuint Bytes)[] pieces = [.. tensors.Where(Holds).SelectMany(Pieces)];
+        Parallel.ForEach(pieces, piece => _ = NativeHeap.Advise(piece.First, piece.Bytes, PopulateWrite));
+    }
+
+    private static IEnumerable<(nint First, nuint Bytes)> Pieces(TensorBuffer tensor)
+    {
+        (nint first, long bytes) = Pages(tensor);
+        for (long at = 0; at < bytes; at += Piece) yield return (first + (nint)at, (nuint)Math.Min(Piece, bytes - at));
+    }
+
+    /// <summary>Takes those of some tensors that are here out of working memory until they are used again; their values stay. Windows trims by itself.</summary>
+    public void Release(IEnumerable<TensorBuffer> tensors)
     {
         if (OperatingSystem.IsWindows()) return;
-        long page = Environment.SystemPageSize;
-        foreach (string name in names)
+        foreach (TensorBuffer tensor in tensors.Where(Holds))
         {
-            nint begin = (nint)_tensors[name].Data, first = begin / (nint)page * (nint)page;
-            _ = NativeHeap.Advise(first, (nuint)(begin + _tensors[name].Bytes - first), DontNeed);
+            (nint first, long bytes) = Pages(tensor);
+            _ = NativeHeap.Advise(first, (nuint)bytes, DontNeed);
         }
+    }
+
+    /// <summary>A tensor, from the beginning of its first page on.</summary>
+    private static (nint First, long Bytes) Pages(TensorBuffer tensor)
+    {
+        nint begin = (nint)tensor.Data, page = Environment.SystemPageSize, first = begin / page * page;
+        return (first, begin + tensor.Bytes - first);
     }
 
     public void Dispose()

@@ -9,6 +9,10 @@ namespace OnnxLlm.Graphs.Training;
 /// <param name="Members">The parameters, each with the number of elements before it.</param>
 public sealed record FlatGroup(ParameterInfo Whole, ImmutableArray<(ParameterInfo Parameter, long Offset)> Members)
 {
+    /// <summary>The tensors of all members that are parts of others: the name of each, that of the tensor in which it lies, its shape, and the number of elements before it.</summary>
+    public IEnumerable<(string Own, string Whole, ImmutableArray<long> Shape, long Offset)> Views =>
+        Members.SelectMany(m => Tensors(m.Parameter).Zip(Tensors(Whole), (own, whole) => (own, whole, m.Parameter.Shape, m.Offset))).Where(view => view.own != view.whole);
+
     /// <summary>The tensors of a member and those of the whole in which they lie: itself, its gradient, and each state that an optimizer may keep.</summary>
     public static IEnumerable<string> Tensors(ParameterInfo p) => p.OptimizerStates.Prepend(p.GradientBuffer).Prepend(p.Name);
 }

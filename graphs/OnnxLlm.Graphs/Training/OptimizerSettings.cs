@@ -47,4 +47,7 @@ public sealed record OptimizerSettings
 
     /// <summary>The learning rate of each block is this times that of the block above it; the last norm and the head have the full one.</summary>
     public float LayerDecay { get; init; } = 1;
+
+    /// <summary>Whether the update of an element depends on others of its parameter.</summary>
+    internal bool UpdatesWhole(ParameterInfo p) => Kind == OptimizerKind.Muon && p.Layer is not null && p.Shape.Length == 2;
 }

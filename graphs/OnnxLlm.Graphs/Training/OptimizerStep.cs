@@ -34,7 +34,7 @@ internal sealed class OptimizerStep
         OptimizerKind.Momentum => OneState(Momentum.Forward, p.MomentumBuffer, p, value, gradient, ("momentum", _settings.Momentum)),
         OptimizerKind.AdaGrad => OneState(AdaGrad.Forward, p.SquareSum, p, value, gradient, ("epsilon", _settings.Epsilon)),
         OptimizerKind.RmsProp => OneState(RmsProp.Forward, p.SquareAverage, p, value, gradient, ("alpha", _settings.Beta2), ("epsilon", _settings.Epsilon)),
-        OptimizerKind.Muon when p.Layer is not null && p.Shape.Length == 2 => Muon(p, value, gradient),
+        OptimizerKind.Muon when _settings.UpdatesWhole(p) => Muon(p, value, gradient),
         OptimizerKind.Muon => Moments(AdamW.Forward, p, value, gradient),
         _ => throw new GraphException($"There is no optimizer '{_settings.Kind}'."),
     };

@@ -46,10 +46,10 @@ public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
         MemoryItem[] auxiliary = run.Auxiliary.IsEmpty ? [] : [new("statistics and samples", run.Auxiliary.Sum(Activations.Peak))];
         long state = run.Optimizer.Max(StateOf), temporaries = run.Optimizer.Sum(Activations.Peak), step = steps.Max(Activations.Peak), validation = Activations.Peak(graphs.Evaluation);
 
-        // Sessions keep what they needed once, but where state is brought in by parts they give it back.
+        // Sessions keep what they needed once, but where state is brought in by parts, those of validations and updates give it back.
         MemoryItem[] turns = run.Offloaded is null
             ? [new("optimizer state", state), new("activations of a step", step), new("activations of a validation", validation), .. auxiliary, new("temporaries of an update", temporaries)]
-            : [new("activations or optimizer state", Math.Max(Math.Max(step, validation), state + temporaries)), .. auxiliary];
+            : [new("activations of a step", step), new("a validation or optimizer state", Math.Max(validation, state + temporaries)), .. auxiliary];
         return new(
         [
             new("weights", graphs.Parameters.Sum(p => p.Count) * sizeof(float)),

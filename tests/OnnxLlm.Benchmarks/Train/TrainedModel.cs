@@ -31,9 +31,7 @@ internal sealed class TrainedModel : IDisposable
         AddState(graphs.Parameters, folder);
         _step = Session(graphs.Step, job, profilePrefix, "step");
         _boundStep = Bind(_step, graphs.StepInPlace);
-        _updates = offload
-            ? [.. OptimizerParts.Of(job.Setup, PartBytes).Graphs.Select(graph => Part(graph, OptimizerParts.InPlaceOf(graph), job, null))]
-            : [Part(graphs.Optimizer, graphs.OptimizerInPlace, job, profilePrefix)];
+        _updates = offload ? [.. InParts(OptimizerParts.Of(job.Setup, PartBytes), job)] : [Part(graphs.Optimizer, graphs.OptimizerInPlace, job, profilePrefix)];
     }
 
     /// <summary>Forward, backward, clipping and update on the next batch; returns the loss before the update.</summary>
@@ -46,8 +44,9 @@ internal sealed class TrainedModel : IDisposable
         _boundStep.Run();
         foreach (Update update in _updates)
         {
+            _moments?.Fetch(update.InPlace.Select(name => _buffers[name]));
             update.Bound.Run();
-            _moments?.Release(update.InPlace.Where(_moments.Contains));
+            _moments?.Release(update.InPlace.Select(name => _buffers[name]));
         }
         return _buffers["loss"].Span<float>()[0];
     }
@@ -97,14 +96,21 @@ internal sealed class TrainedModel : IDisposable
         Path.Combine(folder, "optimizer-state.safetensors"),
         [.. parameters.SelectMany(p => (SafetensorsEntry[])[new(p.FirstMoment, ElementType.Float, p.Shape), new(p.SecondMoment, ElementType.Float, p.Shape)])]);
 
+    private IEnumerable<Update> InParts(OptimizerParts parts, TrainJob job)
+    {
+        foreach (var (own, whole, shape, offset) in parts.Divided.SelectMany(group => group.Views))
+            if (_buffers.TryGetValue(whole, out TensorBuffer? buffer)) _buffers[own] = buffer.View(offset, shape.AsSpan());
+        return parts.Graphs.Select(graph => Part(graph, OptimizerParts.InPlaceOf(graph), job, null));
+    }
+
     private Update Part(Graph graph, IEnumerable<(string Input, string Output)> inPlace, TrainJob job, string? profilePrefix)
     {
         OrtSession session = Session(graph, job, profilePrefix, "optimizer");
         return new(session, Bind(session, inPlace), [.. inPlace.Select(pair => pair.Input)]);
     }
 
-    private OrtSession Session(Graph graph, TrainJob job, string? profilePrefix, string name) =>
-        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, SpinningBetweenRuns = false, GivesBackMemory = _moments is not null, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
+    private static OrtSession Session(Graph graph, TrainJob job, string? profilePrefix, string name) =>
+        new(OnnxFile.ToBytes(graph), new SessionSettings { Threads = job.Threads, SpinningBetweenRuns = false, ProfilePrefix = profilePrefix is null ? null : $"{profilePrefix}-{name}" });
 
     private BoundSession Bind(OrtSession session, IEnumerable<(string Input, string Output)> inPlace)
     {

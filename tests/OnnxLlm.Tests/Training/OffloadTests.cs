@@ -78,6 +78,28 @@ public sealed class OffloadTests : IDisposable
         Assert.Equal(2 * sizeof(float) * ModelParameters.Count(TinyTraining.Model), states.Sum());
     }
 
+    /// <summary>Every row is in one block, and the blocks are as large as they may be: one less would not do.</summary>
+    [Fact]
+    public void LargeMatrices_AreDividedIntoRows_WhereAnUpdateTakesThemElementByElement()
+    {
+        const long most = 5_000;
+        var setup = new TrainingSetup { Model = TinyTraining.Model, Shape = new(2, TinyTraining.Time), Optimizer = new() };
+        var divided = OptimizerParts.Of(setup, most).Divided;
+        Assert.Equal(TinyTraining.Parameters.Where(p => p.Shape.Length == 2 && 8 * p.Count > most).Select(p => p.Name), divided.Select(group => group.Whole.Name));
+        Assert.NotEmpty(divided);
+        foreach (var (whole, members) in divided.Select(group => (group.Whole, group.Members)))
+        {
+            Assert.Equal(members.Select((_, i) => members.Take(i).Sum(m => m.Parameter.Count)), members.Select(m => m.Offset));
+            Assert.Equal(whole.Count, members.Sum(m => m.Parameter.Count));
+            Assert.All(members, m => Assert.Equal((whole.Shape[1], whole.Decay), (m.Parameter.Shape[1], m.Parameter.Decay)));
+            Assert.Equal((8 * whole.Count + most - 1) / most, members.Length);
+        }
+
+        var muon = OptimizerParts.Of(setup with { Optimizer = new() { Kind = OptimizerKind.Muon } }, most).Divided;
+        Assert.NotEmpty(muon);
+        Assert.All(muon, group => Assert.Null(group.Whole.Layer));
+    }
+
     /// <summary>The same arithmetic as a whole: a gradient that is not finite anywhere leaves every part alone.</summary>
     [Fact]
     public void Update_WithAGradientThatIsNotFinite_ChangesNothingInAnyPart()
@@ -101,8 +123,11 @@ public sealed class OffloadTests : IDisposable
             Assert.Equal(0, tensors["a"].Span<float>()[4999]);
             Values(1).CopyTo(tensors["a"].Span<float>());
             Values(2).CopyTo(tensors["b"].Span<float>());
-            tensors.Release(["a"]);
-            tensors.Release(["b"]);
+            using var elsewhere = TensorBuffer.Of(Values(3), 5000);
+            tensors.Release([tensors["a"], elsewhere]);
+            tensors.Release([tensors["b"]]);
+            tensors.Fetch([tensors["b"], elsewhere]);
+            Assert.Equal(Values(3), elsewhere.Span<float>().ToArray());
             Assert.Equal(Values(1), tensors["a"].Span<float>().ToArray());
             Assert.Equal(Values(2), tensors["b"].Span<float>().ToArray());
             if (!OperatingSystem.IsWindows())

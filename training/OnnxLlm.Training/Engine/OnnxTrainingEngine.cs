@@ -31,16 +31,16 @@ internal sealed class OnnxTrainingEngine : ITrainingEngine
 
     public OnnxTrainingEngine(TrainingGraphs graphs, TrainingShape shape, SessionSettings settings, AuxiliaryGraphs? auxiliary = null, Offload? offload = null)
     {
-        settings = settings with { GivesBackMemory = offload is not null };     // activations and state are not needed at the same time
         (_parameters, _shape, _settings) = (graphs.Parameters, shape, settings);
-        Tensors = new TrainingTensors(graphs, settings.Device, offload?.File);
+        Tensors = new TrainingTensors(graphs, settings.Device, offload);
         (_lossScale, _loss) = (Scalar(ElementType.Float), Scalar(ElementType.Float));
         (_learningRate, _gradientNorm, _inverseLossScale) = (Scalar(ElementType.Float), Scalar(ElementType.Float), Scalar(ElementType.Float));
         _updateCount = Scalar(ElementType.Int64);
         _reset = new MirroredTensor(settings.Device, ElementType.Bool, 1);
-        _optimizer = offload is null ? OptimizerSessions.Whole(graphs, settings, Buffer) : OptimizerSessions.InParts(offload.Parts, settings, Buffer, Tensors.Release);
+        SessionSettings brief = settings with { GivesBackMemory = offload is not null };    // a validation and an update do not need their memory at the same time
+        _optimizer = offload is null ? OptimizerSessions.Whole(graphs, settings, Buffer) : OptimizerSessions.InParts(offload.Parts, brief, Buffer, Tensors.Fetch, Tensors.Release);
         _step = new PieceSession(graphs.Step, shape, settings, graphs.StepInPlace, Buffer);
-        _evaluation = new PieceSession(graphs.Evaluation, shape, settings, [], Buffer);
+        _evaluation = new PieceSession(graphs.Evaluation, shape, brief, [], Buffer);
         (_tokenLosses, _predictions) = (new float[_evaluation.Labels], new long[_evaluation.Predicts ? _evaluation.Labels : 0]);
         _activations = Auxiliary(auxiliary?.Activations, settings);
         _sampling = Auxiliary(auxiliary?.Sampling, settings);

@@ -15,12 +15,13 @@ internal sealed class OptimizerSessions : IDisposable
 
     /// <param name="tensor">The tensor bound to an input or output.</param>
     public static OptimizerSessions Whole(TrainingGraphs graphs, SessionSettings settings, Func<string, TensorBuffer> tensor) =>
-        new([new Part(graphs.Optimizer, graphs.OptimizerInPlace, settings, tensor, _ => { })]);
+        new([new Part(graphs.Optimizer, graphs.OptimizerInPlace, settings, tensor, _ => { }, _ => { })]);
 
     /// <param name="tensor">The tensor bound to an input or output.</param>
+    /// <param name="fetch">Called with the names of the tensors that a part is about to update.</param>
     /// <param name="release">Called with the names of the tensors that a part has updated.</param>
-    public static OptimizerSessions InParts(OptimizerParts parts, SessionSettings settings, Func<string, TensorBuffer> tensor, Action<IEnumerable<string>> release) =>
-        new([.. parts.Graphs.Select(graph => new Part(graph, OptimizerParts.InPlaceOf(graph), settings, tensor, release))]);
+    public static OptimizerSessions InParts(OptimizerParts parts, SessionSettings settings, Func<string, TensorBuffer> tensor, Action<IEnumerable<string>> fetch, Action<IEnumerable<string>> release) =>
+        new([.. parts.Graphs.Select(graph => new Part(graph, OptimizerParts.InPlaceOf(graph), settings, tensor, fetch, release))]);
 
     public void Run()
     {
@@ -37,17 +38,20 @@ internal sealed class OptimizerSessions : IDisposable
         private readonly OrtSession _session;
         private readonly BoundSession _bound;
         private readonly ImmutableArray<string> _updated;
-        private readonly Action<IEnumerable<string>> _release;
+        private readonly Action<IEnumerable<string>> _fetch, _release;
 
-        public Part(Graph graph, IEnumerable<(string Input, string Output)> inPlace, SessionSettings settings, Func<string, TensorBuffer> tensor, Action<IEnumerable<string>> release)
+        public Part(
+            Graph graph, IEnumerable<(string Input, string Output)> inPlace, SessionSettings settings, Func<string, TensorBuffer> tensor,
+            Action<IEnumerable<string>> fetch, Action<IEnumerable<string>> release)
         {
-            (_updated, _release) = ([.. inPlace.Select(pair => pair.Input)], release);
+            (_updated, _fetch, _release) = ([.. inPlace.Select(pair => pair.Input)], fetch, release);
             _session = new OrtSession(OnnxFile.ToBytes(graph), settings);
             _bound = Binding.Of(_session, inPlace, tensor);
         }
 
         public void Run()
         {
+            _fetch(_updated);
             _bound.Run();
             _release(_updated);
         }

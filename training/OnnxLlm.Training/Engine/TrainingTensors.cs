@@ -29,20 +29,21 @@ internal sealed class TrainingTensors : IDisposable
     /// <summary>Allocates everything as zeros; which moments there are is read off the optimizer graph's inputs.</summary>
     /// <param name="graphs">What the tensors are for.</param>
     /// <param name="device">Where they lie.</param>
-    /// <param name="offload">File that the moments are kept in instead of memory; null keeps them in memory.</param>
-    public TrainingTensors(TrainingGraphs graphs, Device device, string? offload)
+    /// <param name="offload">What keeps the moments in a file; null keeps them in memory.</param>
+    public TrainingTensors(TrainingGraphs graphs, Device device, Offload? offload)
     {
         _parameters = graphs.Parameters;
         var inputs = graphs.Optimizer.Inputs.Select(i => i.Name).ToHashSet();
         SafetensorsEntry[] moments = [.. graphs.Groups.SelectMany(g => g.Whole.OptimizerStates.Where(inputs.Contains).Select(name => new SafetensorsEntry(name, ElementType.Float, g.Whole.Shape)))];
-        _mapped = offload is null ? null : MappedTensors.Create(offload, moments);
+        _mapped = offload is null ? null : MappedTensors.Create(offload.File, moments);
         foreach (var p in _parameters.Where(p => !p.Trainable)) Allocate(device, p.Name, p.Shape);
         foreach (var whole in graphs.Groups.Select(g => g.Whole))
             foreach (var name in new[] { whole.Name, whole.GradientBuffer }) Allocate(device, name, whole.Shape);
         foreach (var moment in moments)
             if (_mapped is null) Allocate(device, moment.Name, moment.Shape);
             else _buffers[moment.Name] = _mapped[moment.Name];
-        foreach (var group in graphs.Groups) Divide(group);
+        foreach (var (own, whole, shape, offset) in graphs.Groups.Concat(offload?.Parts.Divided ?? []).SelectMany(group => group.Views))
+            if (_buffers.TryGetValue(whole, out var buffer)) _buffers[own] = buffer.View(offset, shape.AsSpan());
         _moments = [.. _parameters.SelectMany(p => p.OptimizerStates).Where(_buffers.ContainsKey)];
     }
 
@@ -76,8 +77,11 @@ internal sealed class TrainingTensors : IDisposable
         Read(Path.Combine(folder, OptimizerFile), _moments);
     }
 
+    /// <summary>Those of these tensors that lie in a file will be written.</summary>
+    public void Fetch(IEnumerable<string> names) => _mapped?.Fetch(names.Select(name => _buffers[name]));
+
     /// <summary>What was used of these tensors need not stay in memory, where they lie in a file.</summary>
-    public void Release(IEnumerable<string> names) => _mapped?.Release(names.Where(_mapped.Contains));
+    public void Release(IEnumerable<string> names) => _mapped?.Release(names.Select(name => _buffers[name]));
 
     public void Dispose()
     {
@@ -87,14 +91,6 @@ internal sealed class TrainingTensors : IDisposable
 
     private void Allocate(Device device, string name, ImmutableArray<long> shape) =>
         _owned.Add(_buffers[name] = TensorBuffer.Zeros(device, ElementType.Float, shape.AsSpan()));
-
-    /// <summary>The members' tensors are views of those that the optimizer graph knows.</summary>
-    private void Divide(FlatGroup group)
-    {
-        foreach (var (p, offset) in group.Members)
-            foreach (var (own, whole) in FlatGroup.Tensors(p).Zip(FlatGroup.Tensors(group.Whole)))
-                if (own != whole && _buffers.TryGetValue(whole, out var buffer)) _buffers[own] = buffer.View(offset, p.Shape.AsSpan());
-    }
 
     private void Write(string path, IEnumerable<string> names) => Safetensors.Write(path, names.Select(Source), Metadata);
 
