@@ -14,7 +14,7 @@ public sealed record FlatGroup(ParameterInfo Whole, ImmutableArray<(ParameterInf
         Members.SelectMany(m => Tensors(m.Parameter).Zip(Tensors(Whole), (own, whole) => (own, whole, m.Parameter.Shape, m.Offset))).Where(view => view.own != view.whole);
 
     /// <summary>The tensors of a member and those of the whole in which they lie: itself, its gradient, and each state that an optimizer may keep.</summary>
-    public static IEnumerable<string> Tensors(ParameterInfo p) => p.OptimizerStates.Prepend(p.GradientBuffer).Prepend(p.Name);
+    private static IEnumerable<string> Tensors(ParameterInfo p) => p.OptimizerStates.Prepend(p.GradientBuffer).Prepend(p.Name);
 }
 
 /// <summary>Which parameters lie together. An update of one large tensor takes a few launches of a GPU, updates of a hundred small ones a thousand.</summary>

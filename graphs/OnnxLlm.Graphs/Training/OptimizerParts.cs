@@ -10,8 +10,14 @@ namespace OnnxLlm.Graphs.Training;
 /// <param name="Divided">Large parameters, of which an update takes some rows: the blocks of rows are the members, whose tensors lie in those of the whole.</param>
 public sealed record OptimizerParts(Graph Norm, ImmutableArray<Graph> Updates, ImmutableArray<FlatGroup> Divided)
 {
+    private const int MostPieces = 32;
+
     /// <summary>All of them, in the order in which they run.</summary>
     public IEnumerable<Graph> Graphs => Updates.Prepend(Norm);
+
+    /// <summary>About 32 pieces, each with 4 to 32 MB of state: each is a session of the runtime, which takes 1 MB for itself.</summary>
+    public static OptimizerParts Of(TrainingSetup setup) =>
+        Of(setup, Math.Clamp(setup.Trainable().Sum(p => OptimizerGraph.StateBytes(p, setup.Optimizer)) / MostPieces, 4 << 20, 32 << 20));
 
     /// <summary>
     /// Consecutive parameters whose states take at most <paramref name="stateBytes"/> together make a piece; a larger matrix is divided into blocks of rows. What is updated as a whole makes a piece, and so does

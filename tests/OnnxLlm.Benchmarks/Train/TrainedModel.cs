@@ -11,9 +11,6 @@ namespace OnnxLlm.Benchmarks.Train;
 /// </summary>
 internal sealed class TrainedModel : IDisposable
 {
-    /// <summary>As the runner has it.</summary>
-    private const long PartBytes = 32 << 20;
-
     private readonly Dictionary<string, TensorBuffer> _buffers = [];
     private readonly OrtSession _step;
     private readonly BoundSession _boundStep;
@@ -31,7 +28,7 @@ internal sealed class TrainedModel : IDisposable
         AddState(graphs.Parameters, folder);
         _step = Session(graphs.Step, job, profilePrefix, "step");
         _boundStep = Bind(_step, graphs.StepInPlace);
-        _updates = offload ? [.. InParts(OptimizerParts.Of(job.Setup, PartBytes), job)] : [Part(graphs.Optimizer, graphs.OptimizerInPlace, job, profilePrefix)];
+        _updates = offload ? [.. InParts(OptimizerParts.Of(job.Setup), job)] : [Part(graphs.Optimizer, graphs.OptimizerInPlace, job, profilePrefix)];
     }
 
     /// <summary>Forward, backward, clipping and update on the next batch; returns the loss before the update.</summary>

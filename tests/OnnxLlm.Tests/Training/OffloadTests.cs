@@ -78,6 +78,19 @@ public sealed class OffloadTests : IDisposable
         Assert.Equal(2 * sizeof(float) * ModelParameters.Count(TinyTraining.Model), states.Sum());
     }
 
+    /// <summary>995 MB of state are 32 pieces of 31 MB, none of which is full; a small model's state is not cut into less than 4 MB.</summary>
+    [Fact]
+    public void Parts_AreAboutThirty_OfFourMegabytesOrMore()
+    {
+        static long[] States(ModelConfig model) => [.. OptimizerParts.Of(new() { Model = model, Shape = new(1, 8), Optimizer = new() }).Updates.Select(graph =>
+            graph.Inputs.Where(v => v.Name!.Contains(".exp_avg", StringComparison.Ordinal)).Sum(v => v.Shape.ElementCount * sizeof(float)))];
+        long[] large = States(ModelConfig.Preset("gpt2"));
+        Assert.InRange(large.Length, 32, 48);
+        Assert.All(large, bytes => Assert.InRange(bytes, 1, 8 * 124_439_808 / 32));
+        Assert.Equal(8 * 124_439_808, large.Sum());
+        Assert.Single(States(TinyTraining.Model));
+    }
+
     /// <summary>Every row is in one block, and the blocks are as large as they may be: one less would not do.</summary>
     [Fact]
     public void LargeMatrices_AreDividedIntoRows_WhereAnUpdateTakesThemElementByElement()

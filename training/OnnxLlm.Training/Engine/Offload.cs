@@ -6,11 +6,8 @@ namespace OnnxLlm.Training.Engine;
 /// <summary>How an optimizer's state is kept out of memory: the file that holds it, and the graphs that need only parts of it at a time.</summary>
 internal sealed record Offload(OptimizerParts Parts, string File)
 {
-    /// <summary>State that an update has in memory at a time, unless a single parameter has more.</summary>
-    private const long PartBytes = 32 << 20;
-
     public static Offload? Of(RunConfig config, string file) => PartsOf(config) is { } parts ? new(parts, file) : null;
 
     /// <summary>Null where the config keeps the state in memory.</summary>
-    public static OptimizerParts? PartsOf(RunConfig config) => config.OptimizerOffload == OptimizerOffload.None ? null : OptimizerParts.Of(config.Setup, PartBytes);
+    public static OptimizerParts? PartsOf(RunConfig config) => config.OptimizerOffload == OptimizerOffload.None ? null : OptimizerParts.Of(config.Setup);
 }
