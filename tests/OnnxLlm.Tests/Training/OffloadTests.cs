@@ -78,7 +78,7 @@ public sealed class OffloadTests : IDisposable
         Assert.Equal(2 * sizeof(float) * ModelParameters.Count(TinyTraining.Model), states.Sum());
     }
 
-    /// <summary>995 MB of state are 32 pieces of 31 MB, none of which is full; a small model's state is not cut into less than 4 MB.</summary>
+    /// <summary>995 MB of state go into some more than 32 pieces of at most 31 MB, since not every one is full; what has less than 4 MB stays one.</summary>
     [Fact]
     public void Parts_AreAboutThirty_OfFourMegabytesOrMore()
     {
