@@ -81,6 +81,16 @@ public sealed partial class GraphBuilder
         return Cast(1 - power, ElementType.Float);
     }
 
+    /// <summary>
+    /// The number in [0, 1) for step t that moments of 8 bits are rounded by: the fraction of t times the golden ratio, so that those of any steps in a row are spread as evenly as can be. In double precision: the fraction
+    /// of a large t has no digits in single.
+    /// </summary>
+    public Value Dither(Value step)
+    {
+        var turns = Cast(step, ElementType.Double) * ((Math.Sqrt(5) - 1) / 2);
+        return Cast(turns - Floor(turns), ElementType.Float);
+    }
+
     /// <summary>One step of gradient descent.</summary>
     public Value Sgd(Value parameter, Value gradient, Value learningRate, Value gradientScale, float weightDecay = 0) =>
         Functions.Sgd.Forward.Call(this, [parameter, gradient, learningRate, gradientScale], ("weight_decay", weightDecay))[0];

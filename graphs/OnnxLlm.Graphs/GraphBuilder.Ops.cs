@@ -22,6 +22,8 @@ public sealed partial class GraphBuilder
 
     public Value Min(Value a, Value b) => Elementwise("Min", a, b);
 
+    public Value Max(Value a, Value b) => Elementwise("Max", a, b);
+
     public Value Equal(Value a, Value b) => Emit("Equal", [a, b], ElementType.Bool, TensorShape.Broadcast(a.Shape, b.Shape));
 
     public Value Less(Value a, Value b) => Emit("Less", [a, b], ElementType.Bool, TensorShape.Broadcast(a.Shape, b.Shape));
@@ -37,6 +39,10 @@ public sealed partial class GraphBuilder
 
     // ---- pointwise functions
     public Value Neg(Value x) => Unary("Neg", x);
+
+    public Value Abs(Value x) => Unary("Abs", x);
+
+    public Value Floor(Value x) => Unary("Floor", x);
 
     public Value Exp(Value x) => Unary("Exp", x);
 

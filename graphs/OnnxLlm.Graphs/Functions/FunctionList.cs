@@ -19,7 +19,7 @@ public static class FunctionList
         LinearCrossEntropy.Forward, LinearCrossEntropy.TokenLoss,
         MatrixProduct.Plain, MatrixProduct.WithBias, MatrixProduct.Accumulated,
         QuantizedProduct.Forward, .. CachedAttention.Forms, .. RaggedAttention.Forms,
-        After.Forward, SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, Sgd.Forward,
+        After.Forward, SquaredNorm.Forward, Accumulate.Forward, AdamW.Forward, QuantizedAdamW.Forward, Sgd.Forward,
         Adam.Forward, Momentum.Forward, AdaGrad.Forward, RmsProp.Forward, NewtonSchulz.Forward,
     ];
 

@@ -39,6 +39,7 @@ internal static class OrtOptimizer
         string? problem = settings switch
         {
             { Kind: not (OptimizerKind.AdamW or OptimizerKind.Sgd) } => $"has no {settings.Kind}: set optimizer.type to adamw or sgd",
+            { Moments: not Moments.Fp32 } => "keeps moments in single precision: set optimizer.moments to fp32",
             { LayerDecay: not 1 } => "has one learning rate for all parameters: set optimizer.layer_decay to 1",
             { WeightDecay: 0 } => null,
             { Kind: OptimizerKind.Sgd } => "has an SGD without weight decay: set optimizer.weight_decay to 0, or optimizer.type to adamw",

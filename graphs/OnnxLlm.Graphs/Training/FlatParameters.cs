@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using OnnxLlm.Graphs.Functions;
 
 namespace OnnxLlm.Graphs.Training;
 
@@ -11,10 +12,15 @@ public sealed record FlatGroup(ParameterInfo Whole, ImmutableArray<(ParameterInf
 {
     /// <summary>The tensors of all members that are parts of others: the name of each, that of the tensor in which it lies, its shape, and the number of elements before it.</summary>
     public IEnumerable<(string Own, string Whole, ImmutableArray<long> Shape, long Offset)> Views =>
-        Members.SelectMany(m => Tensors(m.Parameter).Zip(Tensors(Whole), (own, whole) => (own, whole, m.Parameter.Shape, m.Offset))).Where(view => view.own != view.whole);
+        Members.SelectMany(m => Tensors(m.Parameter).Zip(Tensors(Whole), (own, whole) => View(own, whole, m.Parameter, m.Offset))).Where(view => view.Own != view.Whole);
 
     /// <summary>The tensors of a member and those of the whole in which they lie: itself, its gradient, and each state that an optimizer may keep.</summary>
     private static IEnumerable<string> Tensors(ParameterInfo p) => p.OptimizerStates.Prepend(p.GradientBuffer).Prepend(p.Name);
+
+    private static (string Own, string Whole, ImmutableArray<long> Shape, long Offset) View(string own, string whole, ParameterInfo member, long offset) =>
+        own == member.FirstScale || own == member.SecondScale
+            ? (own, whole, [member.Count / QuantizedAdamW.Block], offset / QuantizedAdamW.Block)
+            : (own, whole, member.Shape, offset);
 }
 
 /// <summary>Which parameters lie together. An update of one large tensor takes a few launches of a GPU, updates of a hundred small ones a thousand.</summary>

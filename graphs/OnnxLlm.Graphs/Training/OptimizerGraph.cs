@@ -49,8 +49,7 @@ internal static class OptimizerGraph
     {
         var g = new GraphBuilder();
         var step = new OptimizerStep(g, g.Input("scale", ElementType.Float, []), settings, ImmutableDictionary<ParameterInfo, double>.Empty.Add(p, 1));
-        int states = step.Update(p, Parameter(g, p), Gradient(g, p)).Count(update => update.State != p.Name);
-        return states * p.Count * sizeof(float);
+        return step.Update(p, Parameter(g, p), Gradient(g, p)).Where(update => update.State != p.Name).Sum(update => update.Updated.Shape.ElementCount * update.Updated.Type.Size());
     }
 
     private static Value Parameter(GraphBuilder g, ParameterInfo p) => g.Parameter(p.Name, TensorShape.Of(p.Shape));

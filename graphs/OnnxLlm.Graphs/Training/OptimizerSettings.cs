@@ -1,3 +1,5 @@
+using OnnxLlm.Graphs.Functions;
+
 namespace OnnxLlm.Graphs.Training;
 
 public enum OptimizerKind
@@ -21,6 +23,15 @@ public enum DecayedParameters
 
     /// <summary>Every trainable parameter, as in ORT Training's optimizer, which cannot tell them apart.</summary>
     All,
+}
+
+/// <summary>How AdamW's moments are kept between updates.</summary>
+public enum Moments
+{
+    Fp32,
+
+    /// <summary>In 8 bits, with a scale for each block of elements, see <see cref="QuantizedAdamW"/>; those of gains and biases in single precision.</summary>
+    Int8,
 }
 
 /// <summary>Constants of the optimizer graph.</summary>
@@ -47,6 +58,11 @@ public sealed record OptimizerSettings
 
     /// <summary>The learning rate of each block is this times that of the block above it; the last norm and the head have the full one.</summary>
     public float LayerDecay { get; init; } = 1;
+
+    public Moments Moments { get; init; }
+
+    /// <summary>Whether a parameter's moments are kept in 8 bits: matrices that divide into blocks.</summary>
+    internal bool HasInt8Moments(ParameterInfo p) => Moments == Moments.Int8 && p.Decay && p.Count % QuantizedAdamW.Block == 0 && !UpdatesWhole(p);
 
     /// <summary>Whether the update of an element depends on others of its parameter.</summary>
     internal bool UpdatesWhole(ParameterInfo p) => Kind == OptimizerKind.Muon && p.Layer is not null && p.Shape.Length == 2;

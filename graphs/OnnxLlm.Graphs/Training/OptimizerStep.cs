@@ -17,17 +17,20 @@ internal sealed class OptimizerStep
     private readonly Value _scale;
     private readonly Value _bias1;
     private readonly Value _bias2;
+    private readonly Value _count;
+    private Value? _dither;
 
     public OptimizerStep(GraphBuilder g, Value scale, OptimizerSettings settings, ImmutableDictionary<ParameterInfo, double> factors)
     {
         (_g, _scale, _settings, _factors) = (g, scale, settings, factors);
         _rate = g.Input("learning_rate", ElementType.Float, []);
-        var count = g.Input("step", ElementType.Int64, []);
-        (_bias1, _bias2) = (g.BiasCorrection(count, settings.Beta1), g.BiasCorrection(count, settings.Beta2));
+        _count = g.Input("step", ElementType.Int64, []);
+        (_bias1, _bias2) = (g.BiasCorrection(_count, settings.Beta1), g.BiasCorrection(_count, settings.Beta2));
     }
 
     public IEnumerable<(string State, Value Updated)> Update(ParameterInfo p, Value value, Value gradient) => _settings.Kind switch
     {
+        OptimizerKind.AdamW or OptimizerKind.Muon when _settings.HasInt8Moments(p) => QuantizedMoments(p, value, gradient),
         OptimizerKind.AdamW => Moments(AdamW.Forward, p, value, gradient),
         OptimizerKind.Adam => Moments(Adam.Forward, p, value, gradient),
         OptimizerKind.Sgd => [(p.Name, _g.Sgd(value, gradient, Rate(p), _scale, Decay(p)))],
@@ -39,11 +42,19 @@ internal sealed class OptimizerStep
         _ => throw new GraphException($"There is no optimizer '{_settings.Kind}'."),
     };
 
+    private IEnumerable<(string, Value)> QuantizedMoments(ParameterInfo p, Value value, Value gradient)
+    {
+        var (codes, scales) = (TensorShape.Of(p.Shape), TensorShape.Of([p.Count / QuantizedAdamW.Block]));
+        string[] states = [p.FirstMoment, p.FirstScale, p.SecondMoment, p.SecondScale];
+        var moments = states.Select((name, i) => i % 2 == 0 ? _g.Input(name, ElementType.Int8, codes) : _g.Input(name, ElementType.Float, scales));
+        var updated = QuantizedAdamW.Forward.Call(_g, [value, gradient, .. moments, Rate(p), _scale, _bias1, _bias2, _dither ??= _g.Dither(_count)], AdamConstants(p));
+        return [(p.Name, updated[0]), .. states.Zip(updated.Skip(1))];
+    }
+
     private IEnumerable<(string, Value)> Moments(Function function, ParameterInfo p, Value value, Value gradient)
     {
         var updated = function.Call(
-            _g, [value, gradient, State(p, p.FirstMoment), State(p, p.SecondMoment), Rate(p), _scale, _bias1, _bias2],
-            ("beta1", _settings.Beta1), ("beta2", _settings.Beta2), ("epsilon", _settings.Epsilon), ("weight_decay", Decay(p)));
+            _g, [value, gradient, State(p, p.FirstMoment), State(p, p.SecondMoment), Rate(p), _scale, _bias1, _bias2], AdamConstants(p));
         return [(p.Name, updated[0]), (p.FirstMoment, updated[1]), (p.SecondMoment, updated[2])];
     }
 
@@ -73,6 +84,9 @@ internal sealed class OptimizerStep
     private Value Orthogonal(Value x) => x.Shape[0].Value <= x.Shape[1].Value
         ? NewtonSchulz.Forward.Call(_g, [x])[0]
         : _g.SwapLastTwo(NewtonSchulz.Forward.Call(_g, [_g.SwapLastTwo(x)])[0]);
+
+    private (string, AttributeValue)[] AdamConstants(ParameterInfo p) =>
+        [("beta1", _settings.Beta1), ("beta2", _settings.Beta2), ("epsilon", _settings.Epsilon), ("weight_decay", Decay(p))];
 
     private Value State(ParameterInfo p, string name) => _g.Input(name, ElementType.Float, TensorShape.Of(p.Shape));
 

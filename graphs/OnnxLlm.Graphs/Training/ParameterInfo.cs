@@ -35,6 +35,12 @@ public sealed record ParameterInfo(string Name, ImmutableArray<long> Shape, bool
     /// <summary>Adam's moving average of squared gradients.</summary>
     public string SecondMoment => $"{Name}.exp_avg_sq";
 
+    /// <summary>The scale of each block of <see cref="FirstMoment"/>, where that is kept in 8 bits.</summary>
+    public string FirstScale => $"{FirstMoment}.scale";
+
+    /// <summary>The scale of each block of <see cref="SecondMoment"/>, where that is kept in 8 bits.</summary>
+    public string SecondScale => $"{SecondMoment}.scale";
+
     /// <summary>The decaying sum of gradients of gradient descent with momentum, and of Muon.</summary>
     public string MomentumBuffer => $"{Name}.momentum_buffer";
 
@@ -45,7 +51,7 @@ public sealed record ParameterInfo(string Name, ImmutableArray<long> Shape, bool
     public string SquareAverage => $"{Name}.square_avg";
 
     /// <summary>Every tensor that some optimizer keeps for a parameter; which ones, its graph's inputs say. The names are PyTorch's.</summary>
-    public IEnumerable<string> OptimizerStates => [FirstMoment, SecondMoment, MomentumBuffer, SquareSum, SquareAverage];
+    public IEnumerable<string> OptimizerStates => [FirstMoment, FirstScale, SecondMoment, SecondScale, MomentumBuffer, SquareSum, SquareAverage];
 
     /// <summary>The optimizer graph's output for one of its state inputs (<see cref="Name"/> or a moment), to be bound to the same memory.</summary>
     public static string Updated(string state) => $"{state}.out";

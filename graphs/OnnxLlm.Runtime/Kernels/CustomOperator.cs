@@ -179,7 +179,8 @@ internal static unsafe class CustomOperator
         Reuse.FirstForSecond => &FirstForSecond,
         Reuse.FirstForThird => &FirstForThird,
         Reuse.SecondAndThirdForFirstAndSecond => &SecondAndThirdForFirstAndSecond,
-        _ => &ParameterAndMoments,
+        Reuse.ParameterAndMoments => &ParameterAndMoments,
+        _ => &ParameterAndScaledMoments,
     };
 
     [UnmanagedCallersOnly]
@@ -196,6 +197,9 @@ internal static unsafe class CustomOperator
 
     [UnmanagedCallersOnly]
     private static nuint ParameterAndMoments(int** inputs, int** outputs) => Map(inputs, outputs, [0, 2, 3], [0, 1, 2]);
+
+    [UnmanagedCallersOnly]
+    private static nuint ParameterAndScaledMoments(int** inputs, int** outputs) => Map(inputs, outputs, [0, 2, 3, 4, 5], [0, 1, 2, 3, 4]);
 
     private static nuint Map(int** inputs, int** outputs, ReadOnlySpan<int> from, ReadOnlySpan<int> to)
     {

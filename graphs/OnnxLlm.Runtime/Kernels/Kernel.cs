@@ -20,6 +20,7 @@ internal enum Reuse
     FirstForThird,
     SecondAndThirdForFirstAndSecond,
     ParameterAndMoments,
+    ParameterAndScaledMoments,
 }
 
 /// <summary>

@@ -19,14 +19,14 @@ public static class KernelList
         (Reuse.FirstForSecond, 1) => 0,
         (Reuse.FirstForThird, 2) => 0,
         (Reuse.SecondAndThirdForFirstAndSecond, 0 or 1) => output + 1,
-        (Reuse.ParameterAndMoments, 0) => 0,
-        (Reuse.ParameterAndMoments, 1 or 2) => output + 1,
+        (Reuse.ParameterAndMoments or Reuse.ParameterAndScaledMoments, 0) => 0,
+        (Reuse.ParameterAndMoments or Reuse.ParameterAndScaledMoments, _) => output + 1,
         _ => null,
     };
 
     internal static ImmutableArray<Kernel> All { get; } =
     [
-        Accumulate.Kernel, AdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,
+        Accumulate.Kernel, AdamW.Kernel, QuantizedAdamW.Kernel, Sgd.Kernel, SquaredNorm.Kernel,
         RmsNorm.Kernel, RmsNorm.OfSum, RmsNormGrad.Kernel, RmsNormGrad.WithValue, LayerNorm.Kernel, LayerNorm.OfSum, LayerNormGrad.Kernel, LayerNormGrad.WithValue,
         SoftmaxCrossEntropy.Kernel, TokenLoss.Kernel, LinearCrossEntropy.Kernel, LinearTokenLoss.Kernel,
         Gelu.Kernel, GeluGrad.Kernel, GeluGrad.WithValue, SwiGlu.Kernel, SwiGluGrad.Kernel, SwiGluGrad.WithValue, SwiGlu.Packed,

@@ -20,6 +20,9 @@ internal unsafe interface ILanes<T> where T : unmanaged, ILanes<T>
 
     static abstract void Store(T value, float* target);
 
+    /// <summary>Whole numbers from -128 to 127 as signed bytes.</summary>
+    static abstract void Store(T whole, sbyte* target);
+
     static abstract T All(float value);
 
     static abstract T operator +(T a, T b);

@@ -36,6 +36,14 @@ internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<Port
     public static void Store(PortableLanes value, float* target) => Vector.Store(value._value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(PortableLanes whole, sbyte* target)
+    {
+        if (Count == 4) SignedBytes.Store(whole._value.AsVector128(), target);
+        else if (Count == 8) SignedBytes.Store(whole._value.AsVector256(), target);
+        else SignedBytes.Store(whole._value.AsVector512(), target);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static PortableLanes All(float value) => new(Vector.Create(value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

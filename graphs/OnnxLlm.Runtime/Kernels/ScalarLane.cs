@@ -15,6 +15,8 @@ internal readonly unsafe struct ScalarLane(float value) : ILanes<ScalarLane>
 
     public static void Store(ScalarLane value, float* target) => *target = value._value;
 
+    public static void Store(ScalarLane whole, sbyte* target) => *target = (sbyte)whole._value;
+
     public static ScalarLane All(float value) => new(value);
 
     public static ScalarLane operator +(ScalarLane a, ScalarLane b) => new(a._value + b._value);

@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLlm.Runtime.Kernels;
 
-/// <summary>Signed bytes as floats, which is exact, in vectors of three lengths. Not a byte more is read than is asked for.</summary>
+/// <summary>Signed bytes as floats, which is exact, and whole floats as signed bytes, in vectors of three lengths. Not a byte more is read or written than is asked for.</summary>
 internal static unsafe class SignedBytes
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -20,4 +20,37 @@ internal static unsafe class SignedBytes
     internal static Vector512<float> Sixteen(sbyte* source) => Avx512F.IsSupported
         ? Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load(source)))
         : Vector512.Create(Eight(source), Eight(source + 8));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Store(Vector128<float> whole, sbyte* target)
+    {
+        Vector128<int> values = Vector128.ConvertToInt32Native(whole);
+        Unsafe.WriteUnaligned(target, Narrow(values, values).AsInt32()[0]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Store(Vector256<float> whole, sbyte* target)
+    {
+        Vector256<int> values = Vector256.ConvertToInt32Native(whole);
+        Unsafe.WriteUnaligned(target, Narrow(values.GetLower(), values.GetUpper()).AsInt64()[0]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static void Store(Vector512<float> whole, sbyte* target)
+    {
+        if (Avx512F.IsSupported) Avx512F.ConvertToVector128SByte(Vector512.ConvertToInt32Native(whole)).Store(target);
+        else
+        {
+            Store(whole.GetLower(), target);
+            Store(whole.GetUpper(), target + 8);
+        }
+    }
+
+    /// <summary>The bytes of eight values, twice.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<sbyte> Narrow(Vector128<int> lower, Vector128<int> upper)
+    {
+        Vector128<short> both = Vector128.Narrow(lower, upper);
+        return Vector128.Narrow(both, both);
+    }
 }

@@ -14,6 +14,9 @@ internal sealed record KernelWork(string Function, string Form, TensorShape[] Sh
 {
     public (string Name, AttributeValue Value)[] Attributes { get; init; } = [];
 
+    /// <summary>Filled inputs that are signed bytes.</summary>
+    public int[] Bytes { get; init; } = [];
+
     /// <summary>What else takes time, where the limit leaves out something that the function cannot do without.</summary>
     public string? Beyond { get; init; }
 
@@ -24,11 +27,13 @@ internal sealed record KernelWork(string Function, string Form, TensorShape[] Sh
     public Graph Graph()
     {
         var g = new GraphBuilder(Function);
-        Value[] xs = [.. Shapes.Select((shape, i) => g.Input($"x{i}", ElementType.Float, shape))];
+        Value[] xs = [.. Shapes.Select((shape, i) => g.Input($"x{i}", TypeOf(i), shape))];
         var ys = FunctionList.Named(Function).Call(g, Arguments(xs), Attributes);
         for (int i = 0; i < ys.Length; i++) g.Output($"y{i}", ys[i]);
         return g.Build();
     }
+
+    public ElementType TypeOf(int input) => Bytes.Contains(input) ? ElementType.Int8 : ElementType.Float;
 
     /// <summary>The shortest time in milliseconds that the machine allows, whichever limit is the higher.</summary>
     public double LimitMilliseconds(MachineLimits limits) =>

@@ -1,4 +1,5 @@
 using OnnxLlm.Graphs;
+using OnnxLlm.Graphs.Functions;
 
 namespace OnnxLlm.Benchmarks.Kernels;
 
@@ -11,7 +12,9 @@ internal static class KernelWorks
     private const long Rows = 16384, Width = 1024, Elements = Rows * Width, Vocabulary = 16384, LossRows = 2048;
     private const double Tensor = 4.0 * Elements, Logits = 4.0 * LossRows * Vocabulary;
 
-    private static readonly TensorShape Matrix = [Rows, Width], Vector = [Width], Statistics = [Rows, 1];
+    private const double Blocks = Tensor / QuantizedAdamW.Block;
+
+    private static readonly TensorShape Matrix = [Rows, Width], Vector = [Width], Statistics = [Rows, 1], Scales = [Elements / QuantizedAdamW.Block];
 
     public static IReadOnlyList<KernelWork> All { get; } =
     [
@@ -39,6 +42,12 @@ internal static class KernelWorks
         new("Accumulate", Size, [Matrix, Matrix], x => [.. x, False(x[0].Graph)], 2 * Tensor, Tensor) { InPlace = [0] },
         new("Sgd", Size, [Matrix, Matrix], x => [.. x, .. Scalars(x[0], 1e-3, 1)], 2 * Tensor, Tensor) { InPlace = [0] },
         new("AdamW", Size, [Matrix, Matrix, Matrix, Matrix], x => [.. x, .. Scalars(x[0], 1e-3, 1, 0.1, 0.1)], 4 * Tensor, 3 * Tensor) { InPlace = [0, 2, 3] },
+        new("QuantizedAdamW", Size, [Matrix, Matrix, Matrix, Scales, Matrix, Scales], x => [.. x, .. Scalars(x[0], 1e-3, 1, 0.1, 0.1, 0.3)], 2.5 * Tensor + 2 * Blocks, 1.5 * Tensor + 2 * Blocks)
+        {
+            Bytes = [2, 4],
+            InPlace = [0, 2, 3, 4, 5],
+            Beyond = "three roots and a division for every element",
+        },
         Attention("CausalAttention", products: 2, inputs: 3),
         Attention("CausalAttentionGrad", products: 5, inputs: 5),
         Product("MatrixProduct", "forward", 1024, 3072, 768, 0, 0),

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Benchmarks.Train;
 
@@ -36,9 +37,10 @@ internal static class TrainCommand
         var steps = new Argument<int>("steps");
         var profile = new Option<string?>("--profile");
         var offload = new Option<bool>("--offload");
-        var command = new Command("train-worker") { folder, steps, profile, offload };
+        var moments = new Option<Moments>("--moments");
+        var command = new Command("train-worker") { folder, steps, profile, offload, moments };
         command.Hidden = true;
-        command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), parsed.GetValue(offload), TimeProvider.System).Run(parsed.GetValue(steps)));
+        command.SetAction(parsed => new TrainWorker(parsed.GetValue(folder)!, parsed.GetValue(profile), parsed.GetValue(offload), parsed.GetValue(moments), TimeProvider.System).Run(parsed.GetValue(steps)));
         return command;
     }
 }

@@ -24,6 +24,10 @@ internal sealed record TrainJob
     public float WeightDecay { get; init; } = 0.01f;
     public float ClipNorm { get; init; } = 1;
 
+    /// <summary>How our side keeps the moments.</summary>
+    [JsonIgnore]
+    public Moments Moments { get; init; }
+
     [JsonIgnore]
     public ModelConfig Model => new()
     {
@@ -43,7 +47,7 @@ internal sealed record TrainJob
     {
         Model = Model,
         Shape = new TrainingShape(Batch, Time),
-        Optimizer = new OptimizerSettings { Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon, WeightDecay = WeightDecay, ClipNorm = ClipNorm },
+        Optimizer = new OptimizerSettings { Beta1 = Beta1, Beta2 = Beta2, Epsilon = Epsilon, WeightDecay = WeightDecay, ClipNorm = ClipNorm, Moments = Moments },
     };
 
     public TrainingGraphs Graphs() => TrainingGraphs.Create(Setup);

@@ -5,8 +5,9 @@ namespace OnnxLlm.Benchmarks.Train;
 /// <summary>What the rounds measured, reduced to the figures of the report.</summary>
 /// <param name="Exact">The peer in double precision, for its losses; null where it did not run.</param>
 /// <param name="Offloaded">One run with the optimizer's state in a mapped file.</param>
+/// <param name="Quantized">One run with moments of 8 bits.</param>
 /// <param name="Profile">Empty where none was made.</param>
-internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, WorkerRun? Exact, WorkerRun Offloaded, IReadOnlyList<OperatorTime> Profile, double PeakRate)
+internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, WorkerRun? Exact, WorkerRun Offloaded, WorkerRun Quantized, IReadOnlyList<OperatorTime> Profile, double PeakRate)
 {
     private const double LossTolerance = 1e-4;
 
@@ -27,6 +28,9 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
     /// <summary>Largest difference of our losses from those of the peer in double precision (single where that did not run), over all steps and rounds.</summary>
     public double LossDifference => Math.Max(FromExact(round => round.Ours), FromExact(_ => Offloaded));
 
+    /// <summary>The same for moments of 8 bits, which are another training.</summary>
+    public double QuantizedLossDifference => FromExact(_ => Quantized);
+
     /// <summary>The same for the peer in single precision.</summary>
     public double PeerLossDifference => FromExact(round => round.Peer);
 
@@ -39,6 +43,7 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
         Goal.Least($"train-{Size.Name}-share-of-peak", Quiet ? PeakShare : double.NaN, goals.PeakShare),
         Goal.Most($"train-{Size.Name}-peak-memory-ratio", Ours.PeakBytes / Peer.PeakBytes, goals.MemoryRatio),
         Goal.Most($"train-{Size.Name}-peak-memory-ratio-offloaded", Offloaded.PeakBytes / Peer.PeakBytes, goals.MemoryRatio),
+        Goal.Most($"train-{Size.Name}-peak-memory-ratio-int8-moments", Quantized.PeakBytes / Peer.PeakBytes, goals.MemoryRatio),
     ];
 
     private bool Quiet => Publication.IsQuiet(OthersShare);

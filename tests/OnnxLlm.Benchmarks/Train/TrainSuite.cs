@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Runtime.Intrinsics.X86;
 using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Benchmarks.Train;
 
@@ -39,7 +40,7 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     {
         var machine = new QuietMachine(time, options.Threads, output);
         IReadOnlyList<Round<WorkerRun>> rounds = Alternation.Run(options.Rounds, machine, () => Logged(Peer(folder)), () => Logged(Ours(folder)));
-        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, Offloaded(folder), options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
+        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, Offloaded(folder), Quantized(folder), options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
     }
 
     private WorkerRun Exact(string folder)
@@ -52,6 +53,12 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     {
         output.WriteLine("  the optimizer's state in a file");
         return Logged(Ours(folder, options.Steps, "--offload"));
+    }
+
+    private WorkerRun Quantized(string folder)
+    {
+        output.WriteLine("  moments of 8 bits");
+        return Logged(Ours(folder, options.Steps, "--moments", nameof(Moments.Int8)));
     }
 
     private IReadOnlyList<OperatorTime> Profile(string folder)

@@ -1,14 +1,15 @@
 using OnnxLlm.Benchmarks.Measuring;
+using OnnxLlm.Graphs.Training;
 using OnnxLlm.Runtime;
 
 namespace OnnxLlm.Benchmarks.Train;
 
 /// <summary>Our side as a process of its own; its lines and its end are those of peers/train_gpt2.py.</summary>
-internal sealed class TrainWorker(string folder, string? profilePrefix, bool offload, TimeProvider time)
+internal sealed class TrainWorker(string folder, string? profilePrefix, bool offload, Moments moments, TimeProvider time)
 {
     public int Run(int steps)
     {
-        using var model = new TrainedModel(TrainJob.Read(folder), folder, profilePrefix, offload);
+        using var model = new TrainedModel(TrainJob.Read(folder) with { Moments = moments }, folder, profilePrefix, offload);
         Say(new WorkerLine { About = $"OnnxLlm, ONNX Runtime {OrtSession.RuntimeVersion}" });
         for (int step = 1; step <= steps; step++)
         {

@@ -23,9 +23,10 @@ internal sealed class TrainedModel : IDisposable
     {
         TrainingGraphs graphs = job.Graphs();
         (_ids, _labels) = ReadBatches(folder);
-        _moments = offload ? Mapped(graphs.Parameters, folder) : null;
+        SafetensorsEntry[] moments = [.. Moments(graphs)];
+        _moments = offload ? MappedTensors.Create(Path.Combine(folder, "optimizer-state.safetensors"), moments) : null;
         AddScalars(job);
-        AddState(graphs.Parameters, folder);
+        AddState(graphs.Parameters, moments, folder);
         _step = Session(graphs.Step, job, profilePrefix, "step");
         _boundStep = Bind(_step, graphs.StepInPlace);
         _updates = offload ? [.. InParts(OptimizerParts.Of(job.Setup), job)] : [Part(graphs.Optimizer, graphs.OptimizerInPlace, job, profilePrefix)];
@@ -78,20 +79,24 @@ internal sealed class TrainedModel : IDisposable
         _buffers["gradient_norm"] = TensorBuffer.Zeros(ElementType.Float);
     }
 
-    private void AddState(IEnumerable<ParameterInfo> parameters, string folder)
+    private void AddState(IEnumerable<ParameterInfo> parameters, IEnumerable<SafetensorsEntry> moments, string folder)
     {
+        foreach (SafetensorsEntry moment in moments)
+            _buffers[moment.Name] = _moments?[moment.Name] ?? TensorBuffer.Zeros(moment.Type, moment.Shape.AsSpan());
         using SafetensorsFile weights = Safetensors.Open(Path.Combine(folder, TrainData.Weights));
         foreach (ParameterInfo parameter in parameters)
         {
-            foreach (string name in (string[])[parameter.Name, parameter.GradientBuffer, parameter.FirstMoment, parameter.SecondMoment])
-                _buffers[name] = _moments?.Contains(name) is true ? _moments[name] : TensorBuffer.Zeros(ElementType.Float, parameter.Shape.AsSpan());
+            foreach (string name in (string[])[parameter.Name, parameter.GradientBuffer])
+                _buffers[name] = TensorBuffer.Zeros(ElementType.Float, parameter.Shape.AsSpan());
             weights.Read(parameter.Name, _buffers[parameter.Name]);
         }
     }
 
-    private static MappedTensors Mapped(IEnumerable<ParameterInfo> parameters, string folder) => MappedTensors.Create(
-        Path.Combine(folder, "optimizer-state.safetensors"),
-        [.. parameters.SelectMany(p => (SafetensorsEntry[])[new(p.FirstMoment, ElementType.Float, p.Shape), new(p.SecondMoment, ElementType.Float, p.Shape)])]);
+    private static IEnumerable<SafetensorsEntry> Moments(TrainingGraphs graphs)
+    {
+        HashSet<string> names = [.. graphs.Parameters.SelectMany(p => p.OptimizerStates)];
+        return graphs.Optimizer.Inputs.Where(input => names.Contains(input.Name!)).Select(input => new SafetensorsEntry(input.Name!, input.Type, [.. input.Shape.ToArray()]));
+    }
 
     private IEnumerable<Update> InParts(OptimizerParts parts, TrainJob job)
     {

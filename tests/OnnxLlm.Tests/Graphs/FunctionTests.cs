@@ -31,7 +31,7 @@ public sealed class FunctionTests
     [Fact]
     public void Functions_WithoutGradient_AreTheDeclaredOnes() => Assert.Equal(
         ["RmsNormGrad", "RmsNormGradWithValue", "LayerNormGrad", "LayerNormGradWithValue", "SkipRmsNorm", "SkipLayerNorm", "GeluGrad", "GeluGradWithValue", "SwiGluGrad", "SwiGluGradWithValue", "PackedSwiGlu", "CausalAttentionGrad", "PackedAttention", "PackedAttentionGrad", "MaskedAttentionGrad", "BiasedAttentionGrad", "TokenLoss",
-            "LinearCrossEntropy", "LinearTokenLoss", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "QuantizedProduct", .. OnnxLlm.Graphs.Functions.CachedAttention.Forms.Concat(RaggedAttention.Forms).Select(form => form.Name), "After", "Accumulate", "AdamW", "Sgd", "Adam", "Momentum", "AdaGrad", "RmsProp", "NewtonSchulz"],
+            "LinearCrossEntropy", "LinearTokenLoss", "MatrixProduct", "BiasedProduct", "AccumulatedProduct", "QuantizedProduct", .. OnnxLlm.Graphs.Functions.CachedAttention.Forms.Concat(RaggedAttention.Forms).Select(form => form.Name), "After", "Accumulate", "AdamW", "QuantizedAdamW", "Sgd", "Adam", "Momentum", "AdaGrad", "RmsProp", "NewtonSchulz"],
         FunctionList.All.Where(f => f.Gradient is null).Select(f => f.Name));
 
     private static void Check(string name, bool kernels)

@@ -80,6 +80,10 @@ public class ConfigFileTests
         "\"steps\": 10", "Config 'run.json': optimizer.type: \"muonn\" is none of adamw, adam, sgd, momentum, adagrad, rmsprop, muon; did you mean 'muon'?", "optimizer.type=muonn");
 
     [Fact]
+    public void Int8Moments_OfAnOptimizerWithoutThem_AreRefused() => Refused(
+        "\"steps\": 10", "Config 'run.json': optimizer.moments: int8 is for adamw and muon, not for rmsprop", "optimizer.moments=int8", "optimizer.type=rmsprop");
+
+    [Fact]
     public void Schedule_LongerThanTheRun_IsRefused() => Refused(
         "\"steps\": 100",
         "Config 'run.json': schedule: 60 steps of warm-up and 50 of decay (decay_fraction) are more than the 100 steps of the run",

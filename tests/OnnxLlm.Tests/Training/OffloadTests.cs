@@ -20,13 +20,14 @@ public sealed class OffloadTests : IDisposable
 
     private string StateFile => Path.Combine(_folder, "state.safetensors");
 
-    public static TheoryData<OptimizerKind, long, bool> Cases
+    public static TheoryData<OptimizerKind, Moments, long, bool> Cases
     {
         get
         {
-            var cases = new TheoryData<OptimizerKind, long, bool>();
-            foreach (var kind in Enum.GetValues<OptimizerKind>())
-                foreach (long bytes in new[] { 1, 20_000, long.MaxValue }) cases.Add(kind, bytes, bytes == 1);
+            var cases = new TheoryData<OptimizerKind, Moments, long, bool>();
+            (OptimizerKind, Moments)[] optimizers = [.. Enum.GetValues<OptimizerKind>().Select(kind => (kind, Moments.Fp32)), (OptimizerKind.AdamW, Moments.Int8), (OptimizerKind.Muon, Moments.Int8)];
+            foreach (var (kind, moments) in optimizers)
+                foreach (long bytes in new[] { 1, 20_000, long.MaxValue }) cases.Add(kind, moments, bytes, bytes == 1);
             return cases;
         }
     }
@@ -34,13 +35,13 @@ public sealed class OffloadTests : IDisposable
     /// <summary>One part per parameter, a few, and one for all; with a loss scale in the first.</summary>
     [Theory]
     [MemberData(nameof(Cases))]
-    public void Update_InParts_GivesTheSameBits(OptimizerKind kind, long partBytes, bool fp16)
+    public void Update_InParts_GivesTheSameBits(OptimizerKind kind, Moments moments, long partBytes, bool fp16)
     {
         var setup = new TrainingSetup
         {
             Model = TinyTraining.Model,
             Shape = new(2, TinyTraining.Time),
-            Optimizer = new() { Kind = kind, LayerDecay = 0.5f, ClipNorm = 0.5f },
+            Optimizer = new() { Kind = kind, Moments = moments, LayerDecay = 0.5f, ClipNorm = 0.5f },
             Step = new() { Precision = fp16 ? Precision.Fp16 : Precision.Fp32, Rounded = true },
         };
         using var whole = Engine(setup, null);

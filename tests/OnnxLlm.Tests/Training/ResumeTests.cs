@@ -43,11 +43,12 @@ public sealed class ResumeTests : TinyRuns
     }
 
     [Theory]
-    [InlineData("muon")]
-    [InlineData("momentum")]
+    [InlineData("optimizer.type=muon")]
+    [InlineData("optimizer.type=momentum")]
+    [InlineData("optimizer.moments=int8")]
     public void Resume_WithAnotherOptimizer_IsBitForBitToo(string optimizer)
     {
-        string[] settings = ["steps=20", $"optimizer.type={optimizer}"];
+        string[] settings = ["steps=20", optimizer];
         Start("straight", settings);
         Start("halves", stopAt: 10, settings);
 

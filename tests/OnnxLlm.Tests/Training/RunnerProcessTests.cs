@@ -123,6 +123,7 @@ public sealed class RunnerProcessTests : IDisposable
     [InlineData("optimizer.type=adamw", "decays norms and biases as it does matrices: set optimizer.decay to all (our own engine then does so too), or optimizer.weight_decay to 0")]
     [InlineData("optimizer.type=sgd", "has an SGD without weight decay: set optimizer.weight_decay to 0, or optimizer.type to adamw")]
     [InlineData("optimizer.type=muon", "has no Muon: set optimizer.type to adamw or sgd")]
+    [InlineData("optimizer.moments=int8", "keeps moments in single precision: set optimizer.moments to fp32")]
     [InlineData("optimizer.layer_decay=0.9", "has one learning rate for all parameters: set optimizer.layer_decay to 1")]
     public void OrtTraining_WithWhatItCannotDo_SaysWhatToChange(string setting, string problem)
     {

@@ -76,6 +76,7 @@ internal static class KernelCases
         new("AdamW", "scale not a number", [[33], [33], [33], [33]], 1, (_, x) => Call("AdamW", AdamW(x, double.NaN), Decay)),
         new("AdamW", "infinite scale, gradient not a number", [[33], [33], [33], [33]], 1, (g, x) =>
             Call("AdamW", AdamW([x[0], g.Log(x[1] - 3), x[2], x[3]], double.PositiveInfinity), Decay)),
+        .. QuantizedAdamWCases(),
         .. Rows("Sgd", (n, d) => [[n, d], [n, d]], x => [.. x, x[0].Graph.Scalar(0.1, x[0]), x[0].Graph.Scalar(0.5, x[0])]),
         new("Sgd", "infinite scale", [[33], [33]], 1, (g, x) => Call("Sgd", [.. x, g.Scalar(0.1, x[0]), g.Scalar(double.NegativeInfinity, x[0])], Decay)),
         new("Adam", "plain", [[5, 7], [5, 7], [5, 7], [5, 7]], 1, (_, x) => Call("Adam", AdamW(x, scale: 0.5), Decay)),
@@ -191,6 +192,26 @@ internal static class KernelCases
     {
         double[] scalars = [0.01, scale, 0.3, 0.02]; // learning rate, gradient scale, biases
         return [x[0], x[1], x[2], x[3] * x[3], .. scalars.Select(s => x[0].Graph.Scalar(s, x[0]))];
+    }
+
+    /// <summary>One block, several, and more than one part; blocks in which nothing may change, and such that have only zeros.</summary>
+    private static IEnumerable<KernelCase> QuantizedAdamWCases()
+    {
+        foreach (var (rows, width) in new (long, long)[] { (1, 64), (6, 96), (33, 1024) })
+            yield return Case($"{rows}x{width}", rows, width, x => x, 0.5);
+        yield return Case("zeros", 2, 64, x => x * 0, 0.5);
+        yield return Case("scale not a number", 2, 96, x => x, double.NaN);
+        yield return Case("infinite scale, gradient not a number", 2, 96, x => x.Graph.Log(x - 3), double.PositiveInfinity);
+
+        KernelCase Case(string form, long rows, long width, Func<Value, Value> gradient, double scale)
+        {
+            TensorShape whole = [rows, width], scales = [rows * width / QuantizedAdamW.Block];
+            return new("QuantizedAdamW", form, [whole, whole, whole, scales, whole, scales], 1, (g, x) =>
+            {
+                Value Codes(Value value) => g.Cast(g.Floor(value * 63), ElementType.Int8);
+                return Call("QuantizedAdamW", [x[0], gradient(x[1]), Codes(x[2]), x[3] * x[3], Codes(x[4]), x[5] * x[5], .. AdamW(x, scale)[4..], g.Scalar(0.3, x[0])], Decay);
+            });
+        }
     }
 
     /// <summary>Each of five iterations multiplies a small singular value, and the rounding error beside it, by up to 3.4445.</summary>

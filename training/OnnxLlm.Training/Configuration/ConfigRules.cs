@@ -1,4 +1,5 @@
 using OnnxLlm.Graphs.Models;
+using OnnxLlm.Graphs.Training;
 using OnnxLlm.Training.Data;
 
 namespace OnnxLlm.Training.Configuration;
@@ -7,7 +8,7 @@ namespace OnnxLlm.Training.Configuration;
 internal static class ConfigRules
 {
     public static IEnumerable<string> Broken(RunConfig c) =>
-        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c)).Concat(Stages(c)).Concat(Objectives(c));
+        Ranges(c).Concat(Budget(c)).Concat(Batch(c)).Concat(Schedule(c)).Concat(Stability(c)).Concat(Records(c)).Concat(Context(c)).Concat(Stages(c)).Concat(Objectives(c)).Concat(Optimizer(c));
 
     private static IEnumerable<string> Ranges(RunConfig c)
     {
@@ -99,6 +100,12 @@ internal static class ConfigRules
     {
         if (c.Tracking.AddressMistake is { } mistake) yield return mistake;
         if (c.Samples.Every > 0 && c.Samples.Prompts.IsDefaultOrEmpty) yield return "samples.prompts: is empty, but samples.every asks for samples";
+    }
+
+    private static IEnumerable<string> Optimizer(RunConfig c)
+    {
+        if (c.Optimizer is { Moments: Moments.Int8, Type: not (OptimizerKind.AdamW or OptimizerKind.Muon) })
+            yield return $"optimizer.moments: int8 is for adamw and muon, not for {StrictJson.NameOf(c.Optimizer.Type)}";
     }
 
     private static IEnumerable<string> Objectives(RunConfig c)

@@ -31,6 +31,9 @@ public sealed record OptimizerConfig
     /// <summary>The learning rate of each block is this times that of the block above it; 1 gives all the same.</summary>
     public double LayerDecay { get; init; } = 1;
 
+    /// <summary>How AdamW's moments are kept.</summary>
+    public Moments Moments { get; init; }
+
     /// <summary>The constants of the optimizer graph.</summary>
     internal OptimizerSettings Settings => new()
     {
@@ -43,5 +46,6 @@ public sealed record OptimizerConfig
         Decay = Decay,
         ClipNorm = (float)ClipNorm,
         LayerDecay = (float)LayerDecay,
+        Moments = Moments,
     };
 }

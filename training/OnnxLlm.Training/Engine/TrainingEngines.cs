@@ -18,6 +18,8 @@ internal static class TrainingEngines
     {
         config.Place.Require();
         if (config.Place.IsCuda && config.OptimizerOffload != OptimizerOffload.None) throw new TrainingException("optimizer_offload is for the cpu; on a GPU the state stays on the device.");
+        if (config.Place.IsCuda && config.Optimizer.Moments != Moments.Fp32)
+            throw new TrainingException("optimizer.moments: int8 is for the cpu; on a GPU an update is made of operators over all moments at once, which would take more memory than is saved.");
         if (config.Place.IsCuda && !config.Model.IsDecoder) throw new TrainingException($"device: {config.Model.ModelType} models train on the cpu; their graphs were not written for a GPU.");
         if (config.Engine != EngineKind.OrtTraining) return;
         if (!config.Model.IsDecoder) throw new TrainingException($"engine: ort-training trains decoders here; for a {config.Model.ModelType} model use engine onnx.");

@@ -33,14 +33,14 @@ internal sealed class TrainingTensors : IDisposable
     public TrainingTensors(TrainingGraphs graphs, Device device, Offload? offload)
     {
         _parameters = graphs.Parameters;
-        var inputs = graphs.Optimizer.Inputs.Select(i => i.Name).ToHashSet();
-        SafetensorsEntry[] moments = [.. graphs.Groups.SelectMany(g => g.Whole.OptimizerStates.Where(inputs.Contains).Select(name => new SafetensorsEntry(name, ElementType.Float, g.Whole.Shape)))];
+        var inputs = graphs.Optimizer.Inputs.ToDictionary(i => i.Name!);
+        SafetensorsEntry[] moments = [.. graphs.Groups.SelectMany(g => g.Whole.OptimizerStates.Where(inputs.ContainsKey).Select(name => new SafetensorsEntry(name, inputs[name].Type, [.. inputs[name].Shape.ToArray()])))];
         _mapped = offload is null ? null : MappedTensors.Create(offload.File, moments);
-        foreach (var p in _parameters.Where(p => !p.Trainable)) Allocate(device, p.Name, p.Shape);
+        foreach (var p in _parameters.Where(p => !p.Trainable)) Allocate(device, p.Name, ElementType.Float, p.Shape);
         foreach (var whole in graphs.Groups.Select(g => g.Whole))
-            foreach (var name in new[] { whole.Name, whole.GradientBuffer }) Allocate(device, name, whole.Shape);
+            foreach (var name in new[] { whole.Name, whole.GradientBuffer }) Allocate(device, name, ElementType.Float, whole.Shape);
         foreach (var moment in moments)
-            if (_mapped is null) Allocate(device, moment.Name, moment.Shape);
+            if (_mapped is null) Allocate(device, moment.Name, moment.Type, moment.Shape);
             else _buffers[moment.Name] = _mapped[moment.Name];
         foreach (var (own, whole, shape, offset) in graphs.Groups.Concat(offload?.Parts.Divided ?? []).SelectMany(group => group.Views))
             if (_buffers.TryGetValue(whole, out var buffer)) _buffers[own] = buffer.View(offset, shape.AsSpan());
@@ -89,8 +89,8 @@ internal sealed class TrainingTensors : IDisposable
         _mapped?.Dispose();
     }
 
-    private void Allocate(Device device, string name, ImmutableArray<long> shape) =>
-        _owned.Add(_buffers[name] = TensorBuffer.Zeros(device, ElementType.Float, shape.AsSpan()));
+    private void Allocate(Device device, string name, ElementType type, ImmutableArray<long> shape) =>
+        _owned.Add(_buffers[name] = TensorBuffer.Zeros(device, type, shape.AsSpan()));
 
     private void Write(string path, IEnumerable<string> names) => Safetensors.Write(path, names.Select(Source), Metadata);
 
