@@ -28,7 +28,7 @@ public sealed record OptimizerParts(Graph Norm, ImmutableArray<Graph> Updates, I
     {
         var (trainable, settings, hasLossScale) = (setup.Trainable(), setup.Optimizer, setup.Step.HasLossScale);
         var factors = LearningRates.Factors(trainable, settings.LayerDecay);
-        ImmutableArray<FlatGroup> divided = [.. trainable.Where(p => !settings.UpdatesWhole(p)).Select(p => Rows(p, OptimizerGraph.StateBytes(p, settings), stateBytes, settings.HasInt8Moments(p) ? QuantizedAdamW.Block : 1)).Where(group => group.Members.Length > 1)];
+        ImmutableArray<FlatGroup> divided = [.. trainable.Where(p => !settings.UpdatesWhole(p)).Select(p => Rows(p, settings, stateBytes)).Where(group => group.Members.Length > 1)];
         foreach (var group in divided) factors = factors.AddRange(group.Members.Select(m => KeyValuePair.Create(m.Parameter, factors[group.Whole])));
         var blocks = trainable.SelectMany(p => divided.FirstOrDefault(group => group.Whole == p)?.Members.Select(m => m.Parameter) ?? [p]).ToImmutableArray();
         var parts = new OptimizerParts(
@@ -43,11 +43,10 @@ public sealed record OptimizerParts(Graph Norm, ImmutableArray<Graph> Updates, I
     public static IEnumerable<(string Input, string Output)> InPlaceOf(Graph graph) => OptimizerGraph.InPlace(graph);
 
     /// <summary>A matrix as blocks of rows, of which each has about as many; anything else as one.</summary>
-    /// <param name="unit">What the elements of a block must be a multiple of.</param>
-    private static FlatGroup Rows(ParameterInfo p, long bytes, long most, int unit)
+    private static FlatGroup Rows(ParameterInfo p, OptimizerSettings settings, long most)
     {
-        long all = p.Shape.Length == 2 ? p.Shape[0] : 1, blocks = Math.Clamp(1 + (bytes - 1) / most, 1, all), rows = (all + blocks - 1) / blocks;
-        while (rows < all && rows * (p.Count / all) % unit != 0) rows++;
+        long all = p.Shape.Length == 2 ? p.Shape[0] : 1, blocks = Math.Clamp(1 + (OptimizerGraph.StateBytes(p, settings) - 1) / most, 1, all), rows = (all + blocks - 1) / blocks;
+        while (settings.HasInt8Moments(p) && rows * p.Shape[1] % QuantizedAdamW.Block != 0) rows++;     // all of them are a multiple
         return new(p, [.. Enumerable.Range(0, (int)blocks).Select(i => i * rows).Where(first => first < all).Select(Block)]);
 
         (ParameterInfo, long) Block(long first) =>

@@ -87,12 +87,12 @@ internal readonly unsafe struct PortableLanes(Vector<float> value) : ILanes<Port
         (target[0], target[1], target[2], target[3]) = (Sum(a), Sum(b), Sum(c), Sum(d));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static float Largest(PortableLanes value)
+    public static float Largest(PortableLanes value) => Count switch
     {
-        float largest = value._value[0];
-        for (int i = 1; i < Vector<float>.Count; i++) largest = value._value[i] > largest ? value._value[i] : largest;
-        return largest;
-    }
+        4 => LargestOf.Four(value._value.AsVector128()),
+        8 => LargestOf.Eight(value._value.AsVector256()),
+        _ => LargestOf.Sixteen(value._value.AsVector512()),
+    };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static PortableLanes WhereLess(PortableLanes a, PortableLanes b, PortableLanes value, PortableLanes otherwise) =>

@@ -21,14 +21,13 @@ internal static class TrainReport
         |---|---|---|---|---|
         {Row(result, result.Peer)}
         {Row(result, result.Ours)}
-        {Row(result, Side.Of([result.Offloaded]) with { About = "the same, `optimizer_offload: disk`, one run" })}
-        {Row(result, Side.Of([result.Quantized]) with { About = "the same, `optimizer.moments: int8`, one run" })}
+        {string.Join("\n", result.Variants.Select(v => Row(result, Side.Of([v.Run]) with { About = $"the same, {v.Variant.Setting}, one run" })))}
         | **ours / peer** | **{result.TimeRatio:F2}** ({result.MinimumRatio:F2}) | | | **{result.Ours.PeakBytes / result.Peer.PeakBytes:F2}** |
 
         {string.Join("\n", result.Goals.Select(goal => goal.ListItem))}
 
         The losses start at {Loss(result, first: true):F4} and end at {Loss(result, first: false):F4}; {Differences(result)}
-        With moments of 8 bits they differ by at most {result.QuantizedLossDifference:E1}.
+        With moments of 8 bits they differ by at most {result.VariantLossDifference(exact: false):E1}.
         {Operators(result.Profile)}
         """);
 

@@ -4,10 +4,9 @@ namespace OnnxLlm.Benchmarks.Train;
 
 /// <summary>What the rounds measured, reduced to the figures of the report.</summary>
 /// <param name="Exact">The peer in double precision, for its losses; null where it did not run.</param>
-/// <param name="Offloaded">One run with the optimizer's state in a mapped file.</param>
-/// <param name="Quantized">One run with moments of 8 bits.</param>
+/// <param name="Variants">One run of each.</param>
 /// <param name="Profile">Empty where none was made.</param>
-internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, WorkerRun? Exact, WorkerRun Offloaded, WorkerRun Quantized, IReadOnlyList<OperatorTime> Profile, double PeakRate)
+internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun>> Rounds, WorkerRun? Exact, IReadOnlyList<(TrainVariant Variant, WorkerRun Run)> Variants, IReadOnlyList<OperatorTime> Profile, double PeakRate)
 {
     private const double LossTolerance = 1e-4;
 
@@ -26,10 +25,10 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
     public double MinimumRatio => Ours.Step.Minimum / Peer.Step.Minimum;
 
     /// <summary>Largest difference of our losses from those of the peer in double precision (single where that did not run), over all steps and rounds.</summary>
-    public double LossDifference => Math.Max(FromExact(round => round.Ours), FromExact(_ => Offloaded));
+    public double LossDifference => Math.Max(FromExact(round => round.Ours), VariantLossDifference(exact: true));
 
-    /// <summary>The same for moments of 8 bits, which are another training.</summary>
-    public double QuantizedLossDifference => FromExact(_ => Quantized);
+    /// <summary>The same for the variants that are the same training, or for those that are another.</summary>
+    public double VariantLossDifference(bool exact) => Variants.Where(v => v.Variant.Exact == exact).Max(v => FromExact(_ => v.Run));
 
     /// <summary>The same for the peer in single precision.</summary>
     public double PeerLossDifference => FromExact(round => round.Peer);
@@ -42,8 +41,7 @@ internal sealed record TrainResult(TrainSize Size, IReadOnlyList<Round<WorkerRun
         Goal.Most($"train-{Size.Name}-step-time-ratio", Quiet ? TimeRatio : double.NaN, goals.TimeRatio),
         Goal.Least($"train-{Size.Name}-share-of-peak", Quiet ? PeakShare : double.NaN, goals.PeakShare),
         Goal.Most($"train-{Size.Name}-peak-memory-ratio", Ours.PeakBytes / Peer.PeakBytes, goals.MemoryRatio),
-        Goal.Most($"train-{Size.Name}-peak-memory-ratio-offloaded", Offloaded.PeakBytes / Peer.PeakBytes, goals.MemoryRatio),
-        Goal.Most($"train-{Size.Name}-peak-memory-ratio-int8-moments", Quantized.PeakBytes / Peer.PeakBytes, goals.MemoryRatio),
+        .. Variants.Select(v => Goal.Most($"train-{Size.Name}-peak-memory-ratio-{v.Variant.Goal}", v.Run.PeakBytes / Peer.PeakBytes, goals.MemoryRatio)),
     ];
 
     private bool Quiet => Publication.IsQuiet(OthersShare);

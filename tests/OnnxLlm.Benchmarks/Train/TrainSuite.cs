@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Runtime.Intrinsics.X86;
 using OnnxLlm.Benchmarks.Measuring;
-using OnnxLlm.Graphs.Training;
 
 namespace OnnxLlm.Benchmarks.Train;
 
@@ -40,7 +39,7 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
     {
         var machine = new QuietMachine(time, options.Threads, output);
         IReadOnlyList<Round<WorkerRun>> rounds = Alternation.Run(options.Rounds, machine, () => Logged(Peer(folder)), () => Logged(Ours(folder)));
-        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, Offloaded(folder), Quantized(folder), options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
+        return new TrainResult(options.Size, rounds, options.Double ? Exact(folder) : null, [.. TrainVariant.All.Select(variant => (variant, Run(variant, folder)))], options.ProfiledSteps > 0 ? Profile(folder) : [], machine.PeakRate);
     }
 
     private WorkerRun Exact(string folder)
@@ -49,16 +48,10 @@ internal sealed class TrainSuite(TrainOptions options, TimeProvider time, TextWr
         return Peer(folder, "--double").Run();
     }
 
-    private WorkerRun Offloaded(string folder)
+    private WorkerRun Run(TrainVariant variant, string folder)
     {
-        output.WriteLine("  the optimizer's state in a file");
-        return Logged(Ours(folder, options.Steps, "--offload"));
-    }
-
-    private WorkerRun Quantized(string folder)
-    {
-        output.WriteLine("  moments of 8 bits");
-        return Logged(Ours(folder, options.Steps, "--moments", nameof(Moments.Int8)));
+        output.WriteLine($"  {variant.Setting}");
+        return Logged(Ours(folder, options.Steps, variant.Arguments));
     }
 
     private IReadOnlyList<OperatorTime> Profile(string folder)

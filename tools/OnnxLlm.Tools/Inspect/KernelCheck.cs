@@ -44,6 +44,6 @@ internal static class KernelCheck
     private static double Difference((ElementType Type, double[] Values) expected, (ElementType, double[] Values) actual)
     {
         double scale = expected.Values.Where(double.IsFinite).Select(Math.Abs).Append(1).Max(), rounded = expected.Type == ElementType.Int8 ? 1 : 0;
-        return expected.Values.Zip(actual.Values, (e, a) => e.Equals(a) ? 0 : Math.Abs(e - a) - rounded).Append(0).Max() / scale;
+        return expected.Values.Zip(actual.Values, (e, a) => e.Equals(a) ? 0 : double.IsNaN(e - a) ? double.PositiveInfinity : Math.Abs(e - a) - rounded).Append(0).Max() / scale;
     }
 }
