@@ -32,8 +32,8 @@ public sealed record PlannedRun(TrainingGraphs Graphs, int Threads)
 /// </summary>
 public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
 {
-    /// <summary>.NET, the native library, token shards and buffers of files, as measured with a model of no size; and what a node of a graph adds.</summary>
-    private const long Program = 112_000_000, PerNode = 15_000;
+    /// <summary>.NET, the native library, token shards and buffers of files, as measured with a model of no size; what a node of a graph adds; and the session of a part of the optimizer.</summary>
+    private const long Program = 112_000_000, PerNode = 15_000, PerPart = 750_000;
 
     public long Total => Items.Sum(item => item.Bytes);
 
@@ -56,7 +56,7 @@ public sealed record MemoryPlan(ImmutableArray<MemoryItem> Items)
             new("gradients", graphs.Trainable.Sum(p => p.Count) * sizeof(float)),
             .. turns,
             new("scratch of kernels", KernelScratch.Peak(run.Sessions.Concat(run.OtherSteps), run.Threads)),
-            new("program and runtime", Program + PerNode * run.Sessions.Sum(g => g.Nodes.Length)),
+            new("program and runtime", Program + PerNode * run.Sessions.Sum(g => g.Nodes.Length) + PerPart * (run.Offloaded?.Updates.Length ?? 0)),
         ]);
     }
 
